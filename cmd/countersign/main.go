@@ -1,0 +1,62 @@
+// Command countersign is a mutual-TLS load balancer with its own device authority.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// stdio is what a command may read and write, so that tests run the same commands.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// An exitCode ends the program with that status and no further message: the
+// command has already said what there was to say.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit status %d", int(c)) }
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// run executes one command line and returns the exit status: 0 well, 1 refused
+// or failed, 2 not understood.
+func run(ctx context.Context, args []string, std stdio) int {
+	root := newRoot(std)
+	root.SetArgs(args)
+	root.SetIn(std.in)
+	root.SetOut(std.out)
+	root.SetErr(std.err)
+	err := root.ExecuteContext(ctx)
+	var code exitCode
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	}
+	fmt.Fprintln(std.err, "countersign:", err)
+	return 1
+}
+
+// newRoot lists every command: one constructor a noun, each in its own file.
+func newRoot(std stdio) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "countersign",
+		Short:         "A mutual-TLS load balancer with its own device authority",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(
+		newVersionCommand(std),
+	)
+	return root
+}

@@ -1,0 +1,93 @@
+package countersign
+
+import "fmt"
+
+// A Stage is the step of the pipeline that refused: the words of
+// internal/traffic/pipeline.go.
+type Stage string
+
+// The stages, in the order in which a connection and a request meet them.
+const (
+	StageAccept    Stage = "accept"
+	StageHandshake Stage = "handshake"
+	StageVerify    Stage = "verify"
+	StageIdentify  Stage = "identify"
+	StageParse     Stage = "parse"
+	StageRoute     Stage = "route"
+	StageAuthorize Stage = "authorize"
+	StageForward   Stage = "forward"
+)
+
+// A Code names why something was refused. It is stable: logs, metrics, problem
+// documents and scripts depend on it.
+type Code string
+
+// Codes for client certificates that AWS's connection log has too, spelled and
+// meant as there (Application Load Balancer user guide, "Connection logs").
+const (
+	ClientCertMaxChainDepthExceeded Code = "ClientCertMaxChainDepthExceeded"
+	ClientCertMaxSizeExceeded       Code = "ClientCertMaxSizeExceeded"
+	ClientCertCrlHit                Code = "ClientCertCrlHit"
+	ClientCertCrlProcessingError    Code = "ClientCertCrlProcessingError"
+	ClientCertUntrusted             Code = "ClientCertUntrusted"
+	ClientCertNotYetValid           Code = "ClientCertNotYetValid"
+	ClientCertExpired               Code = "ClientCertExpired"
+	ClientCertTypeUnsupported       Code = "ClientCertTypeUnsupported"
+	ClientCertInvalid               Code = "ClientCertInvalid"
+	ClientCertPurposeInvalid        Code = "ClientCertPurposeInvalid"
+	ClientCertRejected              Code = "ClientCertRejected"
+	ClientCertIncompatible          Code = "ClientCertIncompatible"
+	UnmappedConnectionError         Code = "UnmappedConnectionError"
+)
+
+// Codes of our own, where AWS is silent or lumps causes together.
+const (
+	// Connection.
+	ClientCertMissing   Code = "ClientCertMissing"   // a certificate is required, none was presented
+	HandshakeTimeout    Code = "HandshakeTimeout"    // the TLS handshake did not finish in time
+	HandshakeFailed     Code = "HandshakeFailed"     // no common version or cipher, garbage, the peer went away
+	ServerNameUnknown   Code = "ServerNameUnknown"   // no certificate can serve the name the client asks for
+	ConnectionLimit     Code = "ConnectionLimit"     // node.max_connections reached
+	ListenerGone        Code = "ListenerGone"        // the listener was removed by a new configuration
+	CredentialNotProven Code = "CredentialNotProven" // a stage was handed a proof that nobody made
+
+	// Request.
+	BadRequest          Code = "BadRequest"          // not HTTP/1.1 as RFC 9112 writes it, or ambiguous about its framing
+	MethodNotAllowed    Code = "MethodNotAllowed"    // TRACE, CONNECT
+	RequestTimeout      Code = "RequestTimeout"      // head or body did not arrive in time
+	BodyTooLarge        Code = "BodyTooLarge"        // limits.body
+	TargetTooLong       Code = "TargetTooLong"       // limits.request_line
+	HeadersTooLarge     Code = "HeadersTooLarge"     // limits.header, limits.headers
+	IdentityTooLarge    Code = "IdentityTooLarge"    // what is to be said about the client does not fit limits.header(s)
+	VersionUnsupported  Code = "VersionUnsupported"  // neither HTTP/1.0 nor HTTP/1.1
+	MisdirectedRequest  Code = "MisdirectedRequest"  // Host belongs to another policy than the connection's server name
+	ExpectationFailed   Code = "ExpectationFailed"   // an Expect other than 100-continue
+	NotImplemented      Code = "NotImplemented"      // a transfer coding we do not know
+	NoRoute             Code = "NoRoute"             // nothing in the listener takes this request
+	NoHealthyTarget     Code = "NoHealthyTarget"     // the group is empty, or all unhealthy and fail_open is false
+	TargetConnectFailed Code = "TargetConnectFailed" // no target could be reached
+	TargetTimeout       Code = "TargetTimeout"       // the target did not answer in time
+	TargetBadResponse   Code = "TargetBadResponse"   // the target's answer is not HTTP/1.1, or too large
+	TargetClosed        Code = "TargetClosed"        // the target closed before it answered
+	ClientClosed        Code = "ClientClosed"        // the client went away before the answer was complete
+	PlainHTTPOnTLS      Code = "PlainHTTPOnTLS"      // a plain HTTP request on a TLS listener
+	ShuttingDown        Code = "ShuttingDown"        // the node is draining
+)
+
+// A Denial is a refusal: where, which code, and the reason in words for the
+// operator. The peer is told the code at most; what becomes of it on the wire
+// (a TLS alert, an HTTP status) is the business of the edge that writes it.
+type Denial struct {
+	Stage  Stage
+	Code   Code
+	Reason string
+}
+
+// Deny makes a Denial; format and args give the reason as in fmt.Sprintf.
+func Deny(stage Stage, code Code, format string, args ...any) *Denial {
+	return &Denial{Stage: stage, Code: code, Reason: fmt.Sprintf(format, args...)}
+}
+
+// Error returns "CODE: reason", so that a Denial travels as an error where a
+// library leaves no other way (tls.Config.VerifyConnection).
+func (d *Denial) Error() string { return string(d.Code) + ": " + d.Reason }
