@@ -1,0 +1,87 @@
+package verify
+
+import (
+	"crypto/x509"
+	"time"
+)
+
+// A Chain is a certificate chain that this package has let pass: verified
+// against a Store, or, in passthrough, explicitly not. Only Store.Verify and
+// Unverified make one; the zero value is no chain and proves nothing.
+//
+// A Chain is a small value, safe to copy and to share between goroutines.
+type Chain struct {
+	proof *proof
+	// goodUntil is not part of the proof: it depends on the moment of the check.
+	goodUntil time.Time
+}
+
+// proof is what Chains of the same certificates under the same Store share.
+type proof struct {
+	presented    []*x509.Certificate
+	path         []*x509.Certificate // leaf..anchor, nil when unverified
+	store        string
+	generation   [32]byte
+	ignoreExpiry bool
+}
+
+// IsZero reports whether c is no chain at all.
+func (c Chain) IsZero() bool { return c.proof == nil }
+
+// Leaf returns the certificate whose private key the client has proven to
+// hold: always the first one presented, never another. Nil for the zero Chain.
+func (c Chain) Leaf() *x509.Certificate {
+	if c.proof == nil {
+		return nil
+	}
+	return c.proof.presented[0]
+}
+
+// Presented returns the certificates in the order in which the client sent
+// them, leaf first. The caller must not change the slice.
+func (c Chain) Presented() []*x509.Certificate {
+	if c.proof == nil {
+		return nil
+	}
+	return c.proof.presented
+}
+
+// Path returns the certificates from the leaf to the trust store's anchor,
+// both included; nil when the chain was not verified. The caller must not
+// change the slice.
+func (c Chain) Path() []*x509.Certificate {
+	if c.proof == nil {
+		return nil
+	}
+	return c.proof.path
+}
+
+// Verified reports whether the chain was held against a trust store and passed.
+func (c Chain) Verified() bool { return c.proof != nil && c.proof.path != nil }
+
+// StoreName names the trust store that verified the chain, "" when none did.
+func (c Chain) StoreName() string {
+	if c.proof == nil {
+		return ""
+	}
+	return c.proof.store
+}
+
+// Generation returns the generation of the trust store that verified the
+// chain, zero when none did.
+func (c Chain) Generation() [32]byte {
+	if c.proof == nil {
+		return [32]byte{}
+	}
+	return c.proof.generation
+}
+
+// GoodUntil returns the next instant at which the answer can change by time
+// alone: the end of the first certificate on the path to end, or of the grace
+// of a revocation list. From that instant on the chain has to be verified
+// again. The zero time means that time alone changes nothing.
+func (c Chain) GoodUntil() time.Time { return c.goodUntil }
+
+// IgnoreExpiry reports whether the chain passed under a policy that lets
+// expired certificates pass.
+func (c Chain) IgnoreExpiry() bool { return c.proof != nil && c.proof.ignoreExpiry }
