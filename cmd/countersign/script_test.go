@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets a script call countersign as a program: the test binary runs
+// itself under that name and goes through run, as main does.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"countersign": func() {
+			os.Exit(run(context.Background(), os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
+		},
+	})
+}
+
+// TestScripts runs every behavior in testdata/script: one file each, named as
+// a sentence. Besides testscript's own words a script may say
+//
+//	[!program:openssl] skip    # fails instead where COUNTERSIGN_REQUIRE=all
+//	mode 0600 FILE...          # the permission bits, exactly
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata/script",
+		RequireUniqueNames: true,
+		Condition:          condition,
+		Cmds:               map[string]func(*testscript.TestScript, bool, []string){"mode": mode},
+	})
+}
+
+func condition(cond string) (bool, error) {
+	program, ok := strings.CutPrefix(cond, "program:")
+	if !ok {
+		return false, fmt.Errorf("unknown condition %q: only program:NAME is known here", cond)
+	}
+	if _, err := exec.LookPath(program); err == nil {
+		return true, nil
+	}
+	if os.Getenv("COUNTERSIGN_REQUIRE") == "all" {
+		return false, fmt.Errorf("%s is not installed and COUNTERSIGN_REQUIRE=all demands it", program)
+	}
+	return false, nil
+}
+
+func mode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: mode 0600 FILE...")
+	}
+	for _, name := range args[1:] {
+		info, err := os.Stat(ts.MkAbs(name))
+		ts.Check(err)
+		if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
+			ts.Fatalf("%s has mode %s, want %s", name, got, args[0])
+		}
+	}
+}
