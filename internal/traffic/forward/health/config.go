@@ -1,0 +1,82 @@
+package health
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A Config says how the targets of a group are checked. It is comparable: equal
+// values are the same check. The zero value is a GET of / every 10 s.
+type Config struct {
+	Protocol  string        // http | tcp; "": http
+	Path      string        // http: the request target, from "/" on; "": "/"
+	Host      string        // http: the Host field; "": the target's address
+	Matcher   string        // http: statuses that are well, "200-399,418"; "": 200-399
+	Interval  time.Duration // from the start of one check to the start of the next, give or take a tenth; 0: 10s
+	Timeout   time.Duration // of one whole check, at most Interval; 0: 5s, or Interval if that is less
+	Healthy   int           // good checks in a row that make an unhealthy target healthy; 0: 2
+	Unhealthy int           // bad checks in a row that make a healthy target unhealthy; 0: 2
+}
+
+// WithDefaults returns c with every zero field replaced by what it stands for.
+func (c Config) WithDefaults() Config {
+	or(&c.Protocol, "http")
+	if c.Protocol == "http" {
+		or(&c.Path, "/")
+		or(&c.Matcher, "200-399")
+	}
+	or(&c.Interval, 10*time.Second)
+	or(&c.Timeout, min(5*time.Second, c.Interval))
+	or(&c.Healthy, 2)
+	or(&c.Unhealthy, 2)
+	return c
+}
+
+func or[T comparable](v *T, fallback T) {
+	var zero T
+	if *v == zero {
+		*v = fallback
+	}
+}
+
+// Validate returns every fault of c, joined, or nil. Each begins with the name
+// of the key of the configuration file.
+func (c Config) Validate() error {
+	c = c.WithDefaults()
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	switch c.Protocol {
+	case "http":
+		if i := strings.IndexFunc(c.Path, func(r rune) bool { return r <= ' ' || r > '~' || r == '#' }); c.Path[0] != '/' || i >= 0 {
+			fault("path: %q, want a request target that begins with / in visible ASCII, such as /healthz?full=1", c.Path)
+		}
+		if strings.ContainsFunc(c.Host, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`/\@?#,`, r) }) {
+			fault("host: %q, want a host name, with :port if it needs one", c.Host)
+		}
+		if _, err := ParseMatcher(c.Matcher); err != nil {
+			fault("matcher: %w", err)
+		}
+	case "tcp":
+		for _, f := range [...]struct{ key, value string }{{"path", c.Path}, {"host", c.Host}, {"matcher", c.Matcher}} {
+			if f.value != "" {
+				fault("%s: %q, but a tcp check only connects; remove it or set protocol: http", f.key, f.value)
+			}
+		}
+	default:
+		fault("protocol: %q, want http or tcp", c.Protocol)
+	}
+	if c.Interval < 0 {
+		fault("interval: %v, want more than 0", c.Interval)
+	} else if c.Timeout < 0 || c.Timeout > c.Interval {
+		fault("timeout: %v, want more than 0, at most the interval of %v", c.Timeout, c.Interval)
+	}
+	if c.Healthy < 1 || c.Healthy > 100 {
+		fault("healthy: %d, want 1 to 100 checks in a row", c.Healthy)
+	}
+	if c.Unhealthy < 1 || c.Unhealthy > 100 {
+		fault("unhealthy: %d, want 1 to 100 checks in a row", c.Unhealthy)
+	}
+	return errors.Join(faults...)
+}

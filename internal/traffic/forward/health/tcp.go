@@ -1,0 +1,15 @@
+package health
+
+import "context"
+
+// tcpCheck is well if the target accepts a connection.
+type tcpCheck struct{}
+
+func (tcpCheck) Check(ctx context.Context, address string) Result {
+	_, release, err := connect(ctx, address)
+	if err != nil {
+		return failed(ctx, err)
+	}
+	release()
+	return Result{OK: true}
+}
