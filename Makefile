@@ -1,0 +1,24 @@
+# Everything here is one command; nothing needs this file.
+.PHONY: build test race ci up fuzz
+
+build: ## the binary, pure Go
+	CGO_ENABLED=0 go build -o countersign ./cmd/countersign
+
+test: ## what the README promises
+	go test ./...
+
+race:
+	go test -race ./internal/... ./cmd/...
+
+ci: ## what has to pass before a change lands
+	.ci/run
+
+up: ## from nothing to a verified request
+	go run ./cmd/countersign up
+
+fuzz: ## every parser of bytes from the network, a minute each
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r file; do \
+	  grep -oE '^func Fuzz[A-Za-z0-9_]+' "$$file" | sed 's/func //' | while read -r name; do \
+	    echo "== $$name"; go test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$name\$$" -fuzztime 60s || exit 1; \
+	  done || exit 1; \
+	done
