@@ -1,0 +1,100 @@
+package accesslog
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"encoding/hex"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"countersign.dev"
+)
+
+// A Connection is the event of one accepted connection, admitted or refused.
+// Exchanges on the connection point to it (see Log.Begin), so it must not
+// change once it was handed to a Log.
+type Connection struct {
+	// Time is when the connection was accepted.
+	Time   time.Time
+	Client netip.AddrPort
+
+	Listener     string // the listener's name
+	ListenerPort uint16
+	LocalIP      netip.Addr
+
+	// TLSVersion, Cipher and Curve are crypto/tls's numbers; 0 is unknown, as on
+	// a listener without TLS or after a handshake that failed early.
+	TLSVersion uint16
+	Cipher     uint16
+	Curve      tls.CurveID
+	ALPN       string
+	// ServerName is what the client asked for, as it wrote it.
+	ServerName string
+	// ServerCertificate is the name of the certificate it was shown.
+	ServerCertificate string
+	// HandshakeLatency is negative when the handshake failed.
+	HandshakeLatency time.Duration
+	Resumed          bool
+
+	// Certificate describes what the client presented, believed or not; nil when
+	// it presented nothing, or nothing that can be parsed.
+	Certificate *countersign.Identity
+	// TrustStore names the store against which Certificate was held; "" when it
+	// was not.
+	TrustStore string
+	// Denial is why the client was refused; nil when it was admitted.
+	Denial *countersign.Denial
+
+	TraceID TraceID
+}
+
+// user is the common name of a verified client, or "".
+func (c *Connection) user() string {
+	if c.Certificate == nil || c.TrustStore == "" || c.Denial != nil || len(c.Certificate.CommonNames) == 0 {
+		return ""
+	}
+	return c.Certificate.CommonNames[0]
+}
+
+// A TraceID ties the lines of one connection and its exchanges together.
+type TraceID [16]byte
+
+// NewTraceID returns a random one. It is no secret.
+func NewTraceID() TraceID {
+	var id TraceID
+	binary.NativeEndian.PutUint64(id[:8], rand.Uint64())
+	binary.NativeEndian.PutUint64(id[8:], rand.Uint64())
+	return id
+}
+
+// IsZero reports whether no identifier was given.
+func (id TraceID) IsZero() bool { return id == TraceID{} }
+
+// String returns TID_ and 32 hex digits, as AWS writes it.
+func (id TraceID) String() string { return string(id.append(nil)) }
+
+func (id TraceID) append(dst []byte) []byte {
+	return hex.AppendEncode(append(dst, "TID_"...), id[:])
+}
+
+// awsCode returns the code that AWS's connection log has for c: the codes of
+// the user guide stand for themselves, everything else is one word there.
+func awsCode(c countersign.Code) countersign.Code {
+	switch c {
+	case countersign.ClientCertMaxChainDepthExceeded,
+		countersign.ClientCertMaxSizeExceeded,
+		countersign.ClientCertCrlHit,
+		countersign.ClientCertCrlProcessingError,
+		countersign.ClientCertUntrusted,
+		countersign.ClientCertNotYetValid,
+		countersign.ClientCertExpired,
+		countersign.ClientCertTypeUnsupported,
+		countersign.ClientCertInvalid,
+		countersign.ClientCertPurposeInvalid,
+		countersign.ClientCertRejected,
+		countersign.ClientCertIncompatible:
+		return c
+	}
+	return countersign.UnmappedConnectionError
+}
