@@ -56,6 +56,7 @@ func newRoot(std stdio) *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(
+		newCACommand(std),
 		newVersionCommand(std),
 	)
 	return root

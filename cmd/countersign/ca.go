@@ -1,0 +1,251 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"countersign.dev/internal/control/ca"
+	"countersign.dev/internal/control/ca/issuance"
+	"countersign.dev/internal/control/ca/request"
+	"countersign.dev/internal/wire/dn"
+)
+
+func newCACommand(std stdio) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "ca",
+		Short: "Keep a small certificate authority in a directory of PEM files",
+		Example: `  countersign ca init pki
+  countersign ca issue pki MacID-AA:BB:CC:DD:EE:FF
+  countersign ca issue pki gateway --profile server --san dns:gateway.example.com
+  countersign ca sign pki device.csr
+  countersign ca revoke pki MacID-AA-BB-CC-DD-EE-FF.crt --reason keyCompromise
+  countersign ca show pki`,
+		Args: positional(),
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(caInit(std), caIssue(std), caSign(std), caRevoke(std), caCRL(std), caShow(std))
+	return c
+}
+
+// positional demands exactly these arguments, and says which one is missing.
+func positional(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return fmt.Errorf("%s is missing: usage: %s", names[len(args)], c.UseLine())
+		case len(args) > len(names):
+			return fmt.Errorf("%q is one argument too many: usage: %s", args[len(names)], c.UseLine())
+		}
+		return nil
+	}
+}
+
+func caInit(std stdio) *cobra.Command {
+	var name, key string
+	rootLifetime, issuingLifetime := lifetime(ca.DefaultRootLifetime), lifetime(ca.DefaultIssuingLifetime)
+	c := &cobra.Command{
+		Use:   "init DIR",
+		Short: "Make a root, an issuing authority below it, and their first revocation lists",
+		Args:  positional("DIR"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			keyType, err := issuance.ParseKeyType(key)
+			if err != nil {
+				return err
+			}
+			dir := args[0]
+			a, err := ca.Init(ca.Founding{
+				Config:          ca.Config{Dir: dir},
+				Name:            name,
+				Key:             keyType,
+				RootLifetime:    time.Duration(rootLifetime),
+				IssuingLifetime: time.Duration(issuingLifetime),
+			})
+			if err != nil {
+				return err
+			}
+			lists, err := a.Lists()
+			if err != nil {
+				return err
+			}
+			root, issuing := a.Root(), a.Issuing()
+			p := newPage("Made an authority in %s", dir)
+			p.row(ca.RootCertFile, "%s, %s, until %s", root.Subject.CommonName, issuance.DescribeKey(root.PublicKey), until(root.NotAfter))
+			p.row(ca.IssuingCertFile, "%s, %s, until %s", issuing.Subject.CommonName, issuance.DescribeKey(issuing.PublicKey), until(issuing.NotAfter))
+			p.row(ca.BundleFile, "both certificates: give this one to trust stores")
+			p.row(ca.CRLFile, "nothing revoked yet; sign it anew before %s", until(lists.Issuing.NextUpdate))
+			p.row(ca.RootKeyFile, "needed again only for %s: consider keeping it elsewhere", ca.RootCRLFile)
+			p.try("countersign ca issue %s MacID-AA:BB:CC:DD:EE:FF", quote(dir))
+			p.try("countersign ca issue %s gateway --profile server --san dns:localhost", quote(dir))
+			return p.print(std.out)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&name, "name", ca.DefaultName, "its `name`: the certificates are called NAME Root, NAME Issuing")
+	f.StringVar(&key, "key", string(issuance.ECDSAP256), "the `kind` of its keys: ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072, rsa-4096")
+	f.Var(&rootLifetime, "root-lifetime", "how long the root lasts")
+	f.Var(&issuingLifetime, "issuing-lifetime", "how long the issuing authority lasts, within the root's time")
+	return c
+}
+
+func caIssue(std stdio) *cobra.Command {
+	var profile, subject, key, out string
+	var names []string
+	life := lifetime(ca.DefaultLifetime)
+	c := &cobra.Command{
+		Use:   "issue DIR NAME",
+		Short: "Make a key and a certificate for a device, a client or a server",
+		Long: `Make a key and a certificate for a device, a client or a server.
+
+NAME becomes the common name, and the name of the files NAME.crt (the certificate,
+then the issuing authority's) and NAME.key; characters that are awkward in a file
+name become hyphens there.`,
+		Args: positional("DIR", "NAME"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			dir, name := args[0], args[1]
+			p, err := issuance.ParseProfile(profile)
+			if err != nil {
+				return err
+			}
+			keyType, err := issuance.ParseKeyType(key)
+			if err != nil {
+				return err
+			}
+			if name == "" {
+				return fmt.Errorf("NAME is empty: expected what the certificate is to be called")
+			}
+			r := ca.Request{Profile: p, CommonName: name, Names: names, Lifetime: time.Duration(life), Key: keyType}
+			if subject != "" {
+				r.CommonName, r.Subject = "", subject
+			}
+			files := ca.FilesFor(out, name)
+			if err := files.Vacant(); err != nil {
+				return err
+			}
+			a, err := ca.Open(ca.Config{Dir: dir})
+			if err != nil {
+				return err
+			}
+			issued, err := a.Issue(r)
+			if err != nil {
+				return fmt.Errorf("no certificate for %q: %w", name, err)
+			}
+			return hand(std.out, a, issued, files, p)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&profile, "profile", string(issuance.Device), "what it is for: device, client or server")
+	f.StringArrayVar(&names, "san", nil, "alternative `name`, repeatable: dns:HOST, ip:ADDRESS, uri:URI, email:ADDRESS")
+	f.StringVar(&subject, "subject", "", "the whole subject instead of CN=NAME, as in \"CN=gate 7,OU=ops,O=Example\"")
+	f.StringVar(&key, "key", string(issuance.ECDSAP256), "the `kind` of its key: ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072, rsa-4096")
+	f.Var(&life, "lifetime", "how long it lasts, within the issuing authority's time")
+	f.StringVar(&out, "out", ".", "the `directory` for the files")
+	return c
+}
+
+func caSign(std stdio) *cobra.Command {
+	var profile, out string
+	life := lifetime(ca.DefaultLifetime)
+	c := &cobra.Command{
+		Use:   "sign DIR CSR",
+		Short: "Answer a certificate signing request (a PEM or DER file, - for standard input)",
+		Long: `Answer a certificate signing request (a PEM or DER file, - for standard input).
+
+The subject and the alternative names are taken from the request, which must be
+signed with its own key. What it may be used for is the profile's business: a
+request that asks to be an authority, or for another purpose, is refused.`,
+		Args: positional("DIR", "CSR"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			dir, file := args[0], args[1]
+			p, err := issuance.ParseProfile(profile)
+			if err != nil {
+				return err
+			}
+			csr, err := readCSR(std.in, file)
+			if err != nil {
+				return err
+			}
+			name := "signed"
+			if file != "-" {
+				name = strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+			}
+			files := ca.Files{Certificate: ca.FilesFor(out, name).Certificate}
+			if err := files.Vacant(); err != nil {
+				return err
+			}
+			a, err := ca.Open(ca.Config{Dir: dir})
+			if err != nil {
+				return err
+			}
+			issued, err := a.Sign(csr, ca.SignRequest{Profile: p, Lifetime: time.Duration(life)})
+			if err != nil {
+				return fmt.Errorf("%s is not signed: %w", file, err)
+			}
+			return hand(std.out, a, issued, files, p)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&profile, "profile", string(issuance.Device), "what it is for: device, client or server")
+	f.Var(&life, "lifetime", "how long it lasts, within the issuing authority's time")
+	f.StringVar(&out, "out", ".", "the `directory` for the certificate, which is called like the request")
+	return c
+}
+
+// readCSR reads no more than a request can have, whatever it is pointed at.
+func readCSR(in io.Reader, file string) ([]byte, error) {
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	csr, err := io.ReadAll(io.LimitReader(in, request.MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the request: %w", err)
+	}
+	return csr, nil
+}
+
+// hand saves what was issued and says what it is.
+func hand(out io.Writer, a *ca.Authority, issued ca.Issued, files ca.Files, profile issuance.Profile) error {
+	leaf := issued.Certificate
+	serial := dn.Serial(leaf.SerialNumber)
+	if err := issued.Save(files); err != nil {
+		return fmt.Errorf("certificate %s is on record but could not be saved: %w; revoke it with `countersign ca revoke %s %s`",
+			serial, err, quote(a.Dir()), serial)
+	}
+	subject, err := dn.String(leaf.RawSubject)
+	if err != nil {
+		return err
+	}
+	p := newPage("Made a %s certificate for %s", profile, subject)
+	p.row(files.Certificate, "the certificate, then its issuer's")
+	if files.Key != "" {
+		p.row(files.Key, "its private key, for nobody else's eyes")
+	}
+	p.row("serial", "%s", serial)
+	if names := alternativeNames(leaf); len(names) > 0 {
+		p.row("names", "%s", strings.Join(names, ", "))
+	}
+	p.row("until", "%s", until(leaf.NotAfter))
+	for _, note := range issued.Notes {
+		p.row("note", "%s", note)
+	}
+	key := files.Key
+	if key == "" {
+		key = "KEY"
+	}
+	if profile == issuance.Server {
+		p.try("certificates: [{cert: %s, key: %s}]    # in a listener of countersign's configuration", quote(files.Certificate), quote(key))
+	} else {
+		p.try("curl --cert %s --key %s --cacert %s https://HOST/", quote(files.Certificate), quote(key), quote(a.Path(ca.BundleFile)))
+	}
+	return p.print(out)
+}

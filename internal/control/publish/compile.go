@@ -1,0 +1,161 @@
+package publish
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"countersign.dev/internal/config"
+	"countersign.dev/internal/snapshot"
+	"countersign.dev/internal/telemetry"
+	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/traffic/handshake"
+	"countersign.dev/internal/traffic/verify"
+)
+
+// A Draft is a configuration compiled: all of it is good, none of it is in force.
+type Draft struct {
+	Config *config.Config
+	// Listeners lack their Routes, which need live target groups.
+	Listeners []*snapshot.Listener
+	Groups    []upstream.GroupConfig
+	Stores    []*verify.Store
+	// Expiries are the dates that an operator must not miss.
+	Expiries []telemetry.Expiry
+}
+
+// Compile checks everything that the configuration names and compiles it. Keys
+// seals session tickets; nil serves none. The Draft is nil if a fault is more
+// than a warning.
+func Compile(cfg *config.Config, keys *handshake.TicketKeys) (*Draft, config.Faults) {
+	c := &compiler{cfg: cfg, keys: keys, stores: map[string]*verify.Store{}, draft: &Draft{Config: cfg}}
+	for i := range cfg.TrustStores {
+		c.trustStore(i)
+	}
+	for i := range cfg.Listeners {
+		c.listener(i)
+	}
+	for i := range cfg.TargetGroups {
+		c.targetGroup(i)
+	}
+	faults := c.faults.Sorted()
+	if faults.Err() != nil {
+		return nil, faults
+	}
+	return c.draft, faults
+}
+
+// A compiler collects faults instead of stopping at the first.
+type compiler struct {
+	cfg    *config.Config
+	keys   *handshake.TicketKeys
+	stores map[string]*verify.Store // nil for one with faults
+	faults config.Faults
+	draft  *Draft
+}
+
+func (c *compiler) fault(path, found, expected, hint string) {
+	c.faults = append(c.faults, c.cfg.Fault(path, found, expected, hint))
+}
+
+func (c *compiler) warn(path, found, expected, hint string) {
+	c.faults = append(c.faults, c.cfg.Warn(path, found, expected, hint))
+}
+
+// problem reports what is wrong inside the file that the key at path names.
+func (c *compiler) problem(path, file string, p verify.Problem) {
+	found := file
+	if p.Line > 0 {
+		found = fmt.Sprintf("%s, line %d", file, p.Line)
+	}
+	found += ": " + p.What
+	if p.Warning {
+		c.warn(path, found, p.Want, p.Hint)
+	} else {
+		c.fault(path, found, p.Want, p.Hint)
+	}
+}
+
+// errs reports each error that err joins at path.
+func (c *compiler) errs(path string, err error) {
+	if err == nil {
+		return
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			c.errs(path, e)
+		}
+		return
+	}
+	c.fault(path, err.Error(), "", "")
+}
+
+// read returns the content of a file of at most limit bytes, or reports why not.
+func (c *compiler) read(path, file string, limit int64) ([]byte, bool) {
+	f, err := os.Open(file)
+	if err != nil {
+		var cause *fs.PathError
+		if errors.As(err, &cause) {
+			err = cause.Err
+		}
+		c.fault(path, fmt.Sprintf("%s, which cannot be read (%v)", file, err), "a readable file", "")
+		return nil, false
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		c.fault(path, file+", which is not a regular file", "a file", "")
+		return nil, false
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	switch {
+	case err != nil:
+		c.fault(path, fmt.Sprintf("%s, which cannot be read (%v)", file, err), "a readable file", "")
+	case int64(len(data)) > limit:
+		c.fault(path, fmt.Sprintf("%s, which is larger than %d bytes", file, limit), "a smaller file", "is it the right one?")
+	case len(data) == 0:
+		c.fault(path, file+", which is empty", "PEM text", "was it written completely? replace files by rename")
+	default:
+		return data, true
+	}
+	return nil, false
+}
+
+func (c *compiler) targetGroup(i int) {
+	g := &c.cfg.TargetGroups[i]
+	out := upstream.GroupConfig{
+		Name: g.Name, Algorithm: g.Algorithm, FailOpen: g.FailOpen, Attempts: g.Retries.Attempts,
+		ConnectTimeout: g.ConnectTimeout, DeregistrationDelay: g.DeregistrationDelay,
+	}
+	if out.DeregistrationDelay == 0 {
+		out.DeregistrationDelay = -1 // the file's 0 is "at once", not "as usual"
+	}
+	for _, t := range g.Targets {
+		out.Targets = append(out.Targets, t.Address)
+	}
+	if h := g.HealthCheck; h != nil {
+		out.Health = &health.Config{
+			Protocol: h.Protocol, Interval: h.Interval, Timeout: h.Timeout, Healthy: h.Healthy, Unhealthy: h.Unhealthy,
+		}
+		if h.Protocol == "http" {
+			out.Health.Path, out.Health.Matcher = h.Path, h.Matcher.String()
+		}
+		c.errs(fmt.Sprintf("target_groups[%d].health_check", i), out.Health.Validate())
+	}
+	c.draft.Groups = append(c.draft.Groups, out)
+}
+
+// expires notes a date; owner is the listener or trust store.
+func (c *compiler) expires(kind, owner, file string, at time.Time) {
+	if !at.IsZero() {
+		c.draft.Expiries = append(c.draft.Expiries, telemetry.Expiry{Kind: kind, Owner: owner, Name: file, At: at})
+	}
+}
+
+// policyName is how a policy is called in logs: the first of its names.
+func policyName(names []string) string { return cmp.Or(append(names, "default")...) }

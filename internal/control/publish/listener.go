@@ -1,0 +1,140 @@
+package publish
+
+import (
+	"fmt"
+	"os"
+
+	"countersign.dev"
+	"countersign.dev/internal/config"
+	"countersign.dev/internal/snapshot"
+	"countersign.dev/internal/traffic/forward/http"
+	"countersign.dev/internal/traffic/forward/idheader"
+	"countersign.dev/internal/traffic/handshake"
+	"countersign.dev/internal/wire/http1"
+)
+
+// pemSize bounds a certificate or key file.
+const pemSize = 1 << 20
+
+func (c *compiler) listener(i int) {
+	l := &c.cfg.Listeners[i]
+	path := fmt.Sprintf("listeners[%d]", i)
+	out := &snapshot.Listener{
+		Name: l.Name, Address: l.Address,
+		Exchange:         settings(l),
+		HandshakeTimeout: l.Timeouts.Handshake,
+		KeepAlive:        l.Timeouts.KeepAlive,
+	}
+	before := len(c.faults)
+	out.Policies = c.policies(l, path)
+	out.Identity = c.identityHeaders(l, path)
+	out.Exchange.Identity = out.Identity
+	if l.Protocol == "https" {
+		certificates := c.certificates(l, path)
+		policy, err := handshake.PolicyByName(l.TLS.Policy)
+		if err != nil {
+			c.fault(path+".tls.policy", err.Error(), "", "")
+		}
+		for _, note := range policy.Notes {
+			c.warn(path+".tls.policy", l.TLS.Policy+": "+note, "", "")
+		}
+		if c.faults[before:].Err() != nil || out.Policies == nil {
+			return
+		}
+		out.TLS, err = handshake.New(handshake.Config{
+			Listener: l.Name, Certificates: certificates, Policies: out.Policies, TLS: policy, Keys: c.keys,
+			NextProtos: []string{"http/1.1"}, Timeout: l.Timeouts.Handshake,
+		})
+		c.errs(path, err)
+	}
+	c.draft.Listeners = append(c.draft.Listeners, out)
+}
+
+func settings(l *config.Listener) http.Settings {
+	return http.Settings{
+		Request:   http1.Limits{Line: int(l.Limits.RequestLine), Field: int(l.Limits.Header), Head: int(l.Limits.RequestLine + l.Limits.Headers)},
+		Response:  http1.Limits{Line: int(l.Limits.ResponseHeaders), Field: int(l.Limits.ResponseHeaders), Head: int(l.Limits.ResponseHeaders)},
+		Body:      l.Limits.Body,
+		Forwarded: http.Forwarded(l.Forwarded),
+		Headers:   l.Timeouts.Headers,
+		Idle:      l.Timeouts.Idle,
+		Wait:      l.Timeouts.Response,
+	}
+}
+
+// policies compiles client_auth and server_names; nil if there is a fault.
+func (c *compiler) policies(l *config.Listener, path string) *handshake.Policies {
+	def, ok := c.policy("default", &l.ClientAuth)
+	var named []handshake.Named
+	for j := range l.ServerNames {
+		sn := &l.ServerNames[j]
+		p, good := c.policy(policyName(sn.Names), &sn.ClientAuth)
+		named = append(named, handshake.Named{Names: sn.Names, Policy: p})
+		ok = ok && good
+	}
+	if !ok {
+		return nil // the trust store has been complained about
+	}
+	policies, err := handshake.NewPolicies(def, named)
+	c.errs(path+".client_auth", err)
+	return policies
+}
+
+func (c *compiler) policy(name string, a *config.ClientAuth) (*handshake.Policy, bool) {
+	p := &handshake.Policy{
+		Name: name, Mode: a.Mode, MaxChainDepth: a.MaxChainDepth, IgnoreExpiry: a.IgnoreExpiry,
+		AdvertiseCANames: a.AdvertiseCANames, OnFailure: a.OnFailure, Resumption: a.Resumption,
+	}
+	switch a.Mode {
+	case countersign.ClientAuthOptional, countersign.ClientAuthVerify:
+		p.Store = c.stores[a.TrustStore]
+		return p, p.Store != nil
+	}
+	return p, true
+}
+
+func (c *compiler) identityHeaders(l *config.Listener, path string) *idheader.Plan {
+	cfg := idheader.Config{
+		Strip:  c.cfg.OwnHeaders(),
+		Limits: idheader.Limits{Header: int(l.Limits.Header), Headers: int(l.Limits.Headers)},
+	}
+	for _, h := range l.IdentityHeaders {
+		if h.Dialect != "" {
+			cfg.Dialects = append(cfg.Dialects, idheader.Dialect(h.Dialect))
+		} else {
+			cfg.Set = append(cfg.Set, idheader.Header{Name: h.Set, Value: h.Value})
+		}
+	}
+	plan, err := idheader.Compile(cfg)
+	c.errs(path+".identity_headers", err)
+	return plan
+}
+
+func (c *compiler) certificates(l *config.Listener, path string) []handshake.Certificate {
+	var out []handshake.Certificate
+	for j, cc := range l.Certificates {
+		at := fmt.Sprintf("%s.certificates[%d]", path, j)
+		cert, certOK := c.read(at+".cert", cc.Cert, pemSize)
+		key, keyOK := c.read(at+".key", cc.Key, pemSize)
+		if !certOK || !keyOK {
+			continue
+		}
+		if info, err := os.Stat(cc.Key); err == nil && info.Mode().Perm()&0o007 != 0 {
+			c.warn(at+".key", fmt.Sprintf("%s, which every user of this machine can read (mode %04o)", cc.Key, info.Mode().Perm()),
+				"mode 0600", "chmod 600 "+cc.Key)
+		}
+		loaded, problems := handshake.LoadCertificate(cert, key)
+		for _, p := range problems {
+			file := cc.Cert
+			if p.Name == "key" {
+				file = cc.Key
+			}
+			c.problem(at+"."+p.Name, file, p)
+		}
+		if leaf := loaded.TLS.Leaf; leaf != nil {
+			c.expires("server_certificate", l.Name, cc.Cert, leaf.NotAfter)
+		}
+		out = append(out, loaded)
+	}
+	return out
+}

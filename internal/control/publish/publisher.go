@@ -1,0 +1,284 @@
+package publish
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"countersign.dev/internal/config"
+	"countersign.dev/internal/control/publish/watch"
+	"countersign.dev/internal/snapshot"
+	"countersign.dev/internal/telemetry"
+	"countersign.dev/internal/traffic"
+	"countersign.dev/internal/traffic/accesslog"
+	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/traffic/handshake"
+	"countersign.dev/internal/traffic/route"
+)
+
+// PublisherConfig is what a Publisher works with.
+type PublisherConfig struct {
+	Path    string // of the configuration file
+	Node    *traffic.Node
+	Fleet   *upstream.Fleet
+	Metrics *telemetry.Metrics
+	Logger  *slog.Logger
+	Stdout  io.Writer // of logs with the path "-"; nil: os.Stdout
+
+	// Changed is called after a configuration has come into force, with what it
+	// is, for what a snapshot does not hold: the admin address, the program log.
+	Changed func(*config.Config) error
+}
+
+// A Publisher puts configurations into force. Its methods are safe for
+// concurrent use; one publication happens at a time.
+type Publisher struct {
+	cfg     PublisherConfig
+	keys    *handshake.TicketKeys
+	watcher *watch.Watcher
+
+	mu     sync.Mutex
+	number uint64
+	files  []string // of the configuration in force
+	logs   logs
+}
+
+// NewPublisher returns a Publisher that has put nothing into force yet. Close
+// releases it.
+func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Changed == nil {
+		cfg.Changed = func(*config.Config) error { return nil }
+	}
+	watcher, err := watch.New(watch.Config{})
+	if err != nil {
+		return nil, err
+	}
+	return &Publisher{cfg: cfg, watcher: watcher, keys: handshake.NewTicketKeys(handshake.TicketKeysConfig{})}, nil
+}
+
+// Publish reads the configuration, and puts it into force if it is good. Its
+// error is config.Faults when the files are at fault; then, and whenever there
+// is an error, what was in force still is. Warnings are logged.
+func (p *Publisher) Publish(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.publish(ctx)
+	p.cfg.Metrics.Reloaded(err)
+	return err
+}
+
+func (p *Publisher) publish(ctx context.Context) error {
+	// Watched before it is read: a change from now on is not missed.
+	p.watch(append(p.files, p.cfg.Path))
+	cfg, faults := config.Load(p.cfg.Path)
+	if cfg == nil {
+		return faults
+	}
+	p.watch(append(p.files, cfg.Files()...))
+	draft, found := Compile(cfg, p.keys)
+	faults = append(faults, found...).Sorted()
+	if draft == nil {
+		return faults
+	}
+	if err := p.swap(ctx, draft); err != nil {
+		return err
+	}
+	p.files = cfg.Files()
+	p.watch(p.files)
+	for _, warning := range faults {
+		p.cfg.Logger.Warn(warning.String())
+	}
+	return p.cfg.Changed(cfg)
+}
+
+// swap puts draft into force. Everything that can fail comes before the first
+// thing that others notice.
+func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
+	addresses := make([]string, len(draft.Listeners))
+	for i, l := range draft.Listeners {
+		addresses[i] = l.Address
+	}
+	sockets, err := p.cfg.Node.Open(ctx, addresses)
+	if err != nil {
+		return err
+	}
+	opened, err := p.logs.open(draft.Config.Logs, p.cfg.Stdout, p.cfg.Logger)
+	if err != nil {
+		sockets.Close()
+		return err
+	}
+	groups, err := p.cfg.Fleet.Apply(draft.Groups)
+	if err != nil {
+		sockets.Close()
+		opened.discard(p.logs)
+		return err
+	}
+	p.number++
+	snap := &snapshot.Snapshot{
+		Number:          p.number,
+		Listeners:       draft.Listeners,
+		MaxConnections:  draft.Config.Node.MaxConnections,
+		ShutdownTimeout: draft.Config.Node.ShutdownTimeout,
+		ConnectionLog:   opened.connection.log,
+		AccessLog:       opened.access.log,
+	}
+	for i, l := range draft.Listeners {
+		l.Metrics = p.cfg.Metrics.Listener(l.Name)
+		name := forwardTo(draft.Config, l.Name)
+		l.Routes = &route.Table{Default: route.Action{Forward: groups[name], Metrics: l.Metrics.Group(name)}}
+		draft.Listeners[i] = l
+	}
+	p.cfg.Metrics.Publish(inventory(snap, draft))
+	if err := p.cfg.Node.Publish(snap, sockets); err != nil {
+		return err // the node is shutting down; nothing matters any more
+	}
+	old := p.logs
+	p.logs = opened
+	old.discard(opened)
+	return nil
+}
+
+func forwardTo(cfg *config.Config, listener string) string {
+	for i := range cfg.Listeners {
+		if cfg.Listeners[i].Name == listener {
+			return cfg.Listeners[i].Default.Forward
+		}
+	}
+	return ""
+}
+
+func inventory(snap *snapshot.Snapshot, draft *Draft) telemetry.Inventory {
+	inv := telemetry.Inventory{
+		Generation: snap.Number,
+		Targets:    map[string][]string{},
+		Expiries:   draft.Expiries,
+		Dropped:    map[string]func() uint64{},
+	}
+	for _, l := range snap.Listeners {
+		inv.Listeners = append(inv.Listeners, l.Name)
+	}
+	for _, g := range draft.Groups {
+		inv.Targets[g.Name] = g.Targets
+	}
+	if snap.ConnectionLog != nil {
+		inv.Dropped["connection"] = snap.ConnectionLog.Dropped
+	}
+	if snap.AccessLog != nil {
+		inv.Dropped["access"] = snap.AccessLog.Dropped
+	}
+	return inv
+}
+
+func (p *Publisher) watch(files []string) {
+	if err := p.watcher.Set(files); err != nil {
+		p.cfg.Logger.Warn("some files are not watched by the kernel; changes are noticed within ten seconds", "error", err)
+	}
+}
+
+// Run publishes anew whenever a file has changed or again receives a value,
+// until ctx ends.
+func (p *Publisher) Run(ctx context.Context, again <-chan struct{}) error {
+	ctx, cancel := context.WithCancel(ctx)
+	watching := make(chan error, 1)
+	go func() { watching <- p.watcher.Run(ctx) }()
+	defer func() { cancel(); <-watching }()
+	for {
+		cause := "a file changed"
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.watcher.Changed():
+		case <-again:
+			cause = "asked to"
+		}
+		p.reload(ctx, cause)
+	}
+}
+
+// reload is a publication whose outcome goes to the log.
+func (p *Publisher) reload(ctx context.Context, cause string) {
+	began := time.Now()
+	err := p.Publish(ctx)
+	var faults config.Faults
+	switch {
+	case err == nil:
+		p.cfg.Logger.Info("configuration in force", "because", cause,
+			"snapshot", p.cfg.Node.Current().Number, "took", time.Since(began).Round(time.Microsecond))
+	case errors.As(err, &faults):
+		p.cfg.Logger.Error("configuration refused; the last good one stays in force", "because", cause, "faults", len(faults))
+		for _, f := range faults {
+			p.cfg.Logger.Error(f.String())
+		}
+	default:
+		p.cfg.Logger.Error("configuration refused; the last good one stays in force", "because", cause, "error", err)
+	}
+}
+
+// Reopen opens the log files anew, after a rotation renamed them.
+func (p *Publisher) Reopen() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return errors.Join(p.logs.connection.log.Reopen(), p.logs.access.log.Reopen())
+}
+
+// Close ends watching, then writes out the logs.
+func (p *Publisher) Close(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return errors.Join(p.watcher.Close(), p.logs.connection.log.Close(ctx), p.logs.access.log.Close(ctx))
+}
+
+// logs are the two traffic logs with what they were opened for.
+type logs struct{ connection, access openLog }
+
+type openLog struct {
+	log          *accesslog.Log // nil: off
+	path, format string
+}
+
+// open returns the logs that cfg asks for; one that is open already is kept.
+func (l logs) open(cfg config.Logs, stdout io.Writer, logger *slog.Logger) (logs, error) {
+	var next logs
+	var err, err2 error
+	if c := cfg.Connection; c != nil {
+		next.connection, err = l.connection.open(c.Path, c.Format, stdout, logger)
+	}
+	if a := cfg.Access; a != nil {
+		next.access, err2 = l.access.open(a.Path, a.Format, stdout, logger)
+	}
+	if err := errors.Join(err, err2); err != nil {
+		next.discard(l)
+		return logs{}, err
+	}
+	return next, nil
+}
+
+func (o openLog) open(path, format string, stdout io.Writer, logger *slog.Logger) (openLog, error) {
+	if o.log != nil && o.path == path && o.format == format {
+		return o, nil
+	}
+	log, err := accesslog.Open(accesslog.Config{Path: path, Format: accesslog.Format(format), Stdout: stdout, Logger: logger})
+	if err != nil {
+		return openLog{}, fmt.Errorf("log %s: %w", cmp.Or(path, "-"), err)
+	}
+	return openLog{log, path, format}, nil
+}
+
+// discard closes the logs of l that kept does not have.
+func (l logs) discard(kept logs) {
+	for _, pair := range [][2]openLog{{l.connection, kept.connection}, {l.access, kept.access}} {
+		if pair[0].log != nil && pair[0].log != pair[1].log {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			pair[0].log.Close(ctx)
+			cancel()
+		}
+	}
+}
