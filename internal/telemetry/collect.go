@@ -1,0 +1,177 @@
+package telemetry
+
+import (
+	"cmp"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// A collector turns Metrics into what Prometheus reads, when it reads.
+type collector Metrics
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("countersign_"+name, help, labels, nil)
+}
+
+// Every metric, in one list: name, meaning, labels.
+var (
+	descAccepted = desc("connections_accepted_total",
+		"Connections accepted.", "listener")
+	descOpen = desc("connections_open",
+		"Connections open now.", "listener")
+	descHandshakes = desc("tls_handshakes_total",
+		"TLS handshakes by result (admitted, refused by the client's certificate, failed as TLS) and denial code.", "listener", "result", "code")
+	descHandshakeTime = desc("tls_handshake_duration_seconds",
+		"Duration of TLS handshakes that did not fail.", "listener")
+	descResumed = desc("tls_resumptions_total",
+		"TLS handshakes that resumed a session.", "listener")
+	descDenials = desc("denials_total",
+		"Connections and requests refused, by stage and code.", "listener", "stage", "code")
+	descRequests = desc("requests_total",
+		"Requests by target group (empty: answered by the listener itself) and status (other: none was sent).", "listener", "target_group", "status")
+	descRequestTime = desc("request_duration_seconds",
+		"From the arrival of a request to the end of its response.", "listener")
+	descReceived = desc("received_bytes_total",
+		"Bytes of requests from clients.", "listener", "target_group")
+	descSent = desc("sent_bytes_total",
+		"Bytes of responses to clients.", "listener", "target_group")
+
+	descHealthy = desc("target_healthy",
+		"Whether the target is healthy (1) or not, or not yet (0).", "target_group", "target")
+	descConnectErrors = desc("target_connection_errors_total",
+		"Connections to the target that could not be made.", "target_group", "target")
+
+	descReloads = desc("config_reloads_total",
+		"Attempts to put a configuration into force, by result.", "result")
+	descReloadOK = desc("config_last_reload_successful",
+		"Whether the last attempt to put a configuration into force succeeded.")
+	descReloadTime = desc("config_last_reload_success_timestamp_seconds",
+		"When a configuration last came into force.")
+	descGeneration = desc("snapshot_generation",
+		"Number of the snapshot in force; 0 before the first.")
+	descExpiry = desc("expiry_seconds",
+		"Seconds until a certificate or revocation list is no longer valid; negative afterwards.", "kind", "owner", "name")
+	descDropped = desc("log_events_dropped_total",
+		"Events that were lost because a log could not keep up or be written.", "log")
+)
+
+// buildInfo is a metric that is always 1, its labels being the information.
+func buildInfo(c MetricsConfig) prometheus.Collector {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "countersign_build_info",
+		Help: "The running program.",
+		ConstLabels: prometheus.Labels{
+			"version": cmp.Or(c.Version, "(devel)"), "revision": c.Revision, "goversion": runtime.Version(),
+		},
+	})
+	g.Set(1)
+	return g
+}
+
+// Describe implements prometheus.Collector.
+func (*collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descAccepted, descOpen, descHandshakes, descHandshakeTime, descResumed, descDenials,
+		descRequests, descRequestTime, descReceived, descSent, descHealthy, descConnectErrors,
+		descReloads, descReloadOK, descReloadTime, descGeneration, descExpiry, descDropped,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	m := (*Metrics)(c)
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+
+	counter(descReloads, m.reloads.Load(), "success")
+	counter(descReloads, m.failedReloads.Load(), "failure")
+	last := m.lastReload.Load()
+	gauge(descReloadOK, truth(last != 0 && !m.lastFailed.Load()))
+	if last != 0 {
+		gauge(descReloadTime, float64(last)/float64(time.Second))
+	}
+
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forget()
+	gauge(descGeneration, float64(m.inventory.Generation))
+	for log, dropped := range m.inventory.Dropped {
+		counter(descDropped, dropped(), log)
+	}
+	m.collectExpiries(gauge)
+	for t := range m.named.targets {
+		gauge(descHealthy, truth(m.targets[t].healthy), t.group, t.address)
+		counter(descConnectErrors, m.targets[t].connectErrors, t.group, t.address)
+	}
+	for name, l := range m.listeners {
+		if m.named.listeners[name] || l.retired {
+			l.collect(ch, counter, gauge)
+		}
+	}
+}
+
+// collectExpiries shows the soonest date where several have the same labels.
+func (m *Metrics) collectExpiries(gauge func(*prometheus.Desc, float64, ...string)) {
+	type labels struct{ kind, owner, name string }
+	soonest := map[labels]time.Time{}
+	for _, e := range m.inventory.Expiries {
+		k := labels{e.Kind, e.Owner, e.Name}
+		if at, ok := soonest[k]; !ok || e.At.Before(at) {
+			soonest[k] = e.At
+		}
+	}
+	now := m.now()
+	for k, at := range soonest {
+		gauge(descExpiry, at.Sub(now).Seconds(), k.kind, k.owner, k.name)
+	}
+}
+
+func (l *ListenerMetrics) collect(ch chan<- prometheus.Metric,
+	counter func(*prometheus.Desc, uint64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {
+	counter(descAccepted, l.accepted.Load(), l.name)
+	gauge(descOpen, float64(l.open.Load()), l.name)
+	counter(descResumed, l.resumed.Load(), l.name)
+	ch <- l.handshakeTime.metric(descHandshakeTime, l.name)
+	ch <- l.requestTime.metric(descRequestTime, l.name)
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for end, n := range l.handshakes {
+		counter(descHandshakes, n, l.name, end.result, string(end.code))
+	}
+	for d, n := range l.denials {
+		counter(descDenials, n, l.name, string(d.stage), string(d.code))
+	}
+	for group, g := range l.groups {
+		counter(descReceived, g.received.Load(), l.name, group)
+		counter(descSent, g.sent.Load(), l.name, group)
+		for i := range g.requests {
+			if n := g.requests[i].Load(); n > 0 {
+				counter(descRequests, n, l.name, group, statusLabel(i+minStatus))
+			}
+		}
+	}
+}
+
+func statusLabel(status int) string {
+	if status == otherStatus {
+		return "other"
+	}
+	return strconv.Itoa(status)
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,162 @@
+package telemetry
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"countersign.dev"
+)
+
+// ListenerMetrics counts what happens at one listener. All methods are safe for
+// concurrent use, and on nil, which counts nothing.
+type ListenerMetrics struct {
+	name    string
+	retired bool // no longer in the configuration; guarded by Metrics.mu
+
+	accepted atomic.Uint64
+	open     atomic.Int64
+	resumed  atomic.Uint64
+
+	handshakeTime histogram
+	requestTime   histogram
+
+	mu         sync.Mutex
+	handshakes map[outcome]uint64
+	denials    map[denial]uint64
+	groups     map[string]*GroupMetrics
+
+	own *GroupMetrics // answered without a target group
+}
+
+// An outcome is how a handshake ended: admitted, refused (by our rules) or
+// failed (as TLS).
+type outcome struct {
+	result string
+	code   countersign.Code
+}
+
+type denial struct {
+	stage countersign.Stage
+	code  countersign.Code
+}
+
+func newListenerMetrics(name string) *ListenerMetrics {
+	own := new(GroupMetrics)
+	return &ListenerMetrics{
+		name:       name,
+		handshakes: map[outcome]uint64{},
+		denials:    map[denial]uint64{},
+		groups:     map[string]*GroupMetrics{"": own},
+		own:        own,
+	}
+}
+
+// Opened counts an accepted connection.
+func (l *ListenerMetrics) Opened() {
+	if l != nil {
+		l.accepted.Add(1)
+		l.open.Add(1)
+	}
+}
+
+// Closed counts the end of a connection that was Opened.
+func (l *ListenerMetrics) Closed() {
+	if l != nil {
+		l.open.Add(-1)
+	}
+}
+
+// Handshake counts the end of a TLS handshake. d is nil when the client was
+// admitted; latency is observed for handshakes that did not fail.
+func (l *ListenerMetrics) Handshake(d *countersign.Denial, resumed bool, latency time.Duration) {
+	if l == nil {
+		return
+	}
+	end := outcome{result: "admitted"}
+	if d != nil {
+		end = outcome{"refused", d.Code}
+		if d.Stage == countersign.StageHandshake {
+			end.result = "failed"
+		}
+	}
+	if end.result != "failed" && latency >= 0 {
+		l.handshakeTime.observe(latency)
+	}
+	if resumed {
+		l.resumed.Add(1)
+	}
+	l.mu.Lock()
+	l.handshakes[end]++
+	l.mu.Unlock()
+}
+
+// Denied counts a refusal at any stage, of a connection or a request.
+func (l *ListenerMetrics) Denied(d *countersign.Denial) {
+	if l == nil || d == nil {
+		return
+	}
+	l.mu.Lock()
+	l.denials[denial{d.Stage, d.Code}]++
+	l.mu.Unlock()
+}
+
+// Group returns the handle for requests that go to a target group. It takes a
+// lock: call it when a snapshot is built, not for each request.
+func (l *ListenerMetrics) Group(name string) *GroupMetrics {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g := l.groups[name]
+	if g == nil {
+		g = new(GroupMetrics)
+		l.groups[name] = g
+	}
+	return g
+}
+
+// keepGroups drops the counters of groups that are not named.
+func (l *ListenerMetrics) keepGroups(named map[string][]string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name := range l.groups {
+		if _, ok := named[name]; !ok && name != "" {
+			delete(l.groups, name)
+		}
+	}
+}
+
+// Request counts one exchange: the status that the client got (0: none), how
+// long it took, bytes from and to the client. g is nil when the listener
+// answered by itself. No allocation, no lock.
+func (l *ListenerMetrics) Request(g *GroupMetrics, status int, d time.Duration, in, out int64) {
+	if l == nil {
+		return
+	}
+	if g == nil {
+		g = l.own
+	}
+	l.requestTime.observe(d)
+	if status < minStatus || status > maxStatus {
+		status = otherStatus
+	}
+	g.requests[status-minStatus].Add(1)
+	if in > 0 {
+		g.received.Add(uint64(in))
+	}
+	if out > 0 {
+		g.sent.Add(uint64(out))
+	}
+}
+
+// Status codes have a counter each (RFC 9110 section 15: three digits, the
+// first from 1 to 5); everything else shares one.
+const minStatus, maxStatus, otherStatus = 100, 599, 600
+
+// GroupMetrics counts the requests of one listener that went to one target group.
+type GroupMetrics struct {
+	requests       [otherStatus - minStatus + 1]atomic.Uint64
+	received, sent atomic.Uint64
+}
