@@ -1,0 +1,223 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"countersign.dev/internal/config/strictyaml"
+)
+
+// A checker holds the parts of a decoded configuration against each other. What
+// is wrong with a part by itself, its tags have said.
+type checker struct {
+	*Config
+	stores, groups names
+}
+
+// names are the names of one kind of thing, with what is known of each.
+type names struct {
+	paths map[string]string // of the thing with the name
+	used  map[string]bool
+}
+
+func (c *checker) check() {
+	c.stores = c.collect("trust_stores", len(c.TrustStores), func(i int) string { return c.TrustStores[i].Name })
+	c.groups = c.collect("target_groups", len(c.TargetGroups), func(i int) string { return c.TargetGroups[i].Name })
+	c.collect("listeners", len(c.Listeners), func(i int) string { return c.Listeners[i].Name })
+
+	c.Logs.check(c)
+	for i := range c.Listeners {
+		c.Listeners[i].check(c, item("listeners", i))
+	}
+	for i := range c.TrustStores {
+		c.TrustStores[i].check(c, item("trust_stores", i))
+	}
+	for i := range c.TargetGroups {
+		c.TargetGroups[i].check(c, item("target_groups", i))
+	}
+	c.checkAddresses()
+	if c.doc.Faults().Err() == nil { // else a name with a fault may be the one that is meant
+		c.unused(c.stores, "no client_auth names")
+		c.unused(c.groups, "no listener forwards to")
+	}
+}
+
+// fault reports a fault, unless the value at path is refused already.
+func (c *checker) fault(path, found, expected, hint string) {
+	if !c.doc.Refused(path) {
+		c.doc.Report(c.Fault(path, found, expected, hint))
+	}
+}
+
+// collect notes the names of the n things in list, which must differ.
+func (c *checker) collect(list string, n int, name func(i int) string) names {
+	known := names{paths: map[string]string{}, used: map[string]bool{}}
+	for i := range n {
+		at := item(list, i)
+		switch first, twice := known.paths[name(i)]; {
+		case name(i) == "": // refused already
+		case twice:
+			c.fault(at+".name", quoted(name(i))+" again", "a name of its own", fmt.Sprintf("%s on line %d has it", first, c.doc.Line(first)))
+		default:
+			known.paths[name(i)] = at
+		}
+	}
+	return known
+}
+
+// refer notes that the key at path names one of known, or reports that there is
+// no such thing.
+func (c *checker) refer(path, name string, known names, kind string) {
+	if _, ok := known.paths[name]; ok {
+		known.used[name] = true
+		return
+	}
+	var all []string
+	for n := range known.paths {
+		all = append(all, n)
+	}
+	slices.Sort(all)
+	hint := fmt.Sprintf("no %s is defined", kind)
+	if near := strictyaml.Nearest(name, all); near != "" {
+		hint = fmt.Sprintf("did you mean %s?", near)
+	} else if len(all) > 0 {
+		hint = fmt.Sprintf("%ss here: %s", kind, quotedList(all))
+	}
+	c.fault(path, quoted(name), "the name of a "+kind, hint)
+}
+
+// unused warns of the known things that nothing refers to.
+func (c *checker) unused(known names, who string) {
+	for name, path := range known.paths {
+		if !known.used[name] {
+			c.doc.Report(c.Warn(path, fmt.Sprintf("%q, which %s", name, who), "", "it has no effect"))
+		}
+	}
+}
+
+func (l *Listener) check(c *checker, path string) {
+	switch l.Protocol {
+	case "https":
+		if len(l.Certificates) == 0 {
+			c.fault(path+".certificates", "nothing", "at least one {cert: FILE, key: FILE}", "protocol https shows a certificate to clients")
+		}
+	case "http":
+		hints := map[string]string{
+			"certificates":     "leave it out, or use protocol https",
+			"tls":              "leave it out, or use protocol https",
+			"client_auth":      "leave it out: only https can ask for a certificate",
+			"server_names":     "leave it out: only https can ask for a certificate",
+			"identity_headers": "leave it out: nobody is known here, and what clients send under such names is removed anyway",
+		}
+		for key, hint := range hints {
+			if c.doc.Has(path + "." + key) {
+				c.fault(path+"."+key, key+" with protocol http", "protocol https", hint)
+			}
+		}
+	}
+	l.checkCertificates(c, path)
+	if l.Protocol != "http" {
+		l.ClientAuth.check(c, path+".client_auth")
+		l.checkServerNames(c, path)
+		l.checkHeaders(c, path)
+	}
+	l.Limits.check(c, path+".limits")
+	if l.Default.Forward != "" {
+		c.refer(path+".default.forward", l.Default.Forward, c.groups, "target group")
+	}
+}
+
+func (l *Listener) checkCertificates(c *checker, path string) {
+	first := map[Certificate]int{}
+	for i, cert := range l.Certificates {
+		if j, twice := first[cert]; twice && cert.Cert != "" {
+			c.fault(fmt.Sprintf("%s.certificates[%d]", path, i), quoted(cert.Cert)+" again", "each certificate once", fmt.Sprintf("it is certificates[%d] already", j))
+			continue
+		}
+		first[cert] = i
+	}
+}
+
+func (l *Listener) checkServerNames(c *checker, path string) {
+	first := map[string]string{}
+	for i := range l.ServerNames {
+		at := fmt.Sprintf("%s.server_names[%d]", path, i)
+		l.ServerNames[i].ClientAuth.check(c, at+".client_auth")
+		for j, name := range l.ServerNames[i].Names {
+			entry := fmt.Sprintf("%s.names[%d]", at, j)
+			if other, twice := first[name]; twice && other != at {
+				c.fault(entry, quoted(name)+" again", "each name in one policy", fmt.Sprintf("%s on line %d has it", other, c.doc.Line(other)))
+				continue
+			}
+			first[name] = at
+		}
+	}
+}
+
+func (l *Listener) checkHeaders(c *checker, path string) {
+	first := map[string]int{}
+	for i, h := range l.IdentityHeaders {
+		name := h.Dialect + foldHeader(h.Set)
+		if name == "" {
+			continue // refused already
+		}
+		if j, twice := first[name]; twice {
+			c.fault(fmt.Sprintf("%s.identity_headers[%d]", path, i), quoted(h.Dialect+h.Set)+" again", "each once", fmt.Sprintf("it is identity_headers[%d] already", j))
+			continue
+		}
+		first[name] = i
+	}
+}
+
+// checkAddresses reports addresses that cannot both be listened at.
+func (c *checker) checkAddresses() {
+	type bound struct{ path, address string }
+	taken := []bound{{"node.admin.address", c.Node.Admin.Address}}
+	for i, l := range c.Listeners {
+		at := item("listeners", i) + ".address"
+		for _, other := range taken {
+			if clash(other.address, l.Address) {
+				hint := fmt.Sprintf("%s is at %s already", other.path, other.address)
+				if line := c.doc.Line(other.path); c.doc.Has(other.path) {
+					hint = fmt.Sprintf("%s on line %d is at %s already", other.path, line, other.address)
+				}
+				c.fault(at, quoted(l.Address), "an address of its own", hint)
+				break
+			}
+		}
+		taken = append(taken, bound{at, l.Address})
+	}
+}
+
+// clash reports whether a and b, as rule address leaves them, share a socket:
+// the same port, and the same host or one that stands for all.
+func clash(a, b string) bool {
+	hostA, portA, okA := splitAddress(a)
+	hostB, portB, okB := splitAddress(b)
+	if !okA || !okB || portA != portB || portA == 0 {
+		return false
+	}
+	everyV4 := netip.IPv4Unspecified()
+	switch {
+	case !hostA.IsValid() || !hostB.IsValid(): // every address
+		return true
+	case hostA == everyV4 || hostB == everyV4:
+		return hostA.Is4() && hostB.Is4()
+	}
+	return hostA == hostB
+}
+
+func item(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
+
+func quoted(s string) string { return strconv.Quote(s) }
+
+func sized(n int64) string {
+	for shift, suffix := range []string{"B", "KiB", "MiB", "GiB"} {
+		if unit := int64(1) << (10 * shift); n < unit<<10 || n%(unit<<10) != 0 {
+			return strconv.FormatInt(n/unit, 10) + suffix
+		}
+	}
+	return strconv.FormatInt(n, 10)
+}

@@ -1,0 +1,51 @@
+package config
+
+import "time"
+
+// Limits bound what a message may take. Sizes; the defaults are AWS's.
+type Limits struct {
+	// RequestLine bounds the first line: method, target, version. Beyond: 414.
+	// Default 16KiB.
+	RequestLine int64 `yaml:"request_line" default:"16KiB" range:"256B..1MiB"`
+
+	// Header bounds one header line, those added about the client included.
+	// Beyond: 431. Default 16KiB.
+	Header int64 `yaml:"header" default:"16KiB" range:"256B..1MiB"`
+
+	// Headers bounds all of them together. Beyond: 431. Default 64KiB.
+	Headers int64 `yaml:"headers" default:"64KiB" range:"256B..4MiB"`
+
+	// Body bounds the body of a request. Beyond: 413. Default 0, no bound.
+	Body int64 `yaml:"body" default:"0" range:"0.."`
+
+	// ResponseHeaders bounds the head of a target's response. Beyond: 502.
+	// Default 32KiB.
+	ResponseHeaders int64 `yaml:"response_headers" default:"32KiB" range:"256B..4MiB"`
+}
+
+func (l *Limits) check(c *checker, path string) {
+	if l.Header > l.Headers {
+		c.fault(path+".header", sized(l.Header), "at most limits.headers, which is "+sized(l.Headers), "one header must fit into all of them")
+	}
+}
+
+// Timeouts bound how long a client or a target may take.
+type Timeouts struct {
+	// Handshake: from the connection to the end of the TLS handshake. Default 10s.
+	Handshake time.Duration `yaml:"handshake" default:"10s" range:"1ms..1h"`
+
+	// Headers: from the first byte of a request to the end of its headers.
+	// Beyond: 408. Default 10s.
+	Headers time.Duration `yaml:"headers" default:"10s" range:"1ms..1h"`
+
+	// Idle: between two requests, and between two reads of a body. Default 60s.
+	Idle time.Duration `yaml:"idle" default:"60s" range:"1ms..168h"`
+
+	// KeepAlive: the longest that one connection is used for new requests.
+	// Default 1h.
+	KeepAlive time.Duration `yaml:"keep_alive" default:"1h" range:"1ms..168h"`
+
+	// Response: from the end of a request to the head of the target's response.
+	// Beyond: 504. Default 60s.
+	Response time.Duration `yaml:"response" default:"60s" range:"1ms..168h"`
+}

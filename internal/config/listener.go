@@ -1,0 +1,116 @@
+package config
+
+// A Listener is an address at which clients connect.
+type Listener struct {
+	// Name is how logs and metrics call the listener. Each has its own.
+	Name string `yaml:"name,required" is:"name"`
+
+	// Address is an IP address with a port, such as 10.0.0.1:8443 or [::1]:8443;
+	// :8443 is every address of the machine, port 0 any free port. Each
+	// listener has its own.
+	Address string `yaml:"address,required" is:"address"`
+
+	// Protocol is https or http.
+	Protocol string `yaml:"protocol,required" one:"https|http" later:"tls|tcp"`
+
+	// Certificates are what the listener shows of itself, with https. The first
+	// is the default; the others serve the names that they carry.
+	Certificates []Certificate `yaml:"certificates"`
+
+	// TLS is about the protocol itself, with https.
+	TLS TLS `yaml:"tls"`
+
+	// ProxyProtocol is how a balancer in front tells the client's address.
+	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
+
+	// ClientAuth says what is demanded of clients, with https. Left out: no
+	// certificate is asked for.
+	ClientAuth ClientAuth `yaml:"client_auth"`
+
+	// ServerNames demand something else of the clients of some names.
+	ServerNames []ServerName `yaml:"server_names"`
+
+	// Devices says what becomes of a device's state: off. Default off.
+	Devices string `yaml:"devices" one:"off" later:"annotate|enforce" default:"off"`
+
+	// IdentityHeaders tell the backend who the client is, with https. What
+	// clients send under any such name is removed, whether or not it is listed.
+	IdentityHeaders []IdentityHeader `yaml:"identity_headers" hint:"leave the key out to tell the backend nothing"`
+
+	// Forwarded says what becomes of X-Forwarded-For, -Proto and -Port: append
+	// (ours after what the client sent), preserve (as the client sent them) or
+	// remove. Default append.
+	Forwarded string `yaml:"forwarded" one:"append|preserve|remove" default:"append"`
+
+	// Limits bound what a message may take.
+	Limits Limits `yaml:"limits"`
+
+	// Timeouts bound how long things may take.
+	Timeouts Timeouts `yaml:"timeouts"`
+
+	// Rules choose by path, host, method, header, query, source or client.
+	_ later `yaml:"rules" hint:"today every request of a listener goes where default says"`
+
+	// Require says what must hold for every request.
+	_ later `yaml:"require" hint:"today client_auth with mode verify requires a certificate"`
+
+	// Default is where requests go.
+	Default Action `yaml:"default,required" hint:"say which target group gets the requests: {forward: GROUP}"`
+}
+
+// A Certificate is a certificate with its key, which must be each other's.
+type Certificate struct {
+	// Cert is a PEM file: the certificate first, then its intermediates.
+	Cert string `yaml:"cert,required" is:"file"`
+
+	// Key is a PEM file with the private key, unencrypted.
+	Key string `yaml:"key,required" is:"file"`
+
+	// ACME obtains and renews the certificate.
+	_ later `yaml:"acme" instead:"cert|key" hint:"today certificates are files: {cert: FILE, key: FILE}; they are read again when they change"`
+}
+
+// TLS is about the protocol itself.
+type TLS struct {
+	// Policy names versions and cipher suites: modern (TLS 1.3, and 1.2 with
+	// AEAD), tls13, or a policy of AWS such as
+	// ELBSecurityPolicy-TLS13-1-2-Res-2021-06. Default modern.
+	Policy string `yaml:"policy" default:"modern"`
+}
+
+// ProxyProtocol is how a balancer in front tells the client's address.
+type ProxyProtocol struct {
+	// Accept says whether a PROXY header may precede a connection: off. Default off.
+	Accept string `yaml:"accept" one:"off" later:"optional|required" default:"off"`
+
+	// From lists the balancers that are believed.
+	_ later `yaml:"from" hint:"today no PROXY header is accepted from anyone"`
+}
+
+// An IdentityHeader is a dialect, which is a set of headers under the names that
+// some product gives them, or one header of an own name.
+type IdentityHeader struct {
+	// Dialect is written as a word alone: aws (X-Amzn-Mtls-Clientcert...), nginx
+	// (X-SSL-Client-...), rfc9440 (Client-Cert, Client-Cert-Chain), xfcc
+	// (X-Forwarded-Client-Cert) or traefik (X-Forwarded-Tls-Client-Cert...). Empty
+	// with an own name.
+	Dialect string `yaml:",alone" one:"aws|nginx|rfc9440|xfcc|traefik" later:"token"`
+
+	// Set is an own name, such as X-Client-Info.
+	Set string `yaml:"set,required" is:"header name"`
+
+	// Value is what the header says: text with placeholders such as {subject}.
+	Value string `yaml:"value,required"`
+}
+
+// An Action says what becomes of a request.
+type Action struct {
+	// Forward names the target group that gets it.
+	Forward string `yaml:"forward,required" want:"the name of a target group" hint:"name one target group; sharing between several is not supported yet"`
+
+	// Redirect sends the client elsewhere.
+	_ later `yaml:"redirect" instead:"forward" hint:"today requests are forwarded: {forward: GROUP}"`
+
+	// Respond answers in place of a backend.
+	_ later `yaml:"respond" instead:"forward" hint:"today requests are forwarded: {forward: GROUP}"`
+}

@@ -1,0 +1,266 @@
+package config
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign.dev"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// The struct is the manual: every key is explained, and the explanation tells
+// the default that the tag sets.
+func TestEveryKeyIsExplained(t *testing.T) {
+	packages, err := parser.ParseDir(token.NewFileSet(), ".", func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := 0
+	for _, p := range packages {
+		ast.Inspect(p, func(n ast.Node) bool {
+			f, ok := n.(*ast.Field)
+			if !ok || f.Tag == nil {
+				return true
+			}
+			quoted, _ := strconv.Unquote(f.Tag.Value)
+			tag := reflect.StructTag(quoted)
+			key, tagged := tag.Lookup("yaml")
+			if !tagged {
+				return true
+			}
+			keys++
+			doc := strings.Join(strings.Fields(f.Doc.Text()), " ")
+			if len(doc) < 20 {
+				t.Errorf("key %q has no comment that explains it", key)
+			}
+			said := strings.ReplaceAll(tag.Get("default"), "|", ", ")
+			if said != "" && !strings.Contains(doc, "Default "+said) {
+				t.Errorf("key %q: the comment does not say %q:\n%s", key, "Default "+said, doc)
+			}
+			if said == "" && strings.Contains(doc, ". Default ") {
+				t.Errorf("key %q: the comment tells a default that the tag does not set:\n%s", key, doc)
+			}
+			for _, word := range strings.FieldsFunc(tag.Get("one"), func(r rune) bool { return r == '|' }) {
+				if !strings.Contains(doc, word) {
+					t.Errorf("key %q: the comment does not explain %q:\n%s", key, word, doc)
+				}
+			}
+			return true
+		})
+	}
+	if keys < 80 {
+		t.Errorf("only %d keys seen: has the test lost sight of them?", keys)
+	}
+}
+
+// The shape of the whole configuration is known: each key is decoded, or is
+// said not to be supported yet.
+func TestWholeShapeIsKnown(t *testing.T) {
+	data, err := os.ReadFile("testdata/config.shape.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, faults := Parse("config.shape.yaml", data, "dir")
+	later := 0
+	for _, f := range faults {
+		if strings.Contains(f.Found, "unknown key") {
+			t.Errorf("a key of the shape is unknown: %v", f)
+		}
+		if strings.Contains(f.String(), "not supported yet") {
+			later++
+		}
+	}
+	if later < 20 {
+		t.Errorf("only %d keys and words are not supported yet", later)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	c, faults := Load("testdata/least.good.yaml")
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	want := &Config{
+		Node: Node{Admin: Admin{"127.0.0.1:9901"}, MaxConnections: 100_000, ShutdownTimeout: 30 * time.Second},
+		Logs: Logs{Program: ProgramLog{Format: "text"}},
+		Listeners: []Listener{{
+			Name: "web", Address: ":8080", Protocol: "http",
+			TLS:           TLS{Policy: "modern"},
+			ProxyProtocol: ProxyProtocol{Accept: "off"},
+			ClientAuth:    ClientAuth{Mode: countersign.ClientAuthOff, MaxChainDepth: 4, OnFailure: countersign.OnFailureClose, Resumption: true},
+			Devices:       "off",
+			Forwarded:     "append",
+			Limits:        Limits{RequestLine: 16 << 10, Header: 16 << 10, Headers: 64 << 10, Body: 0, ResponseHeaders: 32 << 10},
+			Timeouts: Timeouts{
+				Handshake: 10 * time.Second, Headers: 10 * time.Second, Idle: time.Minute, KeepAlive: time.Hour, Response: time.Minute,
+			},
+			Default: Action{Forward: "api"},
+		}},
+		TargetGroups: []TargetGroup{{
+			Name: "api", Protocol: "http", Targets: []Target{{Address: "127.0.0.1:9001"}}, Algorithm: "round_robin",
+			FailOpen: true, Retries: Retries{Attempts: 2}, DeregistrationDelay: 5 * time.Minute, ConnectTimeout: 5 * time.Second,
+		}},
+	}
+	compare(t, want, c)
+	if diff := cmp.Diff([]string{"testdata/least.good.yaml"}, c.Files()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEveryKeyIsDecoded(t *testing.T) {
+	t.Setenv("COUNTERSIGN_TEST_PORT", "9001")
+	c, faults := Load("testdata/all.good.yaml")
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	var sum [32]byte
+	for i := range sum {
+		sum[i] = byte(i)
+	}
+	if got := c.Listeners[0].ServerNames[0].Names; !cmp.Equal(got, []string{"ops.example.com", "*.ops.example.com"}) {
+		t.Errorf("names %q", got)
+	}
+	want := ClientAuth{
+		Mode: countersign.ClientAuthOptional, TrustStore: "fleet", AdvertiseCANames: true, IgnoreExpiry: true,
+		MaxChainDepth: 3, OnFailure: countersign.OnFailureRespond, Resumption: false,
+	}
+	compare(t, want, c.Listeners[0].ClientAuth)
+	// It stands alone: nothing of the listener's is in it.
+	compare(t, ClientAuth{Mode: countersign.ClientAuthVerify, TrustStore: "ops", MaxChainDepth: 4, OnFailure: countersign.OnFailureClose, Resumption: true},
+		c.Listeners[0].ServerNames[0].ClientAuth)
+	compare(t, []IdentityHeader{{Dialect: "aws"}, {Set: "X-Client-Info", Value: "{subject}"}}, c.Listeners[0].IdentityHeaders)
+	compare(t, Limits{8 << 10, 8192, 32 << 10, 1 << 30, 16 << 10}, c.Listeners[0].Limits)
+	compare(t, []Certificate{{Cert: "testdata/server.crt", Key: "testdata/server.key"}, {Cert: "/etc/ops.crt", Key: "/etc/ops.key"}}, c.Listeners[0].Certificates)
+	compare(t, TrustStore{
+		Name:     "fleet",
+		CABundle: []string{"testdata/ca.crt", "testdata/old-ca.crt"},
+		Accept: []Filter{
+			{SubjectCN: []string{"MacID-*"}, SubjectOU: []string{"devices", "test"}},
+			{SANDNS: []string{"*.fleet"}, SANURI: []string{"spiffe://fleet/*"}},
+			{SPKIPin: []SPKIPin{sum}},
+			{Fingerprint: []Fingerprint{sum}},
+		},
+		Keys:       KeyRules{RSAMin: 3072, ECDSA: []string{"P-256"}, Ed25519: true},
+		Revocation: &Revocation{CRLs: []string{"testdata/revoked.crl"}, Scope: "chain", Missing: "refuse", Stale: "refuse", Grace: 24 * time.Hour, OCSP: "off"},
+		Limits:     TrustLimits{1, 2 << 10, 3, 4, 5 << 20, 6},
+	}, c.TrustStores[0])
+	compare(t, TargetGroup{
+		Name: "api", Protocol: "http", Algorithm: "round_robin",
+		Targets: []Target{{Address: "backend.example.com:9001"}, {Address: "10.0.0.1:80"}},
+		HealthCheck: &HealthCheck{
+			Protocol: "http", Path: "/healthz?deep=1", Interval: 2 * time.Second, Timeout: 2 * time.Second,
+			Healthy: 3, Unhealthy: 4, Matcher: Matcher{{200, 200}, {300, 399}},
+		},
+		Retries: Retries{3}, ConnectTimeout: 500 * time.Millisecond,
+	}, c.TargetGroups[0])
+	compare(t, &AccessLog{Path: "testdata/logs/access.log", Format: "combined"}, c.Logs.Access)
+	compare(t, []string{
+		"testdata/all.good.yaml", "/etc/ops.crt", "/etc/ops.key", "testdata/ca.crt", "testdata/old-ca.crt", "testdata/ops.crt",
+		"testdata/revoked.crl", "testdata/server.crt", "testdata/server.key",
+	}, c.Files())
+	compare(t, []string{"X-Client-Info"}, c.OwnHeaders())
+}
+
+func compare(t *testing.T, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestLaterFaultsHaveTheirPlace(t *testing.T) {
+	t.Setenv("COUNTERSIGN_TEST_PORT", "9001")
+	c, faults := Load("testdata/all.good.yaml")
+	if c == nil {
+		t.Fatal(faults)
+	}
+	for path, want := range map[string]string{
+		"listeners[0].certificates[1].key":        "testdata/all.good.yaml:15:35",
+		"trust_stores[0].ca_bundle[1]":            "testdata/all.good.yaml:45:25",
+		"trust_stores[0].revocation.crls[0]":      "testdata/all.good.yaml:53:24", // one alone
+		"trust_stores[1].keys.rsa_min":            "testdata/all.good.yaml:55:5",  // a default: the store it is of
+		"listeners[1].client_auth.trust_store[0]": "testdata/all.good.yaml:39:5",
+	} {
+		f := c.Warn(path, "X", "Y", "Z")
+		if got, _, _ := strings.Cut(f.String(), ": "); got != want || !f.Warning {
+			t.Errorf("%s: at %s, want %s", path, got, want)
+		}
+	}
+	if got := (&Config{}).Fault("a.b", "x", "y", "z"); got.Path != "a.b" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestLoadOfWhatIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	large := filepath.Join(dir, "large.yaml")
+	if err := os.WriteFile(large, make([]byte, 2<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		filepath.Join(dir, "missing.yaml"): ": found a file that cannot be read (no such file or directory), expected a configuration file",
+		dir:                                ": found a file that cannot be read (is a directory), expected a configuration file",
+		large:                              ": found more than 1048576 bytes, expected a configuration file",
+	} {
+		c, faults := Load(path)
+		if c != nil || len(faults) != 1 || faults[0].String() != path+want {
+			t.Errorf("%s: %v\n got %v\nwant %s", path, c != nil, faults, path+want)
+		}
+	}
+}
+
+func TestMatcher(t *testing.T) {
+	var m Matcher
+	if err := m.UnmarshalText([]byte("200, 300-302")); err != nil {
+		t.Fatal(err)
+	}
+	for code, want := range map[int]bool{199: false, 200: true, 201: false, 299: false, 300: true, 301: true, 302: true, 303: false} {
+		if m.Match(code) != want {
+			t.Errorf("%d: %v", code, !want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	files, _ := filepath.Glob("testdata/*.yaml")
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, faults := Parse("f", data, "dir")
+		if (c == nil) != (faults.Err() != nil) {
+			t.Fatalf("config %v with faults %v", c != nil, faults)
+		}
+		for _, fault := range faults {
+			if line := fault.String(); strings.ContainsAny(line, "\n\r\x00") {
+				t.Errorf("a fault of more than a line: %q", line)
+			}
+		}
+		if c == nil {
+			return
+		}
+		// What the rest of the program takes for granted.
+		for _, l := range c.Listeners {
+			if l.Default.Forward == "" || l.Timeouts.Handshake <= 0 || l.Limits.Header <= 0 || l.Protocol == "https" && len(l.Certificates) == 0 {
+				t.Errorf("a listener that cannot be: %+v", l)
+			}
+			if auth := l.ClientAuth; (auth.Mode == countersign.ClientAuthVerify || auth.Mode == countersign.ClientAuthOptional) && auth.TrustStore == "" {
+				t.Errorf("a client_auth without a trust store: %+v", auth)
+			}
+		}
+	})
+}

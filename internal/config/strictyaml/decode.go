@@ -1,0 +1,270 @@
+package strictyaml
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// A Rule is what a text must be, beyond being text.
+type Rule struct {
+	Expected string // in words: "a file"
+	// Check returns the text as it is to be used, or false with a hint that may
+	// be empty.
+	Check func(text string) (clean, hint string, ok bool)
+}
+
+// Options says how to decode.
+type Options struct {
+	Name  string          // of the file, for its faults
+	Rules map[string]Rule // by the word that the tag is:"..." uses
+	// LookupEnv finds the variables of ${NAME}; nil: os.LookupEnv.
+	LookupEnv func(string) (string, bool)
+}
+
+// Decode decodes data into the struct that into points to, with defaults where
+// the file is silent. What is in the struct is of use only when the document has
+// no faults.
+func Decode(data []byte, into any, o Options) *Document {
+	if o.LookupEnv == nil {
+		o.LookupEnv = os.LookupEnv
+	}
+	d := &decoder{
+		Document: &Document{name: o.Name, places: map[string]place{}, refused: map[string]bool{}},
+		options:  o,
+		anchors:  map[string]*ast.AnchorNode{},
+		open:     map[string]bool{},
+		left:     maxValues,
+		fields:   map[reflect.Type][]field{},
+	}
+	root := reflect.ValueOf(into).Elem()
+	d.root = root.Type()
+	d.defaults(root)
+	if n := d.parse(data); n != nil {
+		ast.Walk(d, n)
+		d.places[""] = startOf(n)
+		d.value(n, root, field{typ: d.root}, "")
+	}
+	return d.Document
+}
+
+type decoder struct {
+	*Document
+	options Options
+	root    reflect.Type
+	anchors map[string]*ast.AnchorNode
+	open    map[string]bool // anchors whose value is being decoded
+	left    int             // of maxValues
+	fields  map[reflect.Type][]field
+}
+
+// Visit collects the anchors.
+func (d *decoder) Visit(n ast.Node) ast.Visitor {
+	if a, ok := n.(*ast.AnchorNode); ok {
+		if _, twice := d.anchors[anchorName(a)]; twice {
+			d.syntax(a.GetToken(), "anchor &"+anchorName(a)+" again", "a name of its own", "")
+		} else {
+			d.anchors[anchorName(a)] = a
+		}
+	}
+	return d
+}
+
+func anchorName(a *ast.AnchorNode) string { return a.Name.GetToken().Value }
+
+// refuse reports a fault at path.
+func (d *decoder) refuse(path, found, expected, hint string) {
+	d.Report(d.Fault(path, found, expected, hint))
+}
+
+// value decodes n into v, whose tags are f.
+func (d *decoder) value(n ast.Node, v reflect.Value, f field, path string) {
+	if d.left--; d.left <= 0 {
+		if d.left == 0 {
+			d.refuse("", fmt.Sprintf("more than %d values", maxValues), "a configuration", "the values behind an alias count at each use")
+		}
+		return
+	}
+	switch n := n.(type) {
+	case *ast.AnchorNode:
+		d.anchored(n, v, f, path)
+		return
+	case *ast.AliasNode:
+		name := n.Value.GetToken().Value
+		a, ok := d.anchors[name]
+		switch {
+		case !ok || a.GetToken().Position.Offset > n.GetToken().Position.Offset:
+			d.refuse(path, "alias *"+name, "an anchor &"+name+" before it", "")
+		case d.open[name]:
+			d.refuse(path, "alias *"+name+" within &"+name+" itself", "", "")
+		default:
+			d.anchored(a, v, f, path)
+		}
+		return
+	case *ast.TagNode:
+		d.refuse(path, "the tag "+n.GetToken().Value, "a value without a tag", "put text in quotes")
+		return
+	case nil, *ast.NullNode:
+		d.refuse(path, "nothing", d.expected(v.Type(), f), f.absentHint())
+		return
+	}
+	switch {
+	case v.Kind() == reflect.Pointer:
+		p := reflect.New(v.Type().Elem())
+		d.defaults(p.Elem())
+		d.value(n, p.Elem(), f, path)
+		v.Set(p)
+	case hasKeys(v.Type()):
+		d.mapping(n, v, f, path)
+	case isList(v.Type()):
+		d.list(n, v, f, path)
+	default:
+		d.scalar(n, v, f, path)
+	}
+}
+
+// anchored decodes the value of a, and notices an alias to a within.
+func (d *decoder) anchored(a *ast.AnchorNode, v reflect.Value, f field, path string) {
+	d.open[anchorName(a)] = true
+	d.value(a.Value, v, f, path)
+	delete(d.open, anchorName(a))
+}
+
+func (d *decoder) list(n ast.Node, v reflect.Value, f field, path string) {
+	items := []ast.Node{n}
+	if seq, ok := n.(*ast.SequenceNode); ok {
+		items = seq.Values
+	}
+	if len(items) == 0 {
+		d.refuse(path, "an empty list", d.expected(v.Type(), f), f.absentHint())
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(items), len(items)))
+	seen := map[any]bool{}
+	for i, item := range items {
+		at, elem := fmt.Sprintf("%s[%d]", path, i), v.Index(i)
+		if item != nil {
+			d.places[at] = startOf(item)
+		}
+		if hasKeys(elem.Type()) {
+			d.defaults(elem)
+			d.value(item, elem, f, at)
+			continue
+		}
+		d.value(item, elem, f, at)
+		if !d.refused[at] && elem.Comparable() {
+			if seen[elem.Interface()] {
+				d.refuse(at, describe(item)+" again", "each value once", "")
+			}
+			seen[elem.Interface()] = true
+		}
+	}
+}
+
+func (d *decoder) mapping(n ast.Node, v reflect.Value, f field, path string) {
+	fields := d.fieldsOf(v.Type())
+	var entries []*ast.MappingValueNode
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		entries = m.Values
+	case *ast.MappingValueNode:
+		entries = []*ast.MappingValueNode{m}
+	default:
+		alone := slices.IndexFunc(fields, func(f field) bool { return f.alone })
+		if _, isList := n.(*ast.SequenceNode); alone < 0 || isList {
+			d.refuse(path, describe(n), d.expected(v.Type(), f), f.hint)
+			return
+		}
+		f := fields[alone]
+		d.places[join(path, f.key)] = startOf(n)
+		d.value(n, v.Field(f.index), f, path)
+		return
+	}
+	seen := map[string]int{}
+	for _, entry := range entries {
+		d.entry(entry, v, fields, path, seen)
+	}
+	for _, f := range fields {
+		if _, ok := seen[f.key]; f.required && !ok && f.key != "" {
+			d.refuse(join(path, f.key), "nothing", d.expected(f.typ, f), f.absentHint())
+		}
+	}
+}
+
+// entry decodes one key with its value. seen holds the lines of the keys before
+// it in the same mapping, 0 for those that need not be there.
+func (d *decoder) entry(entry *ast.MappingValueNode, v reflect.Value, fields []field, path string, seen map[string]int) {
+	where := startOf(entry.Key)
+	key, ok := entry.Key.(*ast.StringNode)
+	if !ok {
+		word := entry.Key.GetToken().Value
+		d.syntaxAt(where, path, fmt.Sprintf("%q as a key", word), "a plain word", mergeHint(entry.Key))
+		return
+	}
+	at := join(path, key.Value)
+	if line := seen[key.Value]; line > 0 {
+		d.syntaxAt(where, at, "the key again", "each key once", fmt.Sprintf("it is on line %d already", line))
+		return
+	}
+	seen[key.Value] = where.line
+
+	i := slices.IndexFunc(fields, func(f field) bool { return f.key == key.Value && f.key != "" })
+	if i < 0 {
+		d.unknown(where, at, key.Value, fields)
+		return
+	}
+	f := fields[i]
+	if f.typ == laterType {
+		d.syntaxAt(where, at, "a key that is not supported yet", "", f.hint)
+		for _, other := range f.instead {
+			seen[other] = max(seen[other], 0)
+		}
+		return
+	}
+	d.places[at] = where
+	if _, _, plain := textOf(entry.Value); plain {
+		d.places[at] = startOf(entry.Value)
+	}
+	d.value(entry.Value, v.Field(f.index), f, at)
+}
+
+func mergeHint(key ast.MapKeyNode) string {
+	if key.IsMergeKey() {
+		return "merge keys are not supported: write the keys out, or alias a whole value"
+	}
+	return "put it in quotes if it is one"
+}
+
+// defaults fills the new struct v with what holds when nothing is written.
+func (d *decoder) defaults(v reflect.Value) {
+	for _, f := range d.fieldsOf(v.Type()) {
+		fv := v.Field(f.index)
+		switch {
+		case f.byDefault != "" && isList(fv.Type()):
+			for _, word := range words(f.byDefault) {
+				elem := reflect.New(fv.Type().Elem()).Elem()
+				d.mustSet(elem, word, f)
+				fv.Set(reflect.Append(fv, elem))
+			}
+		case f.byDefault != "":
+			d.mustSet(fv, f.byDefault, f)
+		case hasKeys(fv.Type()):
+			d.defaults(fv)
+		}
+	}
+}
+
+func (d *decoder) mustSet(v reflect.Value, text string, f field) {
+	if p := d.set(v, text, f); p != nil {
+		panic(fmt.Sprintf("default %q of %s: %+v", text, f.key, *p))
+	}
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}

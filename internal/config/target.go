@@ -1,0 +1,182 @@
+package config
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A TargetGroup is a set of backends that do the same.
+type TargetGroup struct {
+	// Name is how listeners refer to the group.
+	Name string `yaml:"name,required" is:"name"`
+
+	// Protocol is what the targets speak: http (HTTP/1.1). Default http.
+	Protocol string `yaml:"protocol" one:"http" later:"https|h2|grpc|tcp|tls" default:"http"`
+
+	// Targets are the backends.
+	Targets []Target `yaml:"targets,required"`
+
+	// Algorithm chooses the next target: round_robin. Default round_robin.
+	Algorithm string `yaml:"algorithm" one:"round_robin" later:"least_outstanding_requests|weighted_random|hash" default:"round_robin"`
+
+	// HealthCheck says how unhealthy targets are known. Left out: all are taken
+	// for healthy.
+	HealthCheck *HealthCheck `yaml:"health_check"`
+
+	// FailOpen uses all targets when all are unhealthy. Default true.
+	FailOpen bool `yaml:"fail_open" default:"true"`
+
+	// Retries says what becomes of a request whose target fails.
+	Retries Retries `yaml:"retries"`
+
+	// DeregistrationDelay is how long a target that is no longer listed may
+	// finish its requests. Default 300s.
+	DeregistrationDelay time.Duration `yaml:"deregistration_delay" default:"300s" range:"0s..1h"`
+
+	// ConnectTimeout bounds the making of a connection to a target. Default 5s.
+	ConnectTimeout time.Duration `yaml:"connect_timeout" default:"5s" range:"1ms..5m"`
+
+	// HashOn is by what algorithm hash chooses.
+	_ later `yaml:"hash_on" hint:"today targets take turns: algorithm round_robin"`
+
+	// Stickiness keeps a client at a target.
+	_ later `yaml:"stickiness" hint:"today targets take turns: algorithm round_robin"`
+
+	// CrossZone uses the targets of other zones.
+	_ later `yaml:"cross_zone" hint:"today the targets of all zones are used alike"`
+
+	// SlowStart gives a new target its share little by little.
+	_ later `yaml:"slow_start" hint:"today a target has its full share once it is healthy"`
+
+	// MaxConnections bounds the connections to a target.
+	_ later `yaml:"max_connections" hint:"today node.max_connections bounds those of the clients"`
+
+	// TLS is how targets are verified, and what is shown to them.
+	_ later `yaml:"tls" hint:"today targets are reached by plain http"`
+
+	// ProxyProtocol tells targets of the client.
+	_ later `yaml:"proxy_protocol" hint:"today targets are told by headers: forwarded and identity_headers of the listener"`
+}
+
+// A Target is a backend. It may be written as its address alone.
+type Target struct {
+	// Address is a host or an IP address with a port, such as 10.0.0.7:8080.
+	// Each is once in a group.
+	Address string `yaml:"address,required,alone" is:"target"`
+
+	// Weight is its share.
+	_ later `yaml:"weight" hint:"today targets take turns: algorithm round_robin"`
+
+	// Zone is where it is.
+	_ later `yaml:"zone" hint:"today the targets of all zones are used alike"`
+}
+
+// A HealthCheck asks each target from time to time whether it can serve.
+type HealthCheck struct {
+	// Protocol is http (a GET request) or tcp (a connection). Default http.
+	Protocol string `yaml:"protocol" one:"http|tcp" later:"https|grpc" default:"http"`
+
+	// Path is what http asks for, query included. Default /.
+	Path string `yaml:"path" is:"health path" default:"/"`
+
+	// Interval is the time between two checks of a target. Default 10s.
+	Interval time.Duration `yaml:"interval" default:"10s" range:"10ms..1h"`
+
+	// Timeout bounds one check. It is at most the interval. Default 5s, or the
+	// interval if that is shorter.
+	Timeout time.Duration `yaml:"timeout" default:"5s" range:"1ms..1h"`
+
+	// Healthy is how many checks in a row must pass before an unhealthy target
+	// is used again. Default 2.
+	Healthy int `yaml:"healthy" default:"2" range:"1..100"`
+
+	// Unhealthy is how many in a row must fail before a healthy one is not.
+	// Default 2.
+	Unhealthy int `yaml:"unhealthy" default:"2" range:"1..100"`
+
+	// Matcher is which statuses pass, with http: codes and ranges, such as
+	// "200,204" or "200-299". Default 200-399.
+	Matcher Matcher `yaml:"matcher" want:"statuses such as 200-399 or 200,204" default:"200-399"`
+}
+
+// Retries say what becomes of a request whose target fails before it can have
+// acted upon it; any other request is never sent twice.
+type Retries struct {
+	// Attempts is how many targets are tried, the first included. Default 2.
+	Attempts int `yaml:"attempts" default:"2" range:"1..10"`
+}
+
+// A Matcher is a set of HTTP statuses.
+type Matcher []StatusRange
+
+// A StatusRange is the statuses From to To, both included.
+type StatusRange struct{ From, To int }
+
+// UnmarshalText reads "200", "200-299", "200,204,300-399".
+func (m *Matcher) UnmarshalText(text []byte) error {
+	*m = nil
+	for part := range strings.SplitSeq(string(text), ",") {
+		from, to, isRange := strings.Cut(strings.TrimSpace(part), "-")
+		if !isRange {
+			to = from
+		}
+		r := StatusRange{From: status(from), To: status(to)}
+		if r.From == 0 || r.To < r.From {
+			return fmt.Errorf("%q is no status from 100 to 599, and no range of them", part)
+		}
+		*m = append(*m, r)
+	}
+	return nil
+}
+
+// status returns the HTTP status that s is, or 0.
+func status(s string) int {
+	code, err := strconv.Atoi(s)
+	if err != nil || len(s) != 3 || code < 100 || code > 599 {
+		return 0
+	}
+	return code
+}
+
+// Match reports whether code is in the set.
+func (m Matcher) Match(code int) bool {
+	for _, r := range m {
+		if r.From <= code && code <= r.To {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *TargetGroup) check(c *checker, path string) {
+	first := map[string]int{}
+	for i, t := range g.Targets {
+		at := fmt.Sprintf("%s.targets[%d]", path, i)
+		if j, twice := first[t.Address]; twice && t.Address != "" {
+			c.fault(at, quoted(t.Address)+" again", "each target once", fmt.Sprintf("it is targets[%d] already", j))
+			continue
+		}
+		first[t.Address] = i
+	}
+	if g.HealthCheck != nil {
+		g.HealthCheck.check(c, path+".health_check")
+	}
+}
+
+func (h *HealthCheck) check(c *checker, path string) {
+	if h.Timeout > h.Interval && !c.doc.Refused(path+".interval") {
+		if c.doc.Has(path + ".timeout") {
+			c.fault(path+".timeout", h.Timeout.String(), "at most the interval, which is "+h.Interval.String(), "")
+		}
+		h.Timeout = h.Interval
+	}
+	if h.Protocol == "tcp" {
+		for _, key := range []string{"path", "matcher"} {
+			if c.doc.Has(path + "." + key) {
+				c.fault(path+"."+key, key+" with protocol tcp", "protocol http", "leave it out: a tcp check only connects")
+			}
+		}
+	}
+}
