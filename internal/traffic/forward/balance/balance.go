@@ -40,10 +40,14 @@ type Tried struct {
 	at [MaxTried]int32
 }
 
-// Add puts i into the set and reports whether there was room.
+// Add puts i into the set and reports whether it is in there now: false means
+// that there was no room.
 func (t *Tried) Add(i int) bool {
+	if t.Has(i) {
+		return true
+	}
 	if int(t.n) == len(t.at) {
-		return t.Has(i)
+		return false
 	}
 	t.at[t.n] = int32(i)
 	t.n++

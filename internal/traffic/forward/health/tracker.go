@@ -15,8 +15,8 @@ const (
 // A Status is what is known of one target. The zero value knows nothing.
 type Status struct {
 	State  State
-	Code   Code   // why, unless healthy
-	Reason string // why, in words, for the operator
+	Code   Code   // why, if there is more to say than "healthy"
+	Reason string // the same in words, for the operator
 	Since  time.Time
 }
 

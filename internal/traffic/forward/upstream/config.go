@@ -1,0 +1,104 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"countersign.dev/internal/traffic/forward/balance"
+	"countersign.dev/internal/traffic/forward/health"
+)
+
+// A GroupConfig is a target group as the configuration describes it.
+type GroupConfig struct {
+	Name                string
+	Targets             []string       // host:port each, none twice
+	Algorithm           string         // as balance.New names it; "": round_robin
+	Health              *health.Config // nil: always healthy
+	FailOpen            bool           // all unhealthy: use all of them
+	Attempts            int            // targets tried for one request, the first included: 1 to 8; 0: 2
+	ConnectTimeout      time.Duration  // 0: 10s, AWS's
+	DeregistrationDelay time.Duration  // how long connections of a removed target may finish; 0: 300s, AWS's; negative: not at all
+	IdleTimeout         time.Duration  // an idle connection is not used after this; 0: 55s, just below the 60s of many servers
+	MaxIdle             int            // idle connections kept per target; 0: 1024; negative: none
+}
+
+// A plan is a GroupConfig found good, with defaults and what is made of it.
+type plan struct {
+	GroupConfig
+	algorithm balance.Algorithm
+	checker   health.Checker // nil: always healthy
+	check     health.Config  // with defaults; zero: always healthy
+}
+
+// prepare returns the plan for c, or every fault of c.
+func prepare(c GroupConfig) (plan, error) {
+	p := plan{GroupConfig: c}
+	var faults []error
+	fault := func(err error) {
+		if err != nil {
+			faults = append(faults, fmt.Errorf("target group %q: %w", c.Name, err))
+		}
+	}
+	if c.Name == "" {
+		fault(errors.New("name: empty, want a name"))
+	}
+	for i, address := range c.Targets {
+		fault(checkAddress(address))
+		if slices.Contains(c.Targets[:i], address) {
+			fault(fmt.Errorf("targets: %q is there twice", address))
+		}
+	}
+	var err error
+	p.algorithm, err = balance.New(c.Algorithm)
+	fault(err)
+	if c.Health != nil {
+		p.check = c.Health.WithDefaults()
+		if p.checker, err = health.New(*c.Health); err != nil {
+			fault(fmt.Errorf("health_check: %w", err))
+		}
+	}
+	if p.Attempts < 0 || p.Attempts > balance.MaxTried+1 {
+		fault(fmt.Errorf("attempts: %d, want 1 to %d", p.Attempts, balance.MaxTried+1))
+	}
+	if p.ConnectTimeout < 0 {
+		fault(fmt.Errorf("connect timeout: %v, want more than 0", p.ConnectTimeout))
+	}
+	if p.IdleTimeout < 0 {
+		fault(fmt.Errorf("idle timeout: %v, want more than 0", p.IdleTimeout))
+	}
+
+	or(&p.Algorithm, "round_robin")
+	or(&p.Attempts, 2)
+	or(&p.ConnectTimeout, 10*time.Second)
+	or(&p.DeregistrationDelay, 300*time.Second)
+	or(&p.IdleTimeout, 55*time.Second)
+	or(&p.MaxIdle, 1024)
+	return p, errors.Join(faults...)
+}
+
+func or[T comparable](v *T, fallback T) {
+	var zero T
+	if *v == zero {
+		*v = fallback
+	}
+}
+
+func checkAddress(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil && host == "" {
+		err = errors.New("no host")
+	}
+	if err == nil {
+		if n, e := strconv.ParseUint(port, 10, 16); e != nil || n == 0 {
+			err = fmt.Errorf("port %q is not a number from 1 to 65535", port)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("targets: %q, want host:port such as 10.0.0.5:8080 or [fd00::5]:8080: %w", address, err)
+	}
+	return nil
+}

@@ -1,0 +1,12 @@
+// Package upstream holds the targets that requests are forwarded to.
+//
+// A Fleet owns everything that lives longer than a configuration: the health
+// checks, the connections, the counters of each Target. Apply tells it what a
+// new configuration wants and returns a Group per name, which is what a
+// snapshot keeps. Targets that stay are not disturbed, new ones are checked at
+// once, removed ones drain.
+//
+// The path of a request is Group.Pick, Target.Get, the exchange over the Conn,
+// Conn.Release. Pick takes no lock, Get and Release one short one per target;
+// with an idle connection at hand none of them allocates.
+package upstream

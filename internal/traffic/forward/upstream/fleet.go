@@ -1,0 +1,189 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A FleetConfig holds what a Fleet tells the rest of the program. The zero
+// value tells nobody.
+type FleetConfig struct {
+	Logger *slog.Logger // changes of health, forced closes
+
+	// OnHealth is called when a target turns healthy or unhealthy, after
+	// Pick has come to know. reason is empty for a healthy target.
+	OnHealth func(group, target string, healthy bool, reason string)
+
+	// OnConnectError is called when a connection attempt failed.
+	OnConnectError func(group, target string, err error)
+
+	Now func() time.Time // nil: time.Now
+}
+
+// A Fleet owns the targets of all groups: their health checks, each with a
+// goroutine, and their connections, with one goroutine for all.
+type Fleet struct {
+	config FleetConfig
+	now    func() time.Time
+
+	working context.Context // health checks, the reaper
+	halt    context.CancelFunc
+	workers sync.WaitGroup
+
+	dialing context.Context // connection attempts
+	hangUp  context.CancelFunc
+
+	wake    chan struct{} // something for the reaper or, once that has ended, for Close
+	closing atomic.Bool
+
+	mu       sync.Mutex
+	rosters  map[string]*roster
+	live     []*Target
+	draining []*Target
+}
+
+// NewFleet returns a Fleet without targets. Close ends it.
+func NewFleet(c FleetConfig) *Fleet {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.OnHealth == nil {
+		c.OnHealth = func(string, string, bool, string) {}
+	}
+	if c.OnConnectError == nil {
+		c.OnConnectError = func(string, string, error) {}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	f := &Fleet{config: c, now: c.Now, wake: make(chan struct{}, 1)}
+	f.working, f.halt = context.WithCancel(context.Background())
+	f.dialing, f.hangUp = context.WithCancel(context.Background())
+	f.workers.Go(f.reap)
+	return f
+}
+
+// Apply makes the targets those of groups and returns a Group for each, by name.
+// If a group has a fault, all faults are returned and nothing has changed.
+//
+// A target whose group, address and health check are as before goes on as it
+// is, with its health, connections and counters. One that is new is checked at
+// once. One that is not in groups any more drains: it is picked no more, its
+// idle connections are closed, those in use when they are released or when the
+// deregistration delay, that of its last configuration, is over.
+func (f *Fleet) Apply(groups []GroupConfig) (map[string]*Group, error) {
+	var faults []error
+	plans := make(map[string]plan, len(groups))
+	for _, g := range groups {
+		p, err := prepare(g)
+		if _, twice := plans[g.Name]; twice {
+			err = errors.Join(err, fmt.Errorf("target group %q: the name is there twice", g.Name))
+		}
+		faults = append(faults, err)
+		plans[g.Name] = p
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closing.Load() {
+		return nil, errors.New("target groups: the fleet is closed")
+	}
+	now := f.now()
+	applied := make(map[string]*Group, len(plans))
+	rosters := make(map[string]*roster, len(plans))
+	f.live = f.live[:0:0]
+	for name, p := range plans {
+		r := f.rosters[name]
+		if r == nil {
+			r = &roster{name: name}
+		}
+		joined, left := r.change(p, now, func(address string) *Target {
+			return f.newTarget(r, p, address, now)
+		})
+		f.drain(left, now)
+		for _, t := range r.targets {
+			t.delay = p.DeregistrationDelay
+			t.pool.configure(p)
+			f.live = append(f.live, t)
+		}
+		for _, t := range joined {
+			f.watch(t, p.checker)
+		}
+		rosters[name] = r
+		applied[name] = &Group{name: name, attempts: p.Attempts, roster: r}
+	}
+	for name, r := range f.rosters {
+		if rosters[name] == nil {
+			f.drain(r.remove(now), now)
+		}
+	}
+	f.rosters = rosters
+	f.nudge()
+	return applied, nil
+}
+
+// Close takes all targets out of service: health checks end, idle connections
+// are closed, those in use when they are released or when ctx ends, which is
+// then the error. Apply, Get and Dial fail afterwards.
+func (f *Fleet) Close(ctx context.Context) error {
+	f.mu.Lock()
+	if f.closing.Swap(true) {
+		f.mu.Unlock()
+		return nil
+	}
+	now := f.now()
+	for _, r := range f.rosters {
+		f.drain(r.remove(now), now)
+	}
+	f.rosters, f.live = nil, nil
+	f.mu.Unlock()
+
+	f.halt()
+	f.workers.Wait()
+
+	all := f.draining // neither Apply nor the reaper changes it any more
+	err := f.drained(ctx, all)
+	f.hangUp()
+	cut := 0
+	for _, t := range all {
+		cut += t.pool.end()
+		t.roster.forget(t)
+	}
+	if err != nil {
+		return fmt.Errorf("target groups: closed %d connections that were still in use: %w", cut, err)
+	}
+	return nil
+}
+
+// drained waits until nothing is in flight on any of targets. The reaper, which
+// reads wake too, must have ended.
+func (f *Fleet) drained(ctx context.Context, targets []*Target) error {
+	for {
+		busy := slices.ContainsFunc(targets, func(t *Target) bool { return t.InFlight() > 0 })
+		if !busy {
+			return nil
+		}
+		select {
+		case <-f.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// nudge wakes whoever reads wake.
+func (f *Fleet) nudge() {
+	select {
+	case f.wake <- struct{}{}:
+	default: // it is awake already
+	}
+}

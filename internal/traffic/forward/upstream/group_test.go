@@ -1,0 +1,188 @@
+package upstream
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/forward/health"
+)
+
+func TestPickTakesTurns(t *testing.T) {
+	g := newFleet(t).apply(t, GroupConfig{Name: "api", Targets: []string{"192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"}})["api"]
+	var picked []string
+	for range 4 {
+		picked = append(picked, pick(t, g).Address())
+	}
+	if got, want := strings.Join(picked, " "), "192.0.2.1:80 192.0.2.2:80 192.0.2.3:80 192.0.2.1:80"; got != want {
+		t.Errorf("picked %s, want %s", got, want)
+	}
+	if g.Name() != "api" || g.Attempts() != 2 || pick(t, g).Group() != "api" {
+		t.Errorf("name %q, attempts %d", g.Name(), g.Attempts())
+	}
+}
+
+func TestPickNeverReturnsOneThatFailed(t *testing.T) {
+	g := newFleet(t).apply(t, GroupConfig{Name: "api", Targets: []string{"192.0.2.1:80", "192.0.2.2:80"}})["api"]
+	first := pick(t, g)
+	second := pick(t, g, first)
+	if second == first {
+		t.Errorf("picked %s again", first.Address())
+	}
+	if _, denial := g.Pick(first, second); denial == nil || denial.Code != countersign.NoHealthyTarget ||
+		denial.Reason != `target group "api": all 2 usable targets were tried` {
+		t.Errorf("all tried: %v", denial)
+	}
+}
+
+func TestPickRefusesMoreTriesThanItCanRemember(t *testing.T) {
+	var targets []string
+	for i := range 9 {
+		targets = append(targets, net.JoinHostPort("192.0.2.1", string(rune('1'+i))))
+	}
+	g := newFleet(t).apply(t, GroupConfig{Name: "api", Targets: targets})["api"]
+	var tried []*Target
+	for range 8 {
+		tried = append(tried, pick(t, g, tried...))
+	}
+	if _, denial := g.Pick(tried...); denial == nil || !strings.Contains(denial.Reason, "7 targets were tried") {
+		t.Errorf("got %v", denial)
+	}
+}
+
+func TestPickFromNobody(t *testing.T) {
+	g := newFleet(t).apply(t, GroupConfig{Name: "api", FailOpen: true})["api"]
+	_, denial := g.Pick()
+	if denial == nil || denial.Code != countersign.NoHealthyTarget || denial.Stage != countersign.StageForward ||
+		denial.Reason != `target group "api": it has no targets` {
+		t.Errorf("got %v", denial)
+	}
+}
+
+func TestPickFollowsHealth(t *testing.T) {
+	f := newFleet(t)
+	a, b := newBackend(t, 200), newBackend(t, 500)
+	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{a.address(), b.address()}, Health: often()})["api"]
+	want := map[string]bool{
+		"api " + a.address() + " healthy":                                                 true,
+		"api " + b.address() + " unhealthy: Health checks failed with these codes: [500]": true,
+	}
+	for range 2 {
+		if got := <-f.health; !want[got] {
+			t.Fatalf("health: %q", got)
+		}
+	}
+	only := func(want *backend) {
+		t.Helper()
+		for range 4 {
+			if got := pick(t, g).Address(); got != want.address() {
+				t.Errorf("picked %s, want the healthy %s", got, want.address())
+			}
+		}
+	}
+	only(a)
+
+	b.status.Store(418) // not in 200-399
+	b.status.Store(302)
+	f.await(t, "api "+b.address()+" healthy")
+	a.status.Store(503)
+	f.await(t, "api "+a.address()+" unhealthy: Health checks failed with these codes: [503]")
+	only(b)
+
+	b.Close()
+	f.await(t, "api "+b.address()+" unhealthy: Health checks failed: connection refused")
+	if _, denial := g.Pick(); denial == nil || denial.Reason != `target group "api": none of its 2 targets is healthy, and fail_open is off` {
+		t.Errorf("nobody is healthy: %v", denial)
+	}
+	a.status.Store(200)
+	f.await(t, "api "+a.address()+" healthy")
+	only(a)
+}
+
+func TestPickFailsOpen(t *testing.T) {
+	f := newFleet(t)
+	a, b := newBackend(t, 500), newBackend(t, 500)
+	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{a.address(), b.address()}, Health: rarely(), FailOpen: true})["api"]
+	<-f.health
+	<-f.health
+	if first, second := pick(t, g), pick(t, g); first == second {
+		t.Errorf("picked %s only, want all", first.Address())
+	}
+	// The same targets, failing closed: it takes effect without another check.
+	g = f.apply(t, GroupConfig{Name: "api", Targets: []string{a.address(), b.address()}, Health: rarely()})["api"]
+	if _, denial := g.Pick(); denial == nil || denial.Code != countersign.NoHealthyTarget {
+		t.Errorf("failing closed: %v", denial)
+	}
+}
+
+func TestPickUsesInitialTargetsOnlyIfNobodyIsHealthy(t *testing.T) {
+	f := newFleet(t)
+	silent := newServer(t) // accepts, never answers
+	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{silent.address}, Health: rarely()})["api"]
+	if got := pick(t, g).Address(); got != silent.address {
+		t.Errorf("picked %s", got)
+	}
+	if s := g.Targets()[0]; s.State != health.Initial || s.Code != health.InitialHealthChecking {
+		t.Errorf("got %+v", s)
+	}
+
+	good, bad := newBackend(t, 200), newBackend(t, 500)
+	g = f.apply(t, GroupConfig{Name: "api", Targets: []string{bad.address(), silent.address}, Health: rarely(), FailOpen: true})["api"]
+	f.await(t, "api "+bad.address()+" unhealthy: Health checks failed with these codes: [500]")
+	for range 3 {
+		if got := pick(t, g).Address(); got != silent.address {
+			t.Errorf("picked the unhealthy %s rather than one that may be well", got)
+		}
+	}
+	g = f.apply(t, GroupConfig{Name: "api", Targets: []string{silent.address, good.address()}, Health: rarely()})["api"]
+	f.await(t, "api "+good.address()+" healthy")
+	for range 3 {
+		if got := pick(t, g).Address(); got != good.address() {
+			t.Errorf("picked %s, want the healthy one", got)
+		}
+	}
+}
+
+func TestTargetsDescribesEach(t *testing.T) {
+	f := newFleet(t)
+	before := time.Now()
+	s := newServer(t)
+	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{s.address}})["api"]
+	c1, c2 := get(t, pick(t, g), false), get(t, pick(t, g), false)
+	c2.Release(true)
+	defer c1.Release(false)
+	got := g.Targets()
+	if len(got) != 1 || got[0].Since.Before(before) {
+		t.Fatalf("got %+v", got)
+	}
+	got[0].Since = time.Time{}
+	want := TargetStatus{Address: s.address, InFlight: 1, Idle: 1,
+		Status: health.Status{State: health.Healthy, Code: health.HealthCheckDisabled, Reason: "Health checks are disabled"}}
+	if got[0] != want {
+		t.Errorf("got %+v, want %+v", got[0], want)
+	}
+}
+
+func TestPickAllocatesNothing(t *testing.T) {
+	g := newFleet(t).apply(t, GroupConfig{Name: "api", Targets: []string{"192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"}})["api"]
+	failed := pick(t, g)
+	if n := testing.AllocsPerRun(1000, func() {
+		g.Pick()
+		g.Pick(failed)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	nobody := newFleet(t).apply(t, GroupConfig{Name: "api"})["api"]
+	if n := testing.AllocsPerRun(1000, func() { nobody.Pick() }); n != 0 {
+		t.Errorf("%v allocations to refuse", n)
+	}
+}
+
+func BenchmarkPick(b *testing.B) {
+	g := newFleet(b).apply(b, GroupConfig{Name: "api", Targets: []string{"192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"}})["api"]
+	for b.Loop() {
+		g.Pick()
+	}
+}

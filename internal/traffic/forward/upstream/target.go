@@ -1,0 +1,125 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"countersign.dev/internal/traffic/forward/health"
+)
+
+// ErrDeregistered is the error of a connection to a target that was removed and
+// whose deregistration delay is over.
+var ErrDeregistered = errors.New("the target was removed from the configuration")
+
+// A Target is one server of a target group.
+type Target struct {
+	group, address string
+	check          health.Config // zero: always healthy
+	fleet          *Fleet
+	roster         *roster
+	registered     time.Time
+
+	// Guarded by the roster's mu.
+	tracker *health.Tracker // nil: always healthy
+	leftAt  time.Time       // removed from the configuration; zero: not
+
+	// Guarded by the fleet's mu.
+	unwatch context.CancelFunc // ends the health check
+	delay   time.Duration      // deregistration delay
+	until   time.Time          // the end of the delay, once removed
+
+	inFlight      atomic.Int64
+	connectErrors atomic.Uint64
+	pool          pool
+}
+
+// Group returns the name of the target's group.
+func (t *Target) Group() string { return t.group }
+
+// Address returns host:port as the configuration has it.
+func (t *Target) Address() string { return t.address }
+
+// InFlight returns how many exchanges are under way: connections that somebody
+// got and did not release, connection attempts included.
+func (t *Target) InFlight() int64 { return t.inFlight.Load() }
+
+// Get returns a connection to the target, to be given back with Release: the
+// one that came back last, if it is still good, or a new one. It reports
+// whether the connection was used before; such a connection may turn out to be
+// closed by the target, which is what Dial is for.
+func (t *Target) Get() (c *Conn, reused bool, err error) {
+	t.inFlight.Add(1)
+	if c := t.pool.take(t.fleet.now()); c != nil {
+		return c, true, nil
+	}
+	c, err = t.dial(t.fleet.dialing)
+	return c, false, err
+}
+
+// Dial returns a new connection to the target, to be given back with Release.
+func (t *Target) Dial(ctx context.Context) (*Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(t.fleet.dialing, cancel)()
+	t.inFlight.Add(1)
+	return t.dial(ctx)
+}
+
+// done ends an exchange. Close waits for the last one.
+func (t *Target) done() {
+	if t.inFlight.Add(-1) == 0 && t.fleet.closing.Load() {
+		t.fleet.nudge()
+	}
+}
+
+// dial connects for an exchange that is counted already.
+func (t *Target) dial(ctx context.Context) (*Conn, error) {
+	c, err := t.connect(ctx)
+	if err != nil {
+		t.done()
+		return nil, fmt.Errorf("target group %q, target %s: %w", t.group, t.address, err)
+	}
+	return c, nil
+}
+
+func (t *Target) connect(ctx context.Context) (*Conn, error) {
+	timeout, gone := t.pool.dialing()
+	if gone {
+		return nil, ErrDeregistered
+	}
+	// The dialer's defaults are what we want: TCP_NODELAY, keep-alive probes.
+	d := net.Dialer{Timeout: timeout}
+	raw, err := d.DialContext(ctx, "tcp", t.address)
+	if err != nil {
+		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			t.connectErrors.Add(1)
+			t.fleet.config.OnConnectError(t.group, t.address, err)
+		}
+		return nil, err
+	}
+	c, err := newConn(raw, t)
+	if err == nil && !t.pool.add(c) {
+		err = ErrDeregistered
+	}
+	if err != nil {
+		raw.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// status is for those who hold the roster's mu.
+func (t *Target) status() health.Status {
+	if t.tracker == nil {
+		return health.Status{State: health.Healthy, Code: health.HealthCheckDisabled, Reason: "Health checks are disabled", Since: t.registered}
+	}
+	return t.tracker.Status()
+}
+
+func (t *Target) describe(s health.Status) TargetStatus {
+	return TargetStatus{Address: t.address, Status: s, InFlight: t.InFlight(), Idle: t.pool.resting(), ConnectErrors: t.connectErrors.Load()}
+}

@@ -1,0 +1,106 @@
+package upstream
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"countersign.dev/internal/traffic/forward/health"
+)
+
+// newTarget returns the target at address, nobody watching it yet.
+func (f *Fleet) newTarget(r *roster, p plan, address string, now time.Time) *Target {
+	t := &Target{group: p.Name, address: address, check: p.check, fleet: f, roster: r, registered: now, unwatch: func() {}}
+	if p.checker != nil {
+		t.tracker = health.NewTracker(p.check, now)
+	}
+	return t
+}
+
+// watch begins to check t; a nil checker has nothing to ask. The caller holds f.mu.
+func (f *Fleet) watch(t *Target, checker health.Checker) {
+	if checker == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(f.working)
+	t.unwatch = cancel
+	f.workers.Go(func() {
+		health.Watch(ctx, checker, t.check, t.address, func(r health.Result) { f.learn(t, r) })
+	})
+}
+
+// learn takes the result of a check, and says so if it changes anything.
+func (f *Fleet) learn(t *Target, r health.Result) {
+	status, changed, before, after := t.roster.observe(t, r, f.now())
+	if !changed {
+		return
+	}
+	log := f.config.Logger.With("target_group", t.group)
+	if healthy := status.State == health.Healthy; healthy {
+		log.Info("target is healthy", "target", t.address)
+	} else {
+		log.Warn("target is unhealthy", "target", t.address, "reason", status.Reason)
+	}
+	if before != after {
+		switch after {
+		case fromHealthy:
+			log.Info("target group has a healthy target")
+		case fromAll:
+			log.Warn("target group has no healthy target; it fails open: all of them are used")
+		case fromNothing:
+			log.Error("target group has no healthy target; requests for it are refused")
+		}
+	}
+	f.config.OnHealth(t.group, t.address, status.State == health.Healthy, status.Reason)
+}
+
+// drain begins to take targets out of service. The caller holds f.mu.
+func (f *Fleet) drain(targets []*Target, now time.Time) {
+	for _, t := range targets {
+		t.unwatch()
+		t.until = now.Add(t.delay)
+		t.pool.leave()
+		f.draining = append(f.draining, t)
+	}
+}
+
+// reap closes what has been idle or draining for too long, until the fleet stops.
+func (f *Fleet) reap() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-f.working.Done():
+			return
+		case <-f.wake:
+		case <-timer.C:
+		}
+		timer.Reset(f.sweep(f.now()))
+	}
+}
+
+// sweep closes what is due at now and returns when to come again: at the end of
+// the next deregistration delay, often enough for no connection to be idle for
+// more than an eighth longer than it may.
+func (f *Fleet) sweep(now time.Time) time.Duration {
+	const seldom, often = 10 * time.Second, 10 * time.Millisecond
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next := seldom
+	for _, t := range f.live {
+		next = min(next, max(often, t.pool.expire(now)/8))
+	}
+	f.draining = slices.DeleteFunc(f.draining, func(t *Target) bool {
+		if left := t.until.Sub(now); left > 0 {
+			next = min(next, left)
+			return false
+		}
+		t.roster.forget(t)
+		if n := t.pool.end(); n > 0 {
+			f.config.Logger.Warn("deregistration delay is over: connections in use were closed",
+				"target_group", t.group, "target", t.address, "connections", n)
+		}
+		return true
+	})
+	return next
+}
