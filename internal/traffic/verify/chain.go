@@ -12,17 +12,23 @@ import (
 // A Chain is a small value, safe to copy and to share between goroutines.
 type Chain struct {
 	proof *proof
-	// goodUntil is not part of the proof: it depends on the moment of the check.
-	goodUntil time.Time
+	// These depend on the moment of the check and on the policy, not on the certificates.
+	goodUntil    time.Time
+	ignoreExpiry bool
 }
 
-// proof is what Chains of the same certificates under the same Store share.
 type proof struct {
-	presented    []*x509.Certificate
-	path         []*x509.Certificate // leaf..anchor, nil when unverified
-	store        string
-	generation   [32]byte
-	ignoreExpiry bool
+	presented []*x509.Certificate
+	path      []*x509.Certificate // leaf..anchor, nil when unverified
+	origin    *origin             // nil when unverified
+	inline    [defaultDepth]*x509.Certificate
+}
+
+// origin names the store that made a proof. It is not the Store itself, which
+// must not live on, with its lists, for as long as a connection does.
+type origin struct {
+	name       string
+	generation [32]byte
 }
 
 // IsZero reports whether c is no chain at all.
@@ -61,27 +67,27 @@ func (c Chain) Verified() bool { return c.proof != nil && c.proof.path != nil }
 
 // StoreName names the trust store that verified the chain, "" when none did.
 func (c Chain) StoreName() string {
-	if c.proof == nil {
+	if !c.Verified() {
 		return ""
 	}
-	return c.proof.store
+	return c.proof.origin.name
 }
 
 // Generation returns the generation of the trust store that verified the
 // chain, zero when none did.
 func (c Chain) Generation() [32]byte {
-	if c.proof == nil {
+	if !c.Verified() {
 		return [32]byte{}
 	}
-	return c.proof.generation
+	return c.proof.origin.generation
 }
 
-// GoodUntil returns the next instant at which the answer can change by time
-// alone: the end of the first certificate on the path to end, or of the grace
-// of a revocation list. From that instant on the chain has to be verified
-// again. The zero time means that time alone changes nothing.
+// GoodUntil returns the last instant at which the answer holds by time alone:
+// the end of the first certificate on the path to end, or of a revocation
+// list's grace. After it the chain has to be verified again. The zero time
+// means that time alone changes nothing.
 func (c Chain) GoodUntil() time.Time { return c.goodUntil }
 
 // IgnoreExpiry reports whether the chain passed under a policy that lets
 // expired certificates pass.
-func (c Chain) IgnoreExpiry() bool { return c.proof != nil && c.proof.ignoreExpiry }
+func (c Chain) IgnoreExpiry() bool { return c.ignoreExpiry }

@@ -1,0 +1,196 @@
+package revocation
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/verify/describe"
+)
+
+// A Scope says which certificates of a path are looked up.
+type Scope string
+
+// The scopes. A trust anchor is never looked up: it is in the trust store or not.
+const (
+	ScopeLeaf  Scope = "leaf"
+	ScopeChain Scope = "chain" // the leaf and every intermediate
+)
+
+// An Answer says what becomes of a certificate whose revocation is unknown.
+type Answer string
+
+// The answers.
+const (
+	Accept Answer = "accept"
+	Refuse Answer = "refuse"
+)
+
+// Config is what a trust store says about revocation.
+type Config struct {
+	Lists   []*List
+	Scope   Scope         // "": leaf
+	Missing Answer        // no list speaks for the certificate; "": accept
+	Stale   Answer        // the list is past nextUpdate and grace, or dated in the future; "": refuse
+	Grace   time.Duration // how long after nextUpdate a list still counts
+}
+
+// A Checker looks certificates up in the lists of one trust store. It is safe
+// for concurrent use.
+type Checker struct {
+	cfg      Config
+	byIssuer map[string][]*List // by RawIssuer
+	ofAnchor map[*List]bool     // signed by an anchor of the store
+
+	mu     sync.RWMutex
+	signed map[signedBy]bool
+}
+
+// signedBy is the question whether a key signed a list.
+type signedBy struct {
+	list *List
+	key  [sha256.Size]byte // of the SubjectPublicKeyInfo
+}
+
+// mostSigned bounds how many answers are remembered. Only keys of verified CAs
+// are ever asked about, so that it is reached by none but a very large store.
+const mostSigned = 4096
+
+// New checks cfg against the trust store's anchors. A list that claims to be an
+// anchor's and is not signed by it is an error. A list that can be no anchor's
+// is a warning: it may be that of an intermediate which clients present, whose
+// signature is checked when one does.
+func New(cfg Config, anchors []*x509.Certificate, now time.Time) (*Checker, []string, error) {
+	c := &Checker{cfg: cfg, byIssuer: map[string][]*List{}, ofAnchor: map[*List]bool{}, signed: map[signedBy]bool{}}
+	var warnings []string
+	var errs []error
+	errs = append(errs, c.defaults()...)
+	seen := map[[32]byte]*List{}
+	for _, l := range cfg.Lists {
+		if first := seen[l.digest]; first != nil {
+			errs = append(errs, fmt.Errorf("%s is there twice (%s); remove one of them", l, first.Name))
+			continue
+		}
+		seen[l.digest] = l
+		c.byIssuer[string(l.RawIssuer)] = append(c.byIssuer[string(l.RawIssuer)], l)
+		warning, err := c.place(l, anchors)
+		if err != nil {
+			errs = append(errs, err)
+		} else if warning != "" {
+			warnings = append(warnings, warning)
+		}
+		if why := c.outOfDate(l, now); why != "" {
+			effect := "it counts all the same, as revocation.stale says"
+			if c.cfg.Stale == Refuse {
+				effect = "clients of this issuer are refused until there is a newer one"
+			}
+			warnings = append(warnings, fmt.Sprintf("%s %s; %s", l, why, effect))
+		}
+	}
+	return c, warnings, errors.Join(errs...)
+}
+
+func (c *Checker) defaults() []error {
+	var errs []error
+	choose := func(what string, v *Answer, def Answer) {
+		switch *v {
+		case "":
+			*v = def
+		case Accept, Refuse:
+		default:
+			errs = append(errs, fmt.Errorf("revocation.%s is %q; want accept or refuse", what, *v))
+		}
+	}
+	choose("missing", &c.cfg.Missing, Accept)
+	choose("stale", &c.cfg.Stale, Refuse)
+	switch c.cfg.Scope {
+	case "":
+		c.cfg.Scope = ScopeLeaf
+	case ScopeLeaf, ScopeChain:
+	default:
+		errs = append(errs, fmt.Errorf("revocation.scope is %q; want leaf or chain", c.cfg.Scope))
+	}
+	if c.cfg.Grace < 0 {
+		errs = append(errs, fmt.Errorf("revocation.grace is %v; want 0 or more", c.cfg.Grace))
+	}
+	return errs
+}
+
+// place finds the anchor that signed a list.
+func (c *Checker) place(l *List, anchors []*x509.Certificate) (warning string, err error) {
+	var claimed *x509.Certificate
+	for _, a := range anchors {
+		switch {
+		case l.IssuedBy(a):
+			if !maySignLists(a) {
+				return "", fmt.Errorf("%s: the key usage of %s does not let it sign revocation lists; want cRLSign", l, describe.Certificate(a))
+			}
+			c.ofAnchor[l] = true
+		case l.mayBeOf(a):
+			claimed = a
+		}
+	}
+	switch {
+	case c.ofAnchor[l]:
+		return "", nil
+	case claimed != nil:
+		return "", fmt.Errorf("%s is not signed by the key of %s: the file is damaged, forged, or of another CA with the same name; get it again from the CA", l, describe.Certificate(claimed))
+	}
+	return fmt.Sprintf("%s is of no CA in the trust store; it counts only for clients that present an intermediate certificate of exactly that name and key", l), nil
+}
+
+// maySignLists is RFC 5280 section 6.3.3 (f): a key usage, if there is one, must say cRLSign.
+func maySignLists(ca *x509.Certificate) bool {
+	return ca.KeyUsage == 0 || ca.KeyUsage&x509.KeyUsageCRLSign != 0
+}
+
+// outOfDate says why a list does not count at now, "" when it does.
+func (c *Checker) outOfDate(l *List, now time.Time) string {
+	switch {
+	case now.Before(l.ThisUpdate):
+		return "is dated " + describe.Date(l.ThisUpdate) + ", in the future"
+	case now.After(l.NextUpdate.Add(c.cfg.Grace)) && c.cfg.Grace > 0:
+		return fmt.Sprintf("should have been replaced by %s, and the grace of %v is over", describe.Date(l.NextUpdate), c.cfg.Grace)
+	case now.After(l.NextUpdate.Add(c.cfg.Grace)):
+		return "should have been replaced by " + describe.Date(l.NextUpdate)
+	}
+	return ""
+}
+
+// Digest is equal for Checkers that give equal answers.
+func (c *Checker) Digest() [32]byte {
+	digests := make([][]byte, 0, len(c.cfg.Lists))
+	for _, l := range c.cfg.Lists {
+		digests = append(digests, l.digest[:])
+	}
+	slices.SortFunc(digests, bytes.Compare)
+	return sha256.Sum256(fmt.Appendf(nil, "%s %s %s %d %x", c.cfg.Scope, c.cfg.Missing, c.cfg.Stale, c.cfg.Grace, digests))
+}
+
+// isSignedBy reports whether ca's key signed l, from memory if it was asked before.
+func (c *Checker) isSignedBy(l *List, ca *x509.Certificate) bool {
+	k := signedBy{l, sha256.Sum256(ca.RawSubjectPublicKeyInfo)}
+	c.mu.RLock()
+	ok, known := c.signed[k]
+	c.mu.RUnlock()
+	if known {
+		return ok
+	}
+	ok = l.IssuedBy(ca)
+	c.mu.Lock()
+	if len(c.signed) < mostSigned {
+		c.signed[k] = ok
+	}
+	c.mu.Unlock()
+	return ok
+}
+
+func deny(code countersign.Code, format string, args ...any) *countersign.Denial {
+	return countersign.Deny(countersign.StageVerify, code, format, args...)
+}
