@@ -1,0 +1,95 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// DefaultAddress is where the server listens if it is not told otherwise.
+const DefaultAddress = "127.0.0.1:9901"
+
+// Config says what the server shows. Its zero value works: a node that is
+// always ready and has no metrics.
+type Config struct {
+	Address string       // "": DefaultAddress
+	Metrics http.Handler // nil: there is no /metrics
+	// Ready returns why the node cannot take traffic yet, one sentence each; none
+	// when it can.
+	Ready func() []string
+	// Draining reports whether the node is being stopped.
+	Draining func() bool
+	Logger   *slog.Logger // nil: slog.Default()
+}
+
+// stopTimeout is how long a stop waits for answers under way.
+const stopTimeout = 5 * time.Second
+
+// A Server is bound to its address from New on, and answers while Run runs.
+type Server struct {
+	listener net.Listener
+	http     *http.Server
+	logger   *slog.Logger
+}
+
+// New binds the address. It must be followed by Run, or by Close.
+func New(c Config) (*Server, error) {
+	if c.Address == "" {
+		c.Address = DefaultAddress
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	l, err := net.Listen("tcp", c.Address)
+	if err != nil {
+		return nil, fmt.Errorf("admin address %q: %w", c.Address, err)
+	}
+	return &Server{
+		listener: l,
+		logger:   c.Logger,
+		http: &http.Server{
+			Handler:           newHandler(c),
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       10 * time.Second,
+			WriteTimeout:      30 * time.Second,
+			IdleTimeout:       time.Minute,
+			MaxHeaderBytes:    16 << 10,
+			ErrorLog:          slog.NewLogLogger(c.Logger.Handler(), slog.LevelDebug),
+		},
+	}, nil
+}
+
+// Addr is the address that New bound.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Run answers until ctx is done, then lets answers under way finish for a few
+// seconds. It returns nil after such a stop.
+func (s *Server) Run(ctx context.Context) error {
+	if a, err := netip.ParseAddrPort(s.Addr().String()); err == nil && !a.Addr().Unmap().IsLoopback() {
+		s.logger.Warn("the admin address can be reached from other machines and asks for no credentials; bind it to 127.0.0.1 or let a firewall guard it",
+			"address", s.Addr().String())
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- s.http.Serve(s.listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("admin server: %w", err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	err := s.http.Shutdown(stop)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.http.Close() // somebody does not read: cut them off
+	}
+	<-failed // http.ErrServerClosed
+	return err
+}
+
+// Close gives the address back without having run.
+func (s *Server) Close() error { return s.listener.Close() }
