@@ -1,0 +1,213 @@
+package handshake
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/verify"
+)
+
+// defaultTimeout is timeouts.handshake of the configuration.
+const defaultTimeout = 10 * time.Second
+
+// Config is what one listener needs for its handshakes.
+type Config struct {
+	Listener     string        // its name; tickets are bound to it
+	Certificates []Certificate // the first is the default
+	Policies     *Policies
+	TLS          TLSPolicy     // zero: modern
+	Keys         *TicketKeys   // nil: no resumption, whatever a policy says
+	NextProtos   []string      // ALPN, preferred first; none: ALPN is not answered
+	Timeout      time.Duration // of a whole handshake; 0: 10 s
+	// Now is the clock for certificates and tickets; nil: time.Now.
+	Now func() time.Time
+}
+
+// A Server makes handshakes. It is immutable and safe for concurrent use.
+type Server struct {
+	base     *tls.Config // what every connection starts with, up to the ClientHello
+	template template
+	policies *Policies
+	profiles map[*Policy]*profile
+	keys     *TicketKeys
+	timeout  time.Duration
+	now      func() time.Time
+}
+
+// A template is what the tls.Config of every connection has in common.
+type template struct {
+	tls        TLSPolicy
+	nextProtos []string
+	pick       func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+}
+
+// A profile is a Policy in the terms of crypto/tls.
+type profile struct {
+	policy     *Policy
+	clientAuth tls.ClientAuthType
+	clientCAs  *x509.CertPool // only to name them in the CertificateRequest
+	tickets    bool
+	binding    [sha256.Size]byte
+}
+
+// New makes a Server. The error joins every fault.
+func New(c Config) (*Server, error) {
+	if c.TLS.Name == "" && c.TLS.MinVersion == 0 {
+		c.TLS = modern()
+	}
+	certs, err := newSelection(c.Certificates)
+	errs := []error{err, c.TLS.validate()}
+	if c.Policies == nil {
+		errs = append(errs, errors.New("no policies: want at least the default one"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("listener %q: %w", c.Listener, err)
+	}
+	s := &Server{
+		template: template{tls: c.TLS, nextProtos: c.NextProtos, pick: certs.pick},
+		policies: c.Policies,
+		profiles: map[*Policy]*profile{},
+		keys:     c.Keys,
+		timeout:  c.Timeout,
+		now:      c.Now,
+	}
+	if s.timeout <= 0 {
+		s.timeout = defaultTimeout
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	for _, p := range c.Policies.all {
+		s.profiles[p] = newProfile(p, c)
+	}
+	s.base = &tls.Config{
+		GetConfigForClient:     configForClient,
+		GetCertificate:         certs.pick,
+		SessionTicketsDisabled: true, // crypto/tls's own ticket keys never come into play
+		MinVersion:             c.TLS.MinVersion,
+		MaxVersion:             c.TLS.MaxVersion,
+	}
+	return s, nil
+}
+
+func newProfile(p *Policy, c Config) *profile {
+	f := &profile{policy: p, tickets: p.Resumption && c.Keys != nil, binding: p.binding(c.Listener)}
+	switch {
+	case p.Mode == countersign.ClientAuthOff:
+		f.clientAuth = tls.NoClientCert
+	case p.Mode == countersign.ClientAuthVerify && p.closes():
+		// So that a client without one is told certificate_required.
+		f.clientAuth = tls.RequireAnyClientCert
+	default:
+		f.clientAuth = tls.RequestClientCert
+	}
+	if p.AdvertiseCANames && p.Store != nil {
+		f.clientCAs = p.Store.Pool()
+	}
+	return f
+}
+
+// Policies returns the lookup that the server uses.
+func (s *Server) Policies() *Policies { return s.policies }
+
+// An Outcome is how a handshake ended.
+type Outcome struct {
+	Policy     *Policy // nil when the client never said what it wants
+	ServerName string  // in normal form, "" when the client named none
+
+	// Chain is the client's proof: zero without a certificate, and whenever
+	// there is a Denial.
+	Chain verify.Chain
+	// Presented is what the client sent, for the log. On a refused connection
+	// it may be anybody's: that the client has the key need not be proven.
+	Presented []*x509.Certificate
+	Denial    *countersign.Denial // nil: admitted
+
+	// Refused: the connection is over, and closed. The exception is a Denial
+	// with PlainHTTPOnTLS: the socket is open, so that the caller can answer
+	// in plain text and close it with Linger. A Denial without Refused is a
+	// client to be told in HTTP (on_failure: respond).
+	Refused bool
+	// Silent: the client closed before it said anything, as health checks of
+	// TCP load balancers do.
+	Silent bool
+
+	State   tls.ConnectionState
+	Latency time.Duration
+	First   time.Time // the first full handshake of the session
+}
+
+// Handshake makes the handshake on raw, which belongs to the server from now
+// on, and decides about the client. It takes the listener's timeout at most,
+// less if ctx ends before; raw is without deadline afterward.
+//
+// The connection is nil when the Outcome is Refused.
+func (s *Server) Handshake(ctx context.Context, raw net.Conn) (*tls.Conn, Outcome) {
+	start := time.Now()
+	deadline := start.Add(s.timeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	h := &session{server: s}
+	conn := tls.Server(raw, s.base)
+	err := raw.SetDeadline(deadline)
+	if err == nil {
+		err = conn.HandshakeContext(context.WithValue(ctx, sessionKey{}, h))
+	}
+	if err == nil {
+		err = raw.SetDeadline(time.Time{})
+	}
+	out := Outcome{ServerName: h.serverName, State: conn.ConnectionState(), Latency: time.Since(start)}
+	out.Presented = out.State.PeerCertificates
+	if h.profile != nil {
+		out.Policy = h.profile.policy
+	}
+	if err == nil && !h.decided {
+		err = countersign.Deny(countersign.StageHandshake, countersign.CredentialNotProven,
+			"the handshake ended without a decision about the client")
+	}
+	if err != nil {
+		return nil, h.refuse(raw, err, out)
+	}
+	out.First = h.began
+	if out.Denial = h.denial; out.Denial == nil {
+		out.Chain = h.chain
+	}
+	return conn, out
+}
+
+func (h *session) refuse(raw net.Conn, err error, out Outcome) Outcome {
+	out.Refused = true
+	out.Silent = err == io.EOF && h.profile == nil // EOF between records
+	if out.Denial = h.refusal; out.Denial == nil {
+		out.Denial = classify(err)
+	}
+	var record tls.RecordHeaderError
+	switch {
+	case out.Denial.Code == countersign.PlainHTTPOnTLS:
+		raw.SetDeadline(time.Time{})
+	case errors.As(err, &record), !isOurs(err):
+		raw.Close() // no alert was sent, or nobody is there to read it
+	default:
+		Linger(raw)
+	}
+	return out
+}
+
+// isOurs reports whether err is a refusal of this side, which told the client
+// by an alert.
+func isOurs(err error) bool {
+	var denial *countersign.Denial
+	var local *net.OpError
+	return errors.As(err, &denial) || strings.HasPrefix(err.Error(), "tls: ") ||
+		errors.As(err, &local) && local.Op == "local error"
+}

@@ -1,0 +1,150 @@
+package handshake
+
+import (
+	"crypto/tls"
+	"slices"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/verify"
+)
+
+// acmeProtocol is the ALPN name of RFC 8737: a client that offers it alone
+// wants a certificate validated, not served.
+const acmeProtocol = "acme-tls/1"
+
+// A session is the record of one handshake. crypto/tls calls its methods one
+// after the other on the goroutine that makes the handshake.
+type session struct {
+	server     *Server
+	profile    *profile // from the ClientHello on
+	serverName string
+	config     tls.Config
+
+	// refusal is a reason of our own to end the handshake, found before the
+	// client's certificate came into it.
+	refusal *countersign.Denial
+
+	decided bool
+	chain   verify.Chain
+	denial  *countersign.Denial
+
+	// began is the session's first full handshake: this one, or the one of
+	// the ticket that was resumed.
+	began time.Time
+}
+
+// sessionKey finds the session in the context of a ClientHelloInfo: no other
+// value of the caller's travels through a handshake.
+type sessionKey struct{}
+
+// configForClient is tls.Config.GetConfigForClient.
+func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	h, ok := hello.Context().Value(sessionKey{}).(*session)
+	if !ok {
+		return nil, countersign.Deny(countersign.StageHandshake, countersign.HandshakeFailed, "a handshake without a record")
+	}
+	return h.choose(hello), nil
+}
+
+// choose makes the configuration for one connection. It is built in place:
+// tls.Config.Clone copies twice as much under a lock that all would share.
+func (h *session) choose(hello *tls.ClientHelloInfo) *tls.Config {
+	s := h.server
+	c := &h.config
+	c.MinVersion, c.MaxVersion = s.template.tls.MinVersion, s.template.tls.MaxVersion
+	c.CipherSuites, c.CurvePreferences = s.template.tls.CipherSuites, s.template.tls.Groups
+	c.Time = s.now
+	c.SessionTicketsDisabled = true
+	c.VerifyConnection = h.verify
+
+	name, err := NormalizeName(hello.ServerName)
+	if err != nil {
+		// Without a certificate crypto/tls answers unrecognized_name (RFC 6066 section 3).
+		h.refusal = countersign.Deny(countersign.StageHandshake, countersign.ServerNameUnknown, "%v", err)
+		return c
+	}
+	h.serverName = name
+	h.profile = s.profiles[s.policies.lookup(name)]
+	c.GetCertificate = s.template.pick
+	c.NextProtos = s.template.nextProtos
+	if offersACMEAlone(hello.SupportedProtos) && !slices.Contains(c.NextProtos, acmeProtocol) {
+		h.refusal = countersign.Deny(countersign.StageHandshake, countersign.HandshakeFailed,
+			"the client wants to validate a certificate for %s (ALPN %s), which is not awaited here", quote(name), acmeProtocol)
+		c.NextProtos = []string{"no protocol"} // makes crypto/tls answer no_application_protocol
+		return c
+	}
+	c.ClientAuth, c.ClientCAs = h.profile.clientAuth, h.profile.clientCAs
+	if h.profile.tickets {
+		c.SessionTicketsDisabled = false
+		c.WrapSession, c.UnwrapSession = h.wrap, h.unwrap
+	}
+	return c
+}
+
+func offersACMEAlone(protos []string) bool { return len(protos) == 1 && protos[0] == acmeProtocol }
+
+// verify is tls.Config.VerifyConnection: it runs on every handshake, full or
+// resumed. In TLS 1.3 the client's signature is checked only after it.
+func (h *session) verify(cs tls.ConnectionState) error {
+	if h.refusal != nil {
+		return h.refusal
+	}
+	h.decide(cs)
+	if h.denial != nil && h.profile.policy.closes() {
+		return h.denial
+	}
+	return nil
+}
+
+// decide asks the policy, once: on a resumed TLS 1.3 connection crypto/tls
+// makes the new ticket before it verifies.
+func (h *session) decide(cs tls.ConnectionState) {
+	if h.decided {
+		return
+	}
+	h.decided = true
+	now := h.server.now()
+	if !cs.DidResume {
+		h.began = now
+	}
+	h.chain, h.denial = h.profile.policy.Admit(cs.PeerCertificates, now, nil)
+}
+
+// wrap is tls.Config.WrapSession. A ticket that nobody may use is a dead one.
+func (h *session) wrap(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+	h.decide(cs)
+	if h.denial != nil {
+		return deadTicket(), nil
+	}
+	now, keys := h.server.now(), h.server.keys
+	until := h.began.Add(keys.Lifetime())
+	if leaf := h.chain.Leaf(); leaf != nil && leaf.NotAfter.Before(until) {
+		until = leaf.NotAfter
+	}
+	if !now.Before(until) {
+		return deadTicket(), nil
+	}
+	state, err := ss.Bytes()
+	if err != nil {
+		return deadTicket(), nil // a ticket is not worth a connection
+	}
+	return keys.seal(sealedSession{first: h.began, until: until, state: state}, &h.profile.binding, now), nil
+}
+
+// unwrap is tls.Config.UnwrapSession: nil makes a full handshake. crypto/tls
+// may pass over what it returns and ask again with the client's next ticket;
+// the one it resumes is the last returned.
+func (h *session) unwrap(ticket []byte, _ tls.ConnectionState) (*tls.SessionState, error) {
+	now, keys := h.server.now(), h.server.keys
+	sealed, ok := keys.open(ticket, &h.profile.binding, now)
+	if !ok || now.Sub(sealed.first) >= keys.Lifetime() {
+		return nil, nil
+	}
+	state, err := tls.ParseSessionState(sealed.state)
+	if err != nil {
+		return nil, nil // of another version of Go, say
+	}
+	h.began = sealed.first
+	return state, nil
+}
