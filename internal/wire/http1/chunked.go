@@ -75,7 +75,8 @@ func (c *Chunks) Reset() {
 // Octets behind the body are not consumed.
 //
 // An error is an *Error with status 400 or 431; who reads a response answers
-// 502. It comes again on each further call.
+// 502. It comes alone, after the data before it, and again on each further call;
+// what it is about is not consumed.
 func (c *Chunks) Next(in []byte) (data []byte, n int, done bool, err error) {
 	for c.err == nil && c.state != atEnd && n < len(in) {
 		switch c.state {
@@ -93,8 +94,9 @@ func (c *Chunks) Next(in []byte) (data []byte, n int, done bool, err error) {
 				n++
 			}
 		case atFields:
-			k, e := c.trailer(in[n:])
-			n, c.err = n+k, e
+			var k int
+			k, c.err = c.trailer(in[n:])
+			n += k
 		default:
 			if c.err = c.octet(in[n]); c.err == nil {
 				n++

@@ -55,7 +55,7 @@ func (s *scanner) next(buf []byte, max, over int, lim *Limits) (end int, e *Erro
 	if length == 0 || buf[end-2] != '\r' {
 		// RFC 9112 section 2.2 lets a recipient take a bare LF for a line end, and
 		// those who do not see another message than those who do (CVE-2025-22871).
-		return 0, bad(BadHeader, "a line ends in LF without CR: %s", quote(buf[s.line:end]))
+		return 0, bad(BadHeader, "the line that starts with %s ends in LF without CR", quote(nameOf(buf[s.line:])))
 	}
 	s.line, s.at = end, end
 	return end, nil

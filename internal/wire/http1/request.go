@@ -149,7 +149,7 @@ func (r *Request) readLine(b []byte) *Error {
 		i++
 	}
 	if i == len(b) || b[i] != ' ' {
-		return bad(BadMethod, "the request line starts with %s, expected a method and a space", quote(b))
+		return bad(BadMethod, "the request starts with %s, expected a method and a space (RFC 9112 section 3)", quote(b[:min(i+1, len(b))]))
 	}
 	r.Method = b[:i:i]
 	b = b[i+1:]

@@ -14,12 +14,15 @@ func (c *Chunks) trailer(in []byte) (n int, e *Error) {
 	c.section = append(c.section, in[:n]...)
 	start := c.scan.line
 	end, e := c.scan.next(c.section, lim.Field, statusFields, &lim)
-	if e != nil || end-start != 2 {
-		return n, e
+	if e != nil {
+		return 0, e
+	}
+	if end-start != 2 {
+		return n, nil
 	}
 	fields, e := appendFields(c.fields[:0], c.section, 0, &lim)
 	if e != nil {
-		return n, e
+		return 0, e
 	}
 	c.fields = fields[:0]
 	for _, f := range fields {
