@@ -219,6 +219,18 @@ func TestLoadOfWhatIsNoFile(t *testing.T) {
 	}
 }
 
+// As many faults as a file can hold are told in a time in which a person waits.
+func TestManyFaults(t *testing.T) {
+	start := time.Now()
+	_, faults := Parse("f", []byte("target_groups:\n  - {name: api, targets: ["+strings.Repeat("b:1, ", 40_000)+"]}\n"), "dir")
+	if len(faults) < 39_999 {
+		t.Errorf("%d faults", len(faults))
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
 func TestMatcher(t *testing.T) {
 	var m Matcher
 	if err := m.UnmarshalText([]byte("200, 300-302")); err != nil {
@@ -241,7 +253,11 @@ func FuzzParse(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		start := time.Now()
 		c, faults := Parse("f", data, "dir")
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("took %v", took)
+		}
 		if (c == nil) != (faults.Err() != nil) {
 			t.Fatalf("config %v with faults %v", c != nil, faults)
 		}

@@ -131,6 +131,15 @@ func (m *Matcher) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// String returns what UnmarshalText reads.
+func (m Matcher) String() string {
+	parts := make([]string, len(m))
+	for i, r := range m {
+		parts[i] = fmt.Sprintf("%d-%d", r.From, r.To)
+	}
+	return strings.Join(parts, ",")
+}
+
 // status returns the HTTP status that s is, or 0.
 func status(s string) int {
 	code, err := strconv.Atoi(s)

@@ -65,7 +65,7 @@ type decoder struct {
 func (d *decoder) Visit(n ast.Node) ast.Visitor {
 	if a, ok := n.(*ast.AnchorNode); ok {
 		if _, twice := d.anchors[anchorName(a)]; twice {
-			d.syntax(a.GetToken(), "anchor &"+anchorName(a)+" again", "a name of its own", "")
+			d.syntax(a.GetToken(), "anchor &"+brief(anchorName(a))+" again", "a name of its own", "")
 		} else {
 			d.anchors[anchorName(a)] = a
 		}
@@ -97,15 +97,15 @@ func (d *decoder) value(n ast.Node, v reflect.Value, f field, path string) {
 		a, ok := d.anchors[name]
 		switch {
 		case !ok || a.GetToken().Position.Offset > n.GetToken().Position.Offset:
-			d.refuse(path, "alias *"+name, "an anchor &"+name+" before it", "")
+			d.refuse(path, "alias *"+brief(name), "an anchor &"+brief(name)+" before it", "")
 		case d.open[name]:
-			d.refuse(path, "alias *"+name+" within &"+name+" itself", "", "")
+			d.refuse(path, "alias *"+brief(name)+" within its own anchor", "", "")
 		default:
 			d.anchored(a, v, f, path)
 		}
 		return
 	case *ast.TagNode:
-		d.refuse(path, "the tag "+n.GetToken().Value, "a value without a tag", "put text in quotes")
+		d.refuse(path, "the tag "+brief(n.GetToken().Value), "a value without a tag", "put text in quotes")
 		return
 	case nil, *ast.NullNode:
 		d.refuse(path, "nothing", d.expected(v.Type(), f), f.absentHint())
@@ -154,7 +154,7 @@ func (d *decoder) list(n ast.Node, v reflect.Value, f field, path string) {
 			continue
 		}
 		d.value(item, elem, f, at)
-		if !d.refused[at] && elem.Comparable() {
+		if !d.Refused(at) && elem.Comparable() {
 			if seen[elem.Interface()] {
 				d.refuse(at, describe(item)+" again", "each value once", "")
 			}
@@ -200,10 +200,10 @@ func (d *decoder) entry(entry *ast.MappingValueNode, v reflect.Value, fields []f
 	key, ok := entry.Key.(*ast.StringNode)
 	if !ok {
 		word := entry.Key.GetToken().Value
-		d.syntaxAt(where, path, fmt.Sprintf("%q as a key", word), "a plain word", mergeHint(entry.Key))
+		d.syntaxAt(where, path, quote(word)+" as a key", "a plain word", mergeHint(entry.Key))
 		return
 	}
-	at := join(path, key.Value)
+	at := join(path, brief(key.Value))
 	if line := seen[key.Value]; line > 0 {
 		d.syntaxAt(where, at, "the key again", "each key once", fmt.Sprintf("it is on line %d already", line))
 		return

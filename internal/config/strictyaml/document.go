@@ -10,7 +10,7 @@ type Document struct {
 	name    string
 	places  map[string]place
 	faults  Faults
-	refused map[string]bool // paths with a fault, warnings aside
+	refused map[string]bool // paths with a fault at or within them, warnings aside
 }
 
 type place struct{ line, column int }
@@ -40,23 +40,18 @@ func (d *Document) Fault(path, found, expected, hint string) Fault {
 
 // Report keeps f.
 func (d *Document) Report(f Fault) {
-	if !f.Warning {
-		d.refused[f.Path] = true
-	}
 	d.faults = append(d.faults, f)
+	if f.Warning {
+		return
+	}
+	for path := f.Path; path != "" && !d.refused[path]; path = parent(path) {
+		d.refused[path] = true
+	}
 }
 
 // Refused reports whether there is a fault at path, or in something within it:
 // what else seems wrong with its value may be a mere consequence.
-func (d *Document) Refused(path string) bool {
-	for refused := range d.refused {
-		rest, within := strings.CutPrefix(refused, path)
-		if within && (rest == "" || rest[0] == '.' || rest[0] == '[') {
-			return true
-		}
-	}
-	return false
-}
+func (d *Document) Refused(path string) bool { return d.refused[path] }
 
 // place returns where path is: its own place, else that of the nearest parent.
 func (d *Document) place(path string) place {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // A Fault is one thing that is wrong with a file, in words for the person who
@@ -19,7 +20,8 @@ type Fault struct {
 	Warning      bool   // worth saying, but the file can be used
 }
 
-// String returns "FILE:LINE:COLUMN: PATH: found X, expected Y; hint".
+// String returns "FILE:LINE:COLUMN: PATH: found X, expected Y; hint" on one line,
+// whatever is in the file.
 func (f Fault) String() string {
 	var b strings.Builder
 	b.WriteString(f.File)
@@ -40,7 +42,15 @@ func (f Fault) String() string {
 	if f.Hint != "" {
 		b.WriteString("; " + f.Hint)
 	}
-	return b.String()
+	return strings.Map(printable, b.String())
+}
+
+// printable replaces what would end a line, or move the cursor of a terminal.
+func printable(r rune) rune {
+	if unicode.IsControl(r) {
+		return '\ufffd'
+	}
+	return r
 }
 
 // Faults are the faults of one file. As an error it is a line for each.

@@ -201,14 +201,19 @@ func describe(n ast.Node) string {
 	return text
 }
 
-// quote quotes text, shortened to what fits on a line.
+// quote quotes text for a line.
 func quote(text string) string {
-	const most = 80
 	if text == "" {
 		return "an empty text"
 	}
+	return strconv.Quote(brief(text))
+}
+
+// brief shortens text to what fits on a line.
+func brief(text string) string {
+	const most = 80
 	if r := []rune(text); len(r) > most {
-		return strconv.Quote(string(r[:most])) + "..."
+		return string(r[:most]) + "..."
 	}
-	return strconv.Quote(text)
+	return text
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
@@ -26,7 +25,7 @@ const (
 	maxIndent = 128
 	// maxKeys bounds the keys of all mappings: the parser takes quadratic time
 	// over those of one.
-	maxKeys = 20_000
+	maxKeys = 10_000
 	// maxValues bounds the values decoded, those behind an alias counted at
 	// each use.
 	maxValues = 100_000
@@ -62,9 +61,9 @@ func (d *Document) parse(data []byte) (root ast.Node) {
 	if err != nil {
 		var syntax yaml.Error
 		if errors.As(err, &syntax) {
-			d.syntax(syntax.GetToken(), "text that is not YAML: "+printable(syntax.GetMessage()), "", syntaxHint(syntax.GetMessage()))
+			d.syntax(syntax.GetToken(), "text that is not YAML: "+syntax.GetMessage(), "", syntaxHint(syntax.GetMessage()))
 		} else {
-			d.Report(d.Fault("", "text that is not YAML: "+printable(err.Error()), "", ""))
+			d.Report(d.Fault("", "text that is not YAML: "+err.Error(), "", ""))
 		}
 		return nil
 	}
@@ -116,16 +115,6 @@ func syntaxHint(message string) string {
 		return "text with any of {}[],: in it needs quotes here"
 	}
 	return ""
-}
-
-// printable makes sure that a message stays on its line.
-func printable(message string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, message)
 }
 
 // tooMuch returns the first token beyond a bound, with what is too much; nil when
