@@ -3,7 +3,6 @@ package accesslog
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -22,45 +21,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// A screen is a standard output that tells when something arrives.
-type screen struct {
-	mu      sync.Mutex
-	text    bytes.Buffer
-	arrived chan struct{}
-	err     error         // given back by Write, after n bytes
-	n       int           //
-	gate    chan struct{} // when not nil, Write waits for it
-}
-
-func newScreen() *screen { return &screen{arrived: make(chan struct{}, 100)} }
-
-func (s *screen) Write(b []byte) (int, error) {
-	if s.gate != nil {
-		<-s.gate
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil {
-		n, err := min(s.n, len(b)), s.err
-		s.text.Write(b[:n])
-		s.err = nil
-		return n, err
-	}
-	defer func() {
-		select {
-		case s.arrived <- struct{}{}:
-		default:
-		}
-	}()
-	return s.text.Write(b)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
-}
 
 func open(t testing.TB, c Config) *Log {
 	t.Helper()
@@ -96,20 +56,6 @@ func commit(l *Log, path string) {
 	l.Commit(a)
 }
 
-func TestALineShowsWithoutWaitingForMore(t *testing.T) {
-	out := newScreen()
-	l := open(t, Config{Path: "-", Stdout: out})
-	l.Connection(aConnection)
-	<-out.arrived
-	checkLine(t, []byte(out.String()), 15)
-	// The second comes within the pause after the first, and still by itself.
-	commit(l, "/second")
-	<-out.arrived
-	if got := out.String(); !strings.Contains(got, "/second") {
-		t.Errorf("got %s", got)
-	}
-}
-
 func TestEveryFormat(t *testing.T) {
 	for format, want := range map[Format]string{
 		"":       "http 20",
@@ -117,8 +63,8 @@ func TestEveryFormat(t *testing.T) {
 		JSON:     `{"event":"access"`,
 		Combined: "203.0.113.1 - - [",
 	} {
-		out := newScreen()
-		l := open(t, Config{Path: "-", Format: format, Stdout: out})
+		var out bytes.Buffer
+		l := open(t, Config{Path: "-", Format: format, Stdout: &out})
 		commit(l, "/")
 		l.Connection(aConnection)
 		closeLog(t, l)
@@ -163,155 +109,6 @@ func TestOpenRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || l != nil {
 			t.Errorf("%+v: got %v, want %q", c.config, err, c.want)
 		}
-	}
-}
-
-func TestAFileIsAppendedToAndPrivate(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "access.log")
-	for range 2 {
-		l := open(t, Config{Path: path})
-		commit(l, "/")
-		closeLog(t, l)
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := bytes.Count(got, []byte("\n")); n != 2 {
-		t.Errorf("%d lines, want 2: %s", n, got)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if mode := info.Mode().Perm(); mode&^0o640 != 0 {
-		t.Errorf("mode %v, want at most 0640: the log names people's devices", mode)
-	}
-}
-
-func TestReopenAfterRename(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "access.log")
-	l := open(t, Config{Path: path})
-	commit(l, "/before")
-	if err := os.Rename(path, path+".1"); err != nil {
-		t.Fatal(err)
-	}
-	commit(l, "/between")
-	if err := l.Reopen(); err != nil {
-		t.Fatal(err)
-	}
-	commit(l, "/after")
-	closeLog(t, l)
-	for name, want := range map[string][]string{path + ".1": {"/before", "/between"}, path: {"/after"}} {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := bytes.Count(b, []byte("\n")); n != len(want) {
-			t.Errorf("%s: %d lines, want %v", name, n, want)
-		}
-		for _, w := range want {
-			if !bytes.Contains(b, []byte(w)) {
-				t.Errorf("%s lacks %s", name, w)
-			}
-		}
-	}
-
-	if err := l.Reopen(); err == nil {
-		t.Error("reopening a closed log: want an error")
-	}
-}
-
-func TestReopenThatFailsKeepsTheOldFile(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "logs")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "access.log")
-	l := open(t, Config{Path: path})
-	if err := os.Rename(dir, dir+".old"); err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Reopen(); !errors.Is(err, os.ErrNotExist) {
-		t.Fatalf("got %v, want that the directory is missing", err)
-	}
-	commit(l, "/still")
-	closeLog(t, l)
-	if b, _ := os.ReadFile(filepath.Join(dir+".old", "access.log")); !bytes.Contains(b, []byte("/still")) {
-		t.Errorf("the old file has %q", b)
-	}
-}
-
-func TestAFullQueueDropsAndCounts(t *testing.T) {
-	out := newScreen()
-	out.gate = make(chan struct{})
-	l := open(t, Config{Path: "-", Queue: 8, Stdout: out})
-	const sent = 100
-	for range sent {
-		commit(l, "/")
-	}
-	close(out.gate)
-	closeLog(t, l)
-	written := strings.Count(out.String(), "\n")
-	if written < 8 || written == sent {
-		t.Errorf("%d of %d lines were written with a queue of 8 and an output that waits", written, sent)
-	}
-	if got := l.Dropped(); got != uint64(sent-written) {
-		t.Errorf("%d counted as dropped, %d are missing", got, sent-written)
-	}
-
-	commit(l, "/late")
-	if got := l.Dropped(); got != uint64(sent-written)+1 {
-		t.Errorf("an event after Close was not counted")
-	}
-}
-
-func TestCloseGivesUpOnAnOutputThatIsStuck(t *testing.T) {
-	out := newScreen()
-	out.gate = make(chan struct{})
-	l := open(t, Config{Path: "-", Stdout: out})
-	commit(l, "/")
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := l.Close(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want that the time was up", err)
-	}
-	close(out.gate)
-	closeLog(t, l) // a second Close waits again
-}
-
-func TestWriteErrorsAreCountedAndToldOnce(t *testing.T) {
-	out := newScreen()
-	var told bytes.Buffer
-	l := open(t, Config{Path: "-", Stdout: out, Logger: slog.New(slog.NewTextHandler(&told, nil))})
-	fail := func(n int) {
-		out.mu.Lock()
-		out.err, out.n = errors.New("no space left on device"), n
-		out.mu.Unlock()
-	}
-	fail(0)
-	commit(l, "/lost")
-	for l.WriteErrors() == 0 {
-		runtime.Gosched()
-	}
-	fail(10) // within a line
-	commit(l, "/torn")
-	for l.WriteErrors() == 1 {
-		runtime.Gosched()
-	}
-	commit(l, "/whole")
-	closeLog(t, l)
-
-	lines := strings.Split(out.String(), "\n")
-	if len(lines) != 3 || len(lines[0]) != 10 || !strings.Contains(lines[1], "/whole") {
-		t.Errorf("got %q, want a torn line, a whole one, nothing", lines)
-	}
-	if l.Dropped() != 2 || l.WriteErrors() != 2 {
-		t.Errorf("%d lost lines in %d failed writes, want 2 and 2", l.Dropped(), l.WriteErrors())
-	}
-	if got := strings.Count(told.String(), "\n"); got != 1 || !strings.Contains(told.String(), "no space left") {
-		t.Errorf("the operator was told %d times, want once: %s", got, told.String())
 	}
 }
 
@@ -402,8 +199,8 @@ func TestNoAllocation(t *testing.T) {
 		for _, a := range events {
 			l.Commit(a)
 		}
-		for len(l.queue) > 0 {
-			time.Sleep(pause)
+		for l.spool.Waiting() > 0 {
+			runtime.Gosched()
 		}
 		if got := testing.AllocsPerRun(runs, func() { exchange(l, &c, denial) }); got != 0 {
 			t.Errorf("%s: %v allocations per exchange, want 0", format, got)
