@@ -30,9 +30,9 @@ type Request struct {
 	Tried Tried // members that failed this request already
 }
 
-// MaxTried is how many members a Tried holds: enough for as many attempts as
-// make sense, few enough to be passed by value.
-const MaxTried = 7
+// MaxTried is how many members a Tried holds: one less than the attempts that a
+// configuration may ask for, few enough to be passed by value.
+const MaxTried = 9
 
 // Tried is a small set of indexes of members. The zero value is empty.
 type Tried struct {

@@ -39,7 +39,7 @@ func TestRoundRobinTakesTurns(t *testing.T) {
 	}
 }
 
-func TestTriedHoldsSeven(t *testing.T) {
+func TestTriedIsBounded(t *testing.T) {
 	var tried balance.Tried
 	for i := range balance.MaxTried {
 		if tried.Has(i) || !tried.Add(i) || !tried.Has(i) {

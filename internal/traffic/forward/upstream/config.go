@@ -19,7 +19,7 @@ type GroupConfig struct {
 	Algorithm           string         // as balance.New names it; "": round_robin
 	Health              *health.Config // nil: always healthy
 	FailOpen            bool           // all unhealthy: use all of them
-	Attempts            int            // targets tried for one request, the first included: 1 to 8; 0: 2
+	Attempts            int            // targets tried for one request, the first included: 1 to 10; 0: 2
 	ConnectTimeout      time.Duration  // 0: 10s, AWS's
 	DeregistrationDelay time.Duration  // how long connections of a removed target may finish; 0: 300s, AWS's; negative: not at all
 	IdleTimeout         time.Duration  // an idle connection is not used after this; 0: 55s, just below the 60s of many servers

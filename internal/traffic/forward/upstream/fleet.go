@@ -100,7 +100,7 @@ func (f *Fleet) Apply(groups []GroupConfig) (map[string]*Group, error) {
 	now := f.now()
 	applied := make(map[string]*Group, len(plans))
 	rosters := make(map[string]*roster, len(plans))
-	f.live = f.live[:0:0]
+	f.live = nil
 	for name, p := range plans {
 		r := f.rosters[name]
 		if r == nil {

@@ -26,7 +26,7 @@ func (g *Group) Name() string { return g.name }
 func (g *Group) Attempts() int { return g.attempts }
 
 // Pick returns the target to serve next, by the group's algorithm, never one of
-// not: those that failed this request already, seven at most.
+// not: those that failed this request already, balance.MaxTried at most.
 //
 // The choice is among the healthy targets. If there are none, among those whose
 // first check has not ended; if there are none either, among all of them on a

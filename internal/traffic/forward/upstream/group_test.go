@@ -1,13 +1,16 @@
 package upstream
 
 import (
-	"net"
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/traffic/forward/balance"
 	"countersign.dev/internal/traffic/forward/health"
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestPickTakesTurns(t *testing.T) {
@@ -39,15 +42,15 @@ func TestPickNeverReturnsOneThatFailed(t *testing.T) {
 
 func TestPickRefusesMoreTriesThanItCanRemember(t *testing.T) {
 	var targets []string
-	for i := range 9 {
-		targets = append(targets, net.JoinHostPort("192.0.2.1", string(rune('1'+i))))
+	for port := range 12 {
+		targets = append(targets, fmt.Sprintf("192.0.2.1:%d", port+1))
 	}
 	g := newFleet(t).apply(t, GroupConfig{Name: "api", Targets: targets})["api"]
 	var tried []*Target
-	for range 8 {
+	for range balance.MaxTried + 1 {
 		tried = append(tried, pick(t, g, tried...))
 	}
-	if _, denial := g.Pick(tried...); denial == nil || !strings.Contains(denial.Reason, "7 targets were tried") {
+	if _, denial := g.Pick(tried...); denial == nil || !strings.Contains(denial.Reason, "9 targets were tried") {
 		t.Errorf("got %v", denial)
 	}
 }
@@ -84,8 +87,7 @@ func TestPickFollowsHealth(t *testing.T) {
 	}
 	only(a)
 
-	b.status.Store(418) // not in 200-399
-	b.status.Store(302)
+	b.status.Store(302) // in 200-399
 	f.await(t, "api "+b.address()+" healthy")
 	a.status.Store(503)
 	f.await(t, "api "+a.address()+" unhealthy: Health checks failed with these codes: [503]")
@@ -142,6 +144,45 @@ func TestPickUsesInitialTargetsOnlyIfNobodyIsHealthy(t *testing.T) {
 		if got := pick(t, g).Address(); got != good.address() {
 			t.Errorf("picked %s, want the healthy one", got)
 		}
+	}
+}
+
+func TestChangesOfHealthAreLogged(t *testing.T) {
+	var log strings.Builder
+	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	changes := make(chan bool, 1)
+	f := NewFleet(FleetConfig{Logger: logger, OnHealth: func(_, _ string, healthy bool, _ string) { changes <- healthy }})
+	b := newBackend(t, 500)
+	for _, failOpen := range []bool{true, false} {
+		b.status.Store(500)
+		g := GroupConfig{Name: fmt.Sprintf("open=%v", failOpen), Targets: []string{b.address()}, Health: often(), FailOpen: failOpen}
+		if _, err := f.Apply([]GroupConfig{g}); err != nil {
+			t.Fatal(err)
+		}
+		<-changes
+		b.status.Store(200)
+		<-changes
+	}
+	if err := f.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var want strings.Builder
+	for _, group := range []struct{ name, consequence string }{
+		{"open=true", `level=WARN msg="target group has no healthy target; it fails open: all of them are used"`},
+		{"open=false", `level=ERROR msg="target group has no healthy target; requests for it are refused"`},
+	} {
+		fmt.Fprintf(&want, "level=WARN msg=\"target is unhealthy\" target_group=%q target=%s reason=\"Health checks failed with these codes: [500]\"\n", group.name, b.address())
+		fmt.Fprintf(&want, "%s target_group=%q\n", group.consequence, group.name)
+		fmt.Fprintf(&want, "level=INFO msg=\"target is healthy\" target_group=%q target=%s\n", group.name, b.address())
+		fmt.Fprintf(&want, "level=INFO msg=\"target group has a healthy target\" target_group=%q\n", group.name)
+	}
+	if diff := cmp.Diff(want.String(), log.String()); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"sync/atomic"
 	"time"
@@ -50,7 +49,8 @@ func (t *Target) InFlight() int64 { return t.inFlight.Load() }
 // Get returns a connection to the target, to be given back with Release: the
 // one that came back last, if it is still good, or a new one. It reports
 // whether the connection was used before; such a connection may turn out to be
-// closed by the target, which is what Dial is for.
+// closed by the target, which is what Dial is for. The error is the dialer's, a
+// *net.OpError with the address in it, or ErrDeregistered.
 func (t *Target) Get() (c *Conn, reused bool, err error) {
 	t.inFlight.Add(1)
 	if c := t.pool.take(t.fleet.now()); c != nil {
@@ -81,7 +81,7 @@ func (t *Target) dial(ctx context.Context) (*Conn, error) {
 	c, err := t.connect(ctx)
 	if err != nil {
 		t.done()
-		return nil, fmt.Errorf("target group %q, target %s: %w", t.group, t.address, err)
+		return nil, err
 	}
 	return c, nil
 }

@@ -11,6 +11,7 @@ import (
 // newTarget returns the target at address, nobody watching it yet.
 func (f *Fleet) newTarget(r *roster, p plan, address string, now time.Time) *Target {
 	t := &Target{group: p.Name, address: address, check: p.check, fleet: f, roster: r, registered: now, unwatch: func() {}}
+	t.pool.configure(p)
 	if p.checker != nil {
 		t.tracker = health.NewTracker(p.check, now)
 	}

@@ -1,0 +1,28 @@
+package health
+
+import (
+	"strings"
+	"testing"
+)
+
+func FuzzAnswer(f *testing.F) {
+	for _, seed := range []string{
+		"", "HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.0 500 No\r\n\r\nbody", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no",
+		"HTTP/1.1 101 Switching Protocols\r\n\r\n", "HTTP/1.1 0 \r\n\r\n", "HTTP/1.1 -10 \r\n\r\n", "SSH-2.0-OpenSSH_9.2\r\n",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, answer string) {
+		status, err := readAnswer(strings.NewReader(answer))
+		if err == nil {
+			if status < 200 || status > 999 {
+				t.Errorf("status %d without an error", status)
+			}
+			return
+		}
+		if r := failed(t.Context(), err); r.OK || r.Code == "" || r.Reason == "" || len(r.Reason) > reasonLimit+50 {
+			t.Errorf("%v became %+v", err, r)
+		}
+	})
+}
