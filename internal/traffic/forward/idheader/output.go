@@ -1,0 +1,120 @@
+package idheader
+
+import (
+	"bytes"
+	"crypto/x509"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/identify"
+)
+
+// standing is how much may be said about a client.
+type standing int
+
+const (
+	nameless standing = iota // anonymous, or its certificate was refused
+	shown                    // passed through: certificates may be forwarded, names not
+	verified
+)
+
+func standingOf(c identify.Client, conn Connection) standing {
+	switch {
+	case c.Anonymous() || conn.Failure != "":
+		return nameless
+	case c.Verified():
+		return verified
+	}
+	return shown
+}
+
+// output collects the fields of one client.
+type output struct {
+	dst      []byte
+	size     int // of what was appended
+	limits   Limits
+	client   identify.Client
+	conn     Connection
+	standing standing
+	denial   *countersign.Denial // the first one; nothing is appended after it
+}
+
+// set appends one field. Every field of every dialect passes here, so that this
+// is the one place where a byte that could end a header line is stopped.
+func (o *output) set(name string, value []byte) {
+	if o.denial != nil {
+		return
+	}
+	for _, c := range value {
+		if c < 0x20 || c >= 0x7f {
+			o.denial = countersign.Deny(countersign.StageForward, countersign.ClientCertInvalid,
+				"header %s cannot be written: its value %q contains byte %#02x", name, value, c)
+			return
+		}
+	}
+	line := len(name) + len(": ") + len(value)
+	if line > o.limits.Header {
+		o.denial = countersign.Deny(countersign.StageForward, countersign.IdentityTooLarge,
+			"header %s would be %d bytes: limits.header allows %d", name, line, o.limits.Header)
+		return
+	}
+	if o.size += line + len("\r\n"); o.size > o.limits.Headers {
+		o.denial = countersign.Deny(countersign.StageForward, countersign.IdentityTooLarge,
+			"identity headers would be %d bytes with header %s of %d bytes: limits.headers allows %d", o.size, name, line, o.limits.Headers)
+		return
+	}
+	o.dst = append(append(append(append(o.dst, name...), ": "...), value...), "\r\n"...)
+}
+
+func (o *output) setString(name, value string) { o.set(name, []byte(value)) }
+
+// certificates returns what may be forwarded of the chain, in the order
+// presented, leaf first: all of it when it passes through; of a verified one only
+// what is part of the verified path, for nobody vouches for the rest.
+func (o *output) certificates() []*x509.Certificate {
+	chain := o.client.Chain()
+	if o.standing != verified {
+		return chain.Presented()
+	}
+	var out []*x509.Certificate
+	for _, c := range chain.Presented() {
+		for _, p := range chain.Path() {
+			if bytes.Equal(c.Raw, p.Raw) {
+				out = append(out, c)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// verifyResult returns SUCCESS, NONE or FAILED:reason, as nginx's
+// $ssl_client_verify; the reasons are OpenSSL's words where it has some.
+func (o *output) verifyResult() string {
+	if o.standing == verified {
+		return "SUCCESS"
+	}
+	switch o.conn.Failure {
+	case "", countersign.ClientCertMissing:
+		if o.client.Anonymous() {
+			return "NONE"
+		}
+		return "FAILED:unable to verify the first certificate"
+	case countersign.ClientCertExpired:
+		return "FAILED:certificate has expired"
+	case countersign.ClientCertNotYetValid:
+		return "FAILED:certificate is not yet valid"
+	case countersign.ClientCertCrlHit:
+		return "FAILED:certificate revoked"
+	case countersign.ClientCertCrlProcessingError:
+		return "FAILED:unable to get certificate CRL"
+	case countersign.ClientCertUntrusted:
+		return "FAILED:unable to get local issuer certificate"
+	case countersign.ClientCertMaxChainDepthExceeded:
+		return "FAILED:certificate chain too long"
+	case countersign.ClientCertPurposeInvalid:
+		return "FAILED:unsuitable certificate purpose"
+	case countersign.ClientCertRejected:
+		return "FAILED:certificate rejected"
+	}
+	return "FAILED:" + string(o.conn.Failure)
+}

@@ -1,0 +1,148 @@
+package idheader
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// An own is a compiled Header.
+type own struct {
+	name       string
+	parts      []part
+	identifies bool // the value names the client
+}
+
+// A part is literal text, or a placeholder when append is set.
+type part struct {
+	literal string
+	append  func(dst []byte, o *output) []byte
+}
+
+type placeholder struct {
+	name       string
+	identifies bool // it says who the client is
+	append     func(dst []byte, o *output) []byte
+}
+
+// placeholders is the list of all there are. Those that name the client are
+// rendered for a verified one alone: they find an Identity.
+func placeholders() []placeholder {
+	return []placeholder{
+		{"subject", true, func(b []byte, o *output) []byte { return appendName(b, o.client.Identity().Subject) }},
+		{"issuer", true, func(b []byte, o *output) []byte { return appendName(b, o.client.Identity().Issuer) }},
+		{"serial", true, func(b []byte, o *output) []byte { return append(b, o.client.Identity().Serial...) }},
+		{"fingerprint", true, func(b []byte, o *output) []byte { return hex.AppendEncode(b, o.client.Identity().Fingerprint[:]) }},
+		{"cn", true, func(b []byte, o *output) []byte { return appendList(b, o.client.Identity().CommonNames) }},
+		{"ou", true, func(b []byte, o *output) []byte { return appendList(b, o.client.Identity().OrganizationalUnits) }},
+		{"san_dns", true, func(b []byte, o *output) []byte { return appendList(b, o.client.Identity().DNSNames) }},
+		{"san_uri", true, func(b []byte, o *output) []byte { return appendList(b, o.client.Identity().URIs) }},
+		{"not_before", true, func(b []byte, o *output) []byte { return append(b, iso8601(o.client.Identity().NotBefore)...) }},
+		{"not_after", true, func(b []byte, o *output) []byte { return append(b, iso8601(o.client.Identity().NotAfter)...) }},
+		{"verify", false, func(b []byte, o *output) []byte { return append(b, o.verifyResult()...) }},
+		{"server_name", false, func(b []byte, o *output) []byte { return appendText(b, o.conn.ServerName) }},
+		{"tls_version", false, func(b []byte, o *output) []byte { return appendText(b, o.conn.TLSVersion) }},
+		{"tls_cipher", false, func(b []byte, o *output) []byte { return appendText(b, o.conn.TLSCipher) }},
+	}
+}
+
+func (h *own) render(o *output) {
+	if h.identifies && o.standing != verified {
+		return
+	}
+	var value []byte
+	for _, p := range h.parts {
+		if p.append == nil {
+			value = append(value, p.literal...)
+		} else {
+			value = p.append(value, o)
+		}
+	}
+	if len(value) > 0 {
+		o.set(h.name, value)
+	}
+}
+
+// compileOwn returns every fault in h, joined.
+func compileOwn(h Header) (own, error) {
+	out := own{name: h.Name}
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("identity header %q: "+format, append([]any{h.Name}, args...)...))
+	}
+	if why := nameFault(h.Name); why != "" {
+		fault("%s", why)
+	}
+	if strings.TrimSpace(h.Value) == "" {
+		fault("its value is empty: want text with placeholders, such as {subject}")
+	} else if strings.TrimSpace(h.Value) != h.Value {
+		fault("value %q begins or ends with white space, which readers of a header drop: leave it out", h.Value)
+	}
+	for rest := h.Value; rest != ""; {
+		p, identifies, after, err := nextPart(rest)
+		if err != nil {
+			fault("value %q: %w", h.Value, err)
+		}
+		out.parts = append(out.parts, p)
+		out.identifies = out.identifies || identifies
+		rest = after
+	}
+	return out, errors.Join(faults...)
+}
+
+// nextPart cuts the first part off a template. After a fault it goes on behind
+// what was wrong.
+func nextPart(s string) (p part, identifies bool, rest string, err error) {
+	switch {
+	case strings.HasPrefix(s, "{{") || strings.HasPrefix(s, "}}"):
+		return part{literal: s[:1]}, false, s[2:], nil
+	case s[0] == '}':
+		return p, false, s[1:], errors.New(`a "}" without "{": write "}}" for a brace`)
+	case s[0] == '{':
+		name, after, closed := strings.Cut(s[1:], "}")
+		if !closed {
+			return p, false, "", errors.New(`a "{" without "}": write "{{" for a brace`)
+		}
+		known := placeholders()
+		i := slices.IndexFunc(known, func(p placeholder) bool { return p.name == name })
+		if i < 0 {
+			var all []string
+			for _, k := range known {
+				all = append(all, "{"+k.name+"}")
+			}
+			return p, false, after, fmt.Errorf("unknown placeholder {%s}: want one of %s", name, strings.Join(all, " "))
+		}
+		return part{append: known[i].append}, known[i].identifies, after, nil
+	}
+	end := strings.IndexAny(s, "{}")
+	if end < 0 {
+		end = len(s)
+	}
+	if i := strings.IndexFunc(s[:end], func(r rune) bool { return r < 0x20 || r >= 0x7f }); i >= 0 {
+		err = fmt.Errorf("character %q at position %d of %q cannot stand in a header: want printable ASCII", []rune(s[i:end])[0], i+1, s[:end])
+	}
+	return part{literal: s[:end]}, false, s[end:], err
+}
+
+// nameFault says why a header cannot be set by that name, "" when it can.
+func nameFault(name string) string {
+	if name == "" {
+		return "it has no name"
+	}
+	for i := range len(name) {
+		// RFC 9110 section 5.6.2, token.
+		if c := name[i]; !alphanumeric(c) && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return fmt.Sprintf("character %q cannot stand in a header name: want letters, digits and -", c)
+		}
+	}
+	switch foldString(name) {
+	case "host", "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization",
+		"te", "trailer", "transfer-encoding", "upgrade", "content-length", "expect":
+		return "HTTP itself needs a header of that name: choose another, such as X-Client-Info"
+	case "x-forwarded-for", "x-forwarded-proto", "x-forwarded-port":
+		return "the listener's forwarded setting governs it: choose another, such as X-Client-Info"
+	}
+	return ""
+}

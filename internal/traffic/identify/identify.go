@@ -1,0 +1,87 @@
+package identify
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"fmt"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/verify"
+	"countersign.dev/internal/wire/dn"
+)
+
+// A Client is who is at the other end of a connection. It is a small value,
+// safe to copy and to share between goroutines.
+type Client struct {
+	known    bool
+	identity *countersign.Identity // nil when anonymous
+	chain    verify.Chain
+}
+
+// Anonymous returns the client that showed no certificate where none was required.
+func Anonymous() Client { return Client{known: true} }
+
+// From describes the client that proved to hold the key of c's leaf. Whether
+// the chain was verified or passed through stays c's to say.
+//
+// It refuses (ClientCertInvalid) what could read differently to two readers: a
+// name that OpenSSL would not load, a NUL or a wrong encoding in a common name or
+// organizational unit, a subject alternative name with characters that cannot
+// stand in one.
+func From(c verify.Chain) (Client, *countersign.Denial) {
+	if c.IsZero() {
+		return Client{}, countersign.Deny(countersign.StageIdentify, countersign.CredentialNotProven,
+			"identify was given a chain that the verify stage did not make")
+	}
+	id, err := describe(c.Leaf())
+	if err != nil {
+		return Client{}, countersign.Deny(countersign.StageIdentify, countersign.ClientCertInvalid, "client certificate: %v", err)
+	}
+	return Client{known: true, identity: id, chain: c}, nil
+}
+
+// Known is false for the zero Client alone, which nobody decided upon.
+func (c Client) Known() bool { return c.known }
+
+// Anonymous reports whether the client is known to have shown no certificate.
+func (c Client) Anonymous() bool { return c.known && c.identity == nil }
+
+// Verified reports whether the client's certificate passed a trust store. What
+// Identity says of a client that is not verified is its own claim.
+func (c Client) Verified() bool { return c.identity != nil && c.chain.Verified() }
+
+// Identity describes the client's certificate; nil when there is none. The
+// caller must not change it.
+func (c Client) Identity() *countersign.Identity { return c.identity }
+
+// Chain returns the chain that the client showed, the zero Chain when none.
+func (c Client) Chain() verify.Chain { return c.chain }
+
+func describe(leaf *x509.Certificate) (*countersign.Identity, error) {
+	subject, err := dn.Parse(leaf.RawSubject)
+	if err != nil {
+		return nil, fmt.Errorf("subject: %w", err)
+	}
+	issuer, err := dn.String(leaf.RawIssuer)
+	if err != nil {
+		return nil, fmt.Errorf("issuer: %w", err)
+	}
+	id := &countersign.Identity{
+		Subject:     subject.String(),
+		Issuer:      issuer,
+		Serial:      dn.Serial(leaf.SerialNumber),
+		Fingerprint: sha256.Sum256(leaf.Raw),
+		NotBefore:   leaf.NotBefore,
+		NotAfter:    leaf.NotAfter,
+	}
+	if id.CommonNames, err = subject.Values(dn.CommonName); err != nil {
+		return nil, fmt.Errorf("subject: %w", err)
+	}
+	if id.OrganizationalUnits, err = subject.Values(dn.OrganizationalUnit); err != nil {
+		return nil, fmt.Errorf("subject: %w", err)
+	}
+	if err := alternativeNames(leaf, id); err != nil {
+		return nil, fmt.Errorf("subject alternative name: %w", err)
+	}
+	return id, nil
+}
