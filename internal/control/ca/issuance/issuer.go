@@ -73,15 +73,6 @@ func New(c Config) (*Issuer, error) {
 	return i, nil
 }
 
-// A Request is what is to be certified.
-type Request struct {
-	Profile   Profile
-	Subject   []byte // distinguished name in DER; empty: the names alone identify
-	Names     Names
-	PublicKey crypto.PublicKey
-	Lifetime  time.Duration // from now; shortened to the issuer's own end
-}
-
 // A Checked is a template that passed the checks of its Issuer. Only Prepare
 // makes one; its zero value is refused.
 type Checked struct {
@@ -101,11 +92,8 @@ func (i *Issuer) Prepare(r Request) (*Checked, error) {
 	if (r.Profile == Root) != (i.certificate == nil) {
 		return nil, errors.New("a root signs itself, once; everything else has an issuer")
 	}
-	if err := CheckKey(r.PublicKey); err != nil {
-		return nil, err
-	}
-	if r.Lifetime <= 0 {
-		return nil, fmt.Errorf("the lifetime is %s: expected more than nothing", r.Lifetime)
+	if faults := r.check(); len(faults) > 0 {
+		return nil, errors.Join(faults...)
 	}
 	c := &Checked{issuer: i, public: r.PublicKey}
 	var err error
@@ -123,7 +111,7 @@ func (i *Issuer) Prepare(r Request) (*Checked, error) {
 	}
 	rehearsal, err := c.rehearse()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("encode the certificate: %w", err)
 	}
 	if faults := i.lint(rehearsal, r); len(faults) > 0 {
 		return nil, errors.Join(faults...)
@@ -193,7 +181,7 @@ func (c *Checked) rehearse() (*x509.Certificate, error) {
 	parent.PublicKey = key.Public()
 	der, err := x509.CreateCertificate(rand.Reader, &template, &parent, c.public, key)
 	if err != nil {
-		return nil, fmt.Errorf("encode the certificate: %w", err)
+		return nil, err
 	}
 	return x509.ParseCertificate(der)
 }

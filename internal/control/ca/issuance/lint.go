@@ -14,9 +14,6 @@ import (
 // maxBackdate bounds how far before now a certificate may begin.
 const maxBackdate = time.Hour
 
-// emptyName is a distinguished name without anything in it, in DER.
-const emptyName = "\x30\x00"
-
 var (
 	oidSubjectKeyID     = asn1.ObjectIdentifier{2, 5, 29, 14}
 	oidKeyUsage         = asn1.ObjectIdentifier{2, 5, 29, 15}
@@ -26,8 +23,8 @@ var (
 	oidExtKeyUsage      = asn1.ObjectIdentifier{2, 5, 29, 37}
 )
 
-// lint checks the certificate c, as encoded, against RFC 5280 and what the
-// request's profile allows. It returns every fault.
+// lint checks the certificate c, as encoded, against RFC 5280, the request and
+// its profile. It returns every fault.
 func (i *Issuer) lint(c *x509.Certificate, r Request) []error {
 	var faults []error
 	check := func(ok bool, format string, args ...any) {
@@ -45,19 +42,10 @@ func (i *Issuer) lint(c *x509.Certificate, r Request) []error {
 	check(!c.NotBefore.After(now) && now.Sub(c.NotBefore) <= maxBackdate,
 		"it would begin on %s: expected within the hour before now", c.NotBefore)
 
-	faults = append(faults, CheckSubject(c.RawSubject)...)
-	faults = append(faults, r.Names.Check(p == Server)...)
-	named := len(c.RawSubject) > len(emptyName)
-	check(named || r.Names.Len() > 0, "it would name nobody: expected a subject or an alternative name")
-	switch p {
-	case Root, Issuing, Device:
-		check(c.Subject.CommonName != "", "a %s certificate needs a common name in its subject", p)
-	case Server:
-		check(len(c.DNSNames)+len(c.IPAddresses) > 0,
-			"a server certificate needs the name that its clients ask for: add --san dns:NAME or --san ip:ADDRESS")
-	}
-
-	faults = append(faults, lintExtensions(c, r, named)...)
+	check(bytes.Equal(c.RawSubject, r.Subject) || r.anonymous() && string(c.RawSubject) == emptyName, "the subject is not the requested one")
+	got := Names{DNS: c.DNSNames, URIs: c.URIs, Emails: c.EmailAddresses, IPs: c.IPAddresses}
+	check(got.Len() == r.Names.Len() && len(got.Check(p == Server)) == 0, "the alternative names are not the requested ones")
+	faults = append(faults, lintExtensions(c, r)...)
 	id, err := keyID(r.PublicKey)
 	check(err == nil && bytes.Equal(c.SubjectKeyId, id), "the subject key identifier is not that of the key")
 	if i.certificate != nil {
@@ -73,7 +61,7 @@ func (i *Issuer) lint(c *x509.Certificate, r Request) []error {
 }
 
 // lintExtensions demands each extension of the profile as it ought to be, and no other.
-func lintExtensions(c *x509.Certificate, r Request, named bool) []error {
+func lintExtensions(c *x509.Certificate, r Request) []error {
 	var faults []error
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
@@ -94,7 +82,7 @@ func lintExtensions(c *x509.Certificate, r Request, named bool) []error {
 	}
 	if r.Names.Len() > 0 {
 		// Section 4.2.1.6: critical when the subject is empty.
-		expect = append(expect, pkix.Extension{Id: oidSubjectAltName, Critical: !named})
+		expect = append(expect, pkix.Extension{Id: oidSubjectAltName, Critical: r.anonymous()})
 	}
 	for _, want := range expect {
 		n := slices.IndexFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(want.Id) })

@@ -50,7 +50,7 @@ func (n Names) Check(wildcards bool) []error {
 		}
 	}
 	for _, ip := range n.IPs {
-		if a, ok := netip.AddrFromSlice(ip); !ok || a.IsUnspecified() {
+		if a, ok := netip.AddrFromSlice(ip); !ok || a.Unmap().IsUnspecified() {
 			fault("ip %s: expected the address of one host", ip)
 		}
 	}

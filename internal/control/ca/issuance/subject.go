@@ -3,6 +3,7 @@ package issuance
 import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"fmt"
 	"unicode"
 	"unicode/utf8"
@@ -22,38 +23,32 @@ var (
 	oidOrgUnit      = asn1.ObjectIdentifier{2, 5, 4, 11}
 )
 
-// CheckSubject returns what is wrong with a distinguished name in DER. Besides
-// its form it refuses what makes two readers see two identities: a second
+// emptyName is a distinguished name without anything in it, in DER.
+const emptyName = "\x30\x00"
+
+// checkSubject returns whether a distinguished name in DER has a common name,
+// with everything that is wrong with it. Besides its form it refuses what makes two readers see two identities: a second
 // common name, characters that do not print (CVE-2025-66220 and its kin), values
 // that are no strings.
-func CheckSubject(der []byte) []error {
+func checkSubject(der []byte) (commonName bool, faults []error) {
+	if len(der) == 0 {
+		return false, nil
+	}
 	if len(der) > maxSubject {
-		return []error{fmt.Errorf("the subject has %d bytes: expected at most %d", len(der), maxSubject)}
+		return false, []error{fmt.Errorf("the subject has %d bytes: expected at most %d", len(der), maxSubject)}
 	}
 	var rdns pkix.RDNSequence
 	if rest, err := asn1.Unmarshal(der, &rdns); err != nil || len(rest) > 0 {
-		return []error{fmt.Errorf("the subject is not a distinguished name in DER")}
+		return false, []error{errors.New("the subject is not a distinguished name in DER")}
 	}
-	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	commonNames := 0
 	for _, rdn := range rdns {
 		if len(rdn) == 0 {
-			fault("the subject has an empty relative name (RFC 5280 section 4.1.2.4)")
+			faults = append(faults, errors.New("the subject has an empty relative name (RFC 5280 section 4.1.2.4)"))
 		}
 		for _, atv := range rdn {
-			s, ok := atv.Value.(string)
-			switch {
-			case !ok:
-				fault("the subject's attribute %s is not a string", atv.Type)
-			case s == "":
-				fault("the subject's attribute %s is empty", atv.Type)
-			case !printable(s):
-				fault("the subject's attribute %s has characters that do not print: %q", atv.Type, s)
-			case short(atv.Type) && utf8.RuneCountInString(s) > maxValue:
-				fault("the subject's attribute %s has %d characters: expected at most %d", atv.Type, utf8.RuneCountInString(s), maxValue)
-			case atv.Type.Equal(oidCountry) && len(s) != 2:
-				fault("the subject's country is %q: expected two letters", s)
+			if why := valueFault(atv); why != "" {
+				faults = append(faults, fmt.Errorf("the subject's attribute %s %s", atv.Type, why))
 			}
 			if atv.Type.Equal(oidCommonName) {
 				commonNames++
@@ -61,9 +56,26 @@ func CheckSubject(der []byte) []error {
 		}
 	}
 	if commonNames > 1 {
-		fault("the subject has %d common names: expected one, for backends differ in which they read", commonNames)
+		faults = append(faults, fmt.Errorf("the subject has %d common names: expected one, for backends differ in which they read", commonNames))
 	}
-	return faults
+	return commonNames > 0, faults
+}
+
+func valueFault(atv pkix.AttributeTypeAndValue) string {
+	s, ok := atv.Value.(string)
+	switch n := utf8.RuneCountInString(s); {
+	case !ok:
+		return "is not a string"
+	case s == "":
+		return "is empty"
+	case !printable(s):
+		return fmt.Sprintf("has characters that do not print: %q", s)
+	case short(atv.Type) && n > maxValue:
+		return fmt.Sprintf("has %d characters: expected at most %d", n, maxValue)
+	case atv.Type.Equal(oidCountry) && len(s) != 2:
+		return fmt.Sprintf("is %q: expected the two letters of a country", s)
+	}
+	return ""
 }
 
 func short(oid asn1.ObjectIdentifier) bool {
