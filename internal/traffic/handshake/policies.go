@@ -6,6 +6,8 @@ import (
 	"net"
 	"slices"
 	"strings"
+
+	"countersign.dev/internal/traffic/handshake/servername"
 )
 
 // Named is a policy and the server names it is for: "api.example.com", or
@@ -69,7 +71,7 @@ func (p *Policies) add(name string, policy *Policy) error {
 	if _, _, err := net.SplitHostPort(host); err == nil {
 		return fmt.Errorf("policy %q: server name %q: want a name without a port", policy.Name, name)
 	}
-	normal, err := NormalizeName(host)
+	normal, err := servername.Normalize(host)
 	if err != nil {
 		return fmt.Errorf("policy %q: %w", policy.Name, err)
 	}
@@ -85,10 +87,10 @@ func (p *Policies) add(name string, policy *Policy) error {
 
 // For returns the policy of a server name or Host in any spelling: that of
 // the exact name, else of the wildcard above it, else the default. It returns
-// nil for what NormalizeName refuses, which is nobody's policy: a comparison
+// nil for what servername.Normalize refuses, which is nobody's policy: a comparison
 // with the connection's policy fails. It does not allocate for a normal name.
 func (p *Policies) For(name string) *Policy {
-	normal, err := NormalizeName(name)
+	normal, err := servername.Normalize(name)
 	if err != nil {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/traffic/handshake/ticket"
 	"countersign.dev/internal/traffic/verify"
 )
 
@@ -123,7 +124,7 @@ func (p *Policy) closes() bool { return p.OnFailure != countersign.OnFailureResp
 // binding is what a session ticket of this policy on that listener is sealed
 // to. Everything that makes a client's admission mean something else is in it:
 // the handshake that a ticket continues must have been held to the same rules.
-func (p *Policy) binding(listener string) [sha256.Size]byte {
+func (p *Policy) binding(listener string) ticket.Binding {
 	h := sha256.New()
 	text := func(s string) {
 		var n [4]byte
@@ -141,5 +142,5 @@ func (p *Policy) binding(listener string) [sha256.Size]byte {
 		text(p.Store.Name())
 		text(string(generation[:]))
 	}
-	return [sha256.Size]byte(h.Sum(nil))
+	return ticket.Binding(h.Sum(nil))
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"countersign.dev/internal/traffic/handshake/servername"
 )
 
 // A selection finds the certificate for a ClientHello: by exact name, else by
@@ -63,7 +65,7 @@ func cost(c *tls.Certificate) int {
 // pick is tls.Config.GetCertificate.
 func (s *selection) pick(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	list := s.def
-	if name, err := NormalizeName(hello.ServerName); err == nil && name != "" {
+	if name, err := servername.Normalize(hello.ServerName); err == nil && name != "" {
 		list = s.named(name)
 	}
 	if len(list) == 1 {

@@ -2,7 +2,6 @@ package handshake
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/traffic/handshake/ticket"
+	"countersign.dev/internal/traffic/handshake/tlspolicy"
 	"countersign.dev/internal/traffic/verify"
 )
 
@@ -56,16 +57,16 @@ type profile struct {
 	clientAuth tls.ClientAuthType
 	clientCAs  *x509.CertPool // only to name them in the CertificateRequest
 	tickets    bool
-	binding    [sha256.Size]byte
+	binding    ticket.Binding
 }
 
 // New makes a Server. The error joins every fault.
 func New(c Config) (*Server, error) {
 	if c.TLS.Name == "" && c.TLS.MinVersion == 0 {
-		c.TLS = modern()
+		c.TLS = tlspolicy.Modern()
 	}
 	certs, err := newSelection(c.Certificates)
-	errs := []error{err, c.TLS.validate()}
+	errs := []error{err, c.TLS.Validate()}
 	if c.Policies == nil {
 		errs = append(errs, errors.New("no policies: want at least the default one"))
 	}

@@ -3,9 +3,12 @@ package handshake
 import (
 	"crypto/tls"
 	"slices"
+	"strconv"
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/traffic/handshake/servername"
+	"countersign.dev/internal/traffic/handshake/ticket"
 	"countersign.dev/internal/traffic/verify"
 )
 
@@ -58,7 +61,7 @@ func (h *session) choose(hello *tls.ClientHelloInfo) *tls.Config {
 	c.SessionTicketsDisabled = true
 	c.VerifyConnection = h.verify
 
-	name, err := NormalizeName(hello.ServerName)
+	name, err := servername.Normalize(hello.ServerName)
 	if err != nil {
 		// Without a certificate crypto/tls answers unrecognized_name (RFC 6066 section 3).
 		h.refusal = countersign.Deny(countersign.StageHandshake, countersign.ServerNameUnknown, "%v", err)
@@ -70,7 +73,7 @@ func (h *session) choose(hello *tls.ClientHelloInfo) *tls.Config {
 	c.NextProtos = s.template.nextProtos
 	if offersACMEAlone(hello.SupportedProtos) && !slices.Contains(c.NextProtos, acmeProtocol) {
 		h.refusal = countersign.Deny(countersign.StageHandshake, countersign.HandshakeFailed,
-			"the client wants to validate a certificate for %s (ALPN %s), which is not awaited here", quote(name), acmeProtocol)
+			"the client wants to validate a certificate for %s (ALPN %s), which is not awaited here", strconv.Quote(name), acmeProtocol)
 		c.NextProtos = []string{"no protocol"} // makes crypto/tls answer no_application_protocol
 		return c
 	}
@@ -115,7 +118,7 @@ func (h *session) decide(cs tls.ConnectionState) {
 func (h *session) wrap(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
 	h.decide(cs)
 	if h.denial != nil {
-		return deadTicket(), nil
+		return ticket.Dead(), nil
 	}
 	now, keys := h.server.now(), h.server.keys
 	until := h.began.Add(keys.Lifetime())
@@ -123,28 +126,28 @@ func (h *session) wrap(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, er
 		until = leaf.NotAfter
 	}
 	if !now.Before(until) {
-		return deadTicket(), nil
+		return ticket.Dead(), nil
 	}
 	state, err := ss.Bytes()
 	if err != nil {
-		return deadTicket(), nil // a ticket is not worth a connection
+		return ticket.Dead(), nil // a ticket is not worth a connection
 	}
-	return keys.seal(sealedSession{first: h.began, until: until, state: state}, &h.profile.binding, now), nil
+	return keys.Seal(ticket.Session{First: h.began, Until: until, State: state}, &h.profile.binding, now), nil
 }
 
 // unwrap is tls.Config.UnwrapSession: nil makes a full handshake. crypto/tls
 // may pass over what it returns and ask again with the client's next ticket;
 // the one it resumes is the last returned.
-func (h *session) unwrap(ticket []byte, _ tls.ConnectionState) (*tls.SessionState, error) {
+func (h *session) unwrap(identity []byte, _ tls.ConnectionState) (*tls.SessionState, error) {
 	now, keys := h.server.now(), h.server.keys
-	sealed, ok := keys.open(ticket, &h.profile.binding, now)
-	if !ok || now.Sub(sealed.first) >= keys.Lifetime() {
+	sealed, ok := keys.Open(identity, &h.profile.binding, now)
+	if !ok || now.Sub(sealed.First) >= keys.Lifetime() {
 		return nil, nil
 	}
-	state, err := tls.ParseSessionState(sealed.state)
+	state, err := tls.ParseSessionState(sealed.State)
 	if err != nil {
 		return nil, nil // of another version of Go, say
 	}
-	h.began = sealed.first
+	h.began = sealed.First
 	return state, nil
 }

@@ -1,4 +1,4 @@
-package handshake
+package servercert
 
 import (
 	"bytes"
@@ -10,9 +10,11 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"countersign.dev/internal/traffic/handshake/servername"
 	"countersign.dev/internal/traffic/verify"
 	"countersign.dev/internal/traffic/verify/pemfile"
 )
@@ -27,10 +29,10 @@ type Certificate struct {
 // Name is "cert" or "key", for the caller to replace by the file's.
 type Problem = verify.Problem
 
-// LoadCertificate reads a certificate with its intermediates, and its private
+// Load reads a certificate with its intermediates, and its private
 // key. It returns every problem at once; the Certificate may be used only if
 // each of them is a warning. Intermediates in the wrong order are put right.
-func LoadCertificate(certPEM, keyPEM []byte) (Certificate, []Problem) {
+func Load(certPEM, keyPEM []byte) (Certificate, []Problem) {
 	l := &loader{now: time.Now()}
 	certs := l.certificates(certPEM)
 	key := l.key(keyPEM)
@@ -223,9 +225,9 @@ func (l *loader) names(c *x509.Certificate) []string {
 	var names []string
 	for _, d := range dns {
 		host, wild := strings.CutPrefix(d, "*.")
-		normal, err := NormalizeName(host)
+		normal, err := servername.Normalize(host)
 		if err != nil || normal == "" {
-			l.warn("cert", 0, "", "%s is for a name that no client can ask for: %s", subject(c), quote(d))
+			l.warn("cert", 0, "", "%s is for a name that no client can ask for: %s", subject(c), strconv.Quote(d))
 			continue
 		}
 		if wild {
@@ -239,4 +241,4 @@ func (l *loader) names(c *x509.Certificate) []string {
 	return names
 }
 
-func subject(c *x509.Certificate) string { return quote(c.Subject.String()) }
+func subject(c *x509.Certificate) string { return strconv.Quote(c.Subject.String()) }

@@ -1,14 +1,15 @@
-package handshake
+package tlspolicy
 
 import (
 	"crypto/tls"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
-// A TLSPolicy says which TLS a listener speaks. The zero value is "modern".
-type TLSPolicy struct {
+// A Policy says which TLS a listener speaks. The zero value is "modern".
+type Policy struct {
 	Name       string
 	MinVersion uint16 // tls.VersionTLS12 or tls.VersionTLS13
 	MaxVersion uint16
@@ -27,34 +28,34 @@ var aead = [...]uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-func modern() TLSPolicy {
-	return TLSPolicy{
+func Modern() Policy {
+	return Policy{
 		Name: "modern", MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS13, CipherSuites: aead[:],
 		Groups: []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.CurveP384},
 	}
 }
 
-// PolicyByName returns the TLS policy called modern (TLS 1.3, and 1.2 with
+// ByName returns the TLS policy called modern (TLS 1.3, and 1.2 with
 // AEAD suites), tls13 (TLS 1.3 alone), or an ELBSecurityPolicy-* name of AWS.
 // The error says why a name that exists cannot be honored.
-func PolicyByName(name string) (TLSPolicy, error) {
+func ByName(name string) (Policy, error) {
 	switch name {
 	case "modern":
-		return modern(), nil
+		return Modern(), nil
 	case "tls13":
-		p := modern()
+		p := Modern()
 		p.Name, p.MinVersion, p.CipherSuites = name, tls.VersionTLS13, nil
 		return p, nil
 	}
 	if short, ok := strings.CutPrefix(name, awsPrefix); ok {
 		return awsPolicy(short)
 	}
-	return TLSPolicy{}, fmt.Errorf("TLS policy %s: want modern, tls13 or a name that begins with %s", quote(name), awsPrefix)
+	return Policy{}, fmt.Errorf("TLS policy %s: want modern, tls13 or a name that begins with %s", strconv.Quote(name), awsPrefix)
 }
 
-// PolicyNames returns every name that PolicyByName knows, those included that
+// Names returns every name that ByName knows, those included that
 // it refuses.
-func PolicyNames() []string {
+func Names() []string {
 	names := []string{"modern", "tls13"}
 	for _, a := range awsPolicies {
 		names = append(names, awsPrefix+a.name)
@@ -62,9 +63,9 @@ func PolicyNames() []string {
 	return names
 }
 
-// validate guards against a policy put together by hand: TLS 1.0 and 1.1 are
+// Validate guards against a policy put together by hand: TLS 1.0 and 1.1 are
 // never offered (RFC 8996), nor anything that crypto/tls calls insecure.
-func (p TLSPolicy) validate() error {
+func (p Policy) Validate() error {
 	if p.MinVersion < tls.VersionTLS12 || p.MaxVersion > tls.VersionTLS13 || p.MinVersion > p.MaxVersion {
 		return fmt.Errorf("TLS policy %q: versions %s to %s: want TLS 1.2 or 1.3", p.Name,
 			tls.VersionName(p.MinVersion), tls.VersionName(p.MaxVersion))

@@ -1,4 +1,4 @@
-package handshake
+package servername
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ const (
 	maxLabel = 63
 )
 
-// NormalizeName returns the one spelling under which policies and certificates
+// Normalize returns the one spelling under which policies and certificates
 // are looked up: lower case, without port, without one trailing dot, IPv6
 // addresses without brackets and in the form of RFC 5952. It is used for the
 // server name of the ClientHello, for the Host of a request and for names in
@@ -23,7 +23,7 @@ const (
 // an internationalized name has to come as its A-labels (RFC 5890).
 //
 // A name in normal form is returned as it is, without allocation.
-func NormalizeName(s string) (string, error) {
+func Normalize(s string) (string, error) {
 	if s == "" {
 		return "", nil
 	}

@@ -1,4 +1,4 @@
-package handshake
+package servercert
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"countersign.dev/internal/testpki"
 )
 
-func TestLoadCertificate(t *testing.T) {
+func TestLoad(t *testing.T) {
 	root := testpki.NewRoot(t, "Web Root")
 	issuing := root.Intermediate("Issuing")
 	server := issuing.Server("api.example.com", testpki.DNS("api.example.com", "*.Example.com"), testpki.IP("192.0.2.1"))
@@ -70,7 +70,7 @@ func TestLoadCertificate(t *testing.T) {
 			if key == nil && c.sent > 0 {
 				key = keyOf[string(c.cert)]
 			}
-			cert, problems := LoadCertificate(c.cert, key)
+			cert, problems := Load(c.cert, key)
 			if len(problems) != len(c.faults) {
 				t.Fatalf("problems %v, want %q", problems, c.faults)
 			}
@@ -86,7 +86,7 @@ func TestLoadCertificate(t *testing.T) {
 		})
 	}
 
-	cert, _ := LoadCertificate(join(mid, leaf), key)
+	cert, _ := Load(join(mid, leaf), key)
 	if !cert.TLS.Leaf.Equal(server.X509) || !bytes.Equal(cert.TLS.Certificate[1], issuing.X509.Raw) {
 		t.Error("the certificates are not put in order")
 	}
@@ -99,25 +99,8 @@ func TestKeyEncodings(t *testing.T) {
 	root := testpki.NewRoot(t, "Web Root")
 	for _, kt := range []testpki.KeyType{testpki.P256, testpki.P521, testpki.RSA2048, testpki.Ed25519} {
 		c := root.Server("a.example", testpki.Key(kt))
-		if _, problems := LoadCertificate(c.PEM(), c.KeyPEM()); len(problems) > 0 {
+		if _, problems := Load(c.PEM(), c.KeyPEM()); len(problems) > 0 {
 			t.Errorf("%s: %v", kt, problems)
 		}
-	}
-}
-
-func TestAServerWithoutWhatItNeedsIsRefused(t *testing.T) {
-	w := newWorld(t)
-	bad := TLSPolicy{Name: "old", MinVersion: 0x0301, MaxVersion: 0x0304}
-	_, err := New(Config{Listener: "devices", TLS: bad})
-	for _, want := range []string{`listener "devices"`, "no certificate", "no policies", `TLS policy "old": versions TLS 1.0 to TLS 1.3`} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v lacks %q", err, want)
-		}
-	}
-	if _, err := New(Config{Certificates: []Certificate{{}}, Policies: policies(t, off("p"))}); err == nil || !strings.Contains(err.Error(), "without leaf or key") {
-		t.Errorf("an empty certificate: %v", err)
-	}
-	if _, err := New(Config{Certificates: []Certificate{w.certificate()}, Policies: policies(t, off("p"))}); err != nil {
-		t.Errorf("the least there can be: %v", err)
 	}
 }

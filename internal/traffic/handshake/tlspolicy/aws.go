@@ -1,9 +1,10 @@
-package handshake
+package tlspolicy
 
 import (
 	"crypto/fips140"
 	"crypto/tls"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -85,30 +86,30 @@ var awsPolicies = [...]awsRow{
 	{"TLS13-1-2-CNSA2-INTEROP3-FIPS-PQ-2026-07", "32", strict},
 }
 
-func awsPolicy(short string) (TLSPolicy, error) {
+func awsPolicy(short string) (Policy, error) {
 	for _, row := range awsPolicies {
 		if row.name == short {
 			return row.policy()
 		}
 	}
-	return TLSPolicy{}, fmt.Errorf("TLS policy %s: AWS has no policy of that name", quote(awsPrefix+short))
+	return Policy{}, fmt.Errorf("TLS policy %s: AWS has no policy of that name", strconv.Quote(awsPrefix+short))
 }
 
 // policy is the closest safe subset: nothing that AWS's policy lacks is
 // offered, except ChaCha20 in TLS 1.3, which crypto/tls always offers and
 // which all of AWS's policies with TLS 1.3 but those for FIPS have.
-func (a awsRow) policy() (TLSPolicy, error) {
-	p := TLSPolicy{Name: awsPrefix + a.name, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12,
+func (a awsRow) policy() (Policy, error) {
+	p := Policy{Name: awsPrefix + a.name, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12,
 		Groups: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384}}
 	note := func(s string) { p.Notes = append(p.Notes, s) }
 
 	if a.suites == strict {
-		return TLSPolicy{}, fmt.Errorf("TLS policy %q: it promises CNSA algorithms alone (AES-256, P-384, RSA-3072), "+
+		return Policy{}, fmt.Errorf("TLS policy %q: it promises CNSA algorithms alone (AES-256, P-384, RSA-3072), "+
 			"to which Go's crypto/tls cannot be confined in TLS 1.3; want another policy", p.Name)
 	}
 	if strings.Contains(a.name, "FIPS") {
 		if !fips140.Enabled() {
-			return TLSPolicy{}, fmt.Errorf("TLS policy %q: it promises a FIPS 140-3 module, which is not in use; "+
+			return Policy{}, fmt.Errorf("TLS policy %q: it promises a FIPS 140-3 module, which is not in use; "+
 				"start countersign with GODEBUG=fips140=on, or use the policy without FIPS in its name", p.Name)
 		}
 		p.Groups = []tls.CurveID{tls.CurveP256, tls.CurveP384}

@@ -1,11 +1,11 @@
-package handshake
+package servername
 
 import (
 	"strings"
 	"testing"
 )
 
-func TestNormalizeName(t *testing.T) {
+func TestNormalize(t *testing.T) {
 	long := strings.Repeat("a", 63)
 	for _, c := range []struct{ in, want, fault string }{
 		{in: "", want: ""},
@@ -55,30 +55,30 @@ func TestNormalizeName(t *testing.T) {
 		{in: long + "a.example", fault: "label is longer"},
 		{in: long + "." + long + "." + long + "." + long[:62], fault: "at most 253"},
 	} {
-		got, err := NormalizeName(c.in)
+		got, err := Normalize(c.in)
 		switch {
 		case c.fault == "" && (err != nil || got != c.want):
-			t.Errorf("NormalizeName(%q) = %q, %v; want %q", c.in, got, err, c.want)
+			t.Errorf("Normalize(%q) = %q, %v; want %q", c.in, got, err, c.want)
 		case c.fault != "" && (err == nil || !strings.Contains(err.Error(), c.fault)):
-			t.Errorf("NormalizeName(%q) = %q, %v; want an error with %q", c.in, got, err, c.fault)
+			t.Errorf("Normalize(%q) = %q, %v; want an error with %q", c.in, got, err, c.fault)
 		}
 	}
 }
 
-func TestNormalizeNameDoesNotAllocateForANormalName(t *testing.T) {
+func TestNormalizeDoesNotAllocateForANormalName(t *testing.T) {
 	for _, name := range []string{"api.example.com", "api.example.com:8443", "2001:db8::1", "192.0.2.1", ""} {
-		if n := testing.AllocsPerRun(100, func() { NormalizeName(name) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { Normalize(name) }); n != 0 {
 			t.Errorf("%q: %v allocations", name, n)
 		}
 	}
 }
 
-func FuzzNormalizeName(f *testing.F) {
+func FuzzNormalize(f *testing.F) {
 	for _, s := range []string{"", "a.b", "A.B.:1", "[::1]:443", "::1", "a..b", "a\x00b", "xn--a", "1.2.3.4", strings.Repeat("a.", 200)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got, err := NormalizeName(s)
+		got, err := Normalize(s)
 		if err != nil {
 			if got != "" {
 				t.Fatalf("%q: %q beside %v", s, got, err)
@@ -91,13 +91,13 @@ func FuzzNormalizeName(f *testing.F) {
 		if len(got) > maxName || strings.ContainsAny(got, " \x00\t\r\n/@[]*%,") || got != strings.ToLower(got) || strings.HasSuffix(got, ".") {
 			t.Fatalf("%q: normal form %q", s, got)
 		}
-		if again, err := NormalizeName(got); err != nil || again != got {
+		if again, err := Normalize(got); err != nil || again != got {
 			t.Fatalf("%q: the normal form %q becomes %q, %v", s, got, again, err)
 		}
 		if strings.Contains(s, ":") {
 			return // has a port, or is an address
 		}
-		if upper, err := NormalizeName(strings.ToUpper(s)); err != nil || upper != got {
+		if upper, err := Normalize(strings.ToUpper(s)); err != nil || upper != got {
 			t.Fatalf("%q in upper case becomes %q, %v; want %q", s, upper, err, got)
 		}
 	})

@@ -1,0 +1,3 @@
+// Package servercert loads the certificate that a listener proves its own
+// identity with.
+package servercert

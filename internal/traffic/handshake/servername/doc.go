@@ -1,0 +1,2 @@
+// Package servername knows when two spellings name the same server.
+package servername
