@@ -75,6 +75,8 @@ func TestPoliciesThatContradictThemselvesAreRefused(t *testing.T) {
 		{&Policy{Name: "p", Mode: "off", Store: s}, nil, []string{`does not verify, yet trust store "fleet"`}},
 		{&Policy{Name: "p", Mode: "passthrough", Store: s}, nil, []string{"does not verify"}},
 		{&Policy{Name: "p", Mode: "verify", Store: s, MaxChainDepth: -1, OnFailure: "ignore"}, nil, []string{"max_chain_depth -1", `on_failure "ignore"`}},
+		{&Policy{Name: "p", Mode: "passthrough", IgnoreExpiry: true}, nil, []string{"ignore_expiry mean nothing"}},
+		{&Policy{Name: "p", Mode: "off", AdvertiseCANames: true}, nil, []string{"advertise_ca_names"}},
 		{off("p"), []Named{{Names: []string{"a.example"}, Policy: nil}}, []string{"no policy"}},
 		{off("p"), []Named{{Policy: off("q")}}, []string{"no server names"}},
 		{off("p"), []Named{{Names: []string{"a.example"}, Policy: off("p")}}, []string{"two policies have this name"}},

@@ -107,6 +107,9 @@ func (p *Policy) validate() error {
 	} else if !p.verifies() && p.Store != nil {
 		fault("client_auth mode %s does not verify, yet trust store %q is given; want mode optional or verify, or no trust store", p.Mode, p.Store.Name())
 	}
+	if !p.verifies() && (p.AdvertiseCANames || p.IgnoreExpiry) {
+		fault("advertise_ca_names and ignore_expiry mean nothing in client_auth mode %q: want optional or verify, or neither of them", p.Mode)
+	}
 	if p.MaxChainDepth < 0 {
 		fault("max_chain_depth %d: want 1 or more, or 0 for the default", p.MaxChainDepth)
 	}

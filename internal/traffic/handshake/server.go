@@ -117,9 +117,6 @@ func newProfile(p *Policy, c Config) *profile {
 	return f
 }
 
-// Policies returns the lookup that the server uses.
-func (s *Server) Policies() *Policies { return s.policies }
-
 // An Outcome is how a handshake ended.
 type Outcome struct {
 	Policy     *Policy // nil when the client never said what it wants
@@ -149,9 +146,12 @@ type Outcome struct {
 
 // Handshake makes the handshake on raw, which belongs to the server from now
 // on, and decides about the client. It takes the listener's timeout at most,
-// less if ctx ends before; raw is without deadline afterward.
+// less if ctx ends before, and up to a second more for a refused client to
+// read its alert. raw is without deadline afterward.
 //
-// The connection is nil when the Outcome is Refused.
+// The connection is nil when the Outcome is Refused. Nothing is known of a
+// client before Handshake returns: in the course of it a certificate is judged
+// before the client has proven to hold its key.
 func (s *Server) Handshake(ctx context.Context, raw net.Conn) (*tls.Conn, Outcome) {
 	start := time.Now()
 	deadline := start.Add(s.timeout)
