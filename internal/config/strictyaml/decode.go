@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 )
 
 // A Rule is what a text must be, beyond being text.
@@ -182,38 +183,42 @@ func (d *decoder) mapping(n ast.Node, v reflect.Value, f field, path string) {
 		d.value(n, v.Field(f.index), f, path)
 		return
 	}
-	seen := map[string]int{}
+	seen, readable := map[string]int{}, true
 	for _, entry := range entries {
-		d.entry(entry, v, fields, path, seen)
+		readable = d.entry(entry, v, fields, path, seen) && readable
 	}
 	for _, f := range fields {
-		if _, ok := seen[f.key]; f.required && !ok && f.key != "" {
+		if _, ok := seen[f.key]; f.required && !ok && f.key != "" && readable {
 			d.refuse(join(path, f.key), "nothing", d.expected(f.typ, f), f.absentHint())
 		}
 	}
 }
 
-// entry decodes one key with its value. seen holds the lines of the keys before
-// it in the same mapping, 0 for those that need not be there.
-func (d *decoder) entry(entry *ast.MappingValueNode, v reflect.Value, fields []field, path string, seen map[string]int) {
+// entry decodes one key with its value, and reports whether the key could be
+// read at all. seen holds the lines of the keys before it in the same mapping,
+// 0 for those that need not be there.
+func (d *decoder) entry(entry *ast.MappingValueNode, v reflect.Value, fields []field, path string, seen map[string]int) bool {
 	where := startOf(entry.Key)
 	key, ok := entry.Key.(*ast.StringNode)
-	if !ok {
-		word := entry.Key.GetToken().Value
-		d.syntaxAt(where, path, quote(word)+" as a key", "a plain word", mergeHint(entry.Key))
-		return
+	switch {
+	case !ok:
+		d.syntaxAt(where, path, quote(entry.Key.GetToken().Value)+" as a key", "a plain word", mergeHint(entry.Key))
+		return false
+	case glued(key, entry):
+		d.syntaxAt(where, path, quote(key.Value+":"+entry.Value.GetToken().Value), "", "put text with a colon in quotes here, and a blank behind the colon of a key")
+		return false
 	}
 	at := join(path, brief(key.Value))
 	if line := seen[key.Value]; line > 0 {
 		d.syntaxAt(where, at, "the key again", "each key once", fmt.Sprintf("it is on line %d already", line))
-		return
+		return true
 	}
 	seen[key.Value] = where.line
 
 	i := slices.IndexFunc(fields, func(f field) bool { return f.key == key.Value && f.key != "" })
 	if i < 0 {
 		d.unknown(where, at, key.Value, fields)
-		return
+		return true
 	}
 	f := fields[i]
 	if f.typ == laterType {
@@ -221,13 +226,25 @@ func (d *decoder) entry(entry *ast.MappingValueNode, v reflect.Value, fields []f
 		for _, other := range f.instead {
 			seen[other] = max(seen[other], 0)
 		}
-		return
+		return true
 	}
 	d.places[at] = where
 	if _, _, plain := textOf(entry.Value); plain {
 		d.places[at] = startOf(entry.Value)
 	}
 	d.value(entry.Value, v.Field(f.index), f, at)
+	return true
+}
+
+// glued reports whether nothing is between a plain key, its colon and its value.
+// To YAML that is text, such as host:80; the parser takes it for a key where it
+// is within {}.
+func glued(key *ast.StringNode, entry *ast.MappingValueNode) bool {
+	if key.Token.Type != token.StringType || entry.Start == nil || entry.Value == nil {
+		return false
+	}
+	colon, value := placeOf(entry.Start), startOf(entry.Value)
+	return value.line == colon.line && value.column == colon.column+1 && entry.Value.Type() != ast.NullType
 }
 
 func mergeHint(key ast.MapKeyNode) string {

@@ -75,10 +75,16 @@ func (fs Faults) Err() error {
 
 // Sorted returns the faults in the order of the file, each once.
 func (fs Faults) Sorted() Faults {
-	sorted := slices.Clone(fs)
+	var sorted Faults
+	seen := map[Fault]bool{}
+	for _, f := range fs {
+		if !seen[f] {
+			sorted = append(sorted, f)
+		}
+		seen[f] = true
+	}
 	slices.SortStableFunc(sorted, func(a, b Fault) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
-			cmp.Compare(a.Path, b.Path), cmp.Compare(a.String(), b.String()))
+		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column, strings.Compare(a.Path, b.Path))
 	})
-	return slices.Compact(sorted)
+	return sorted
 }

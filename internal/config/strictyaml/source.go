@@ -28,7 +28,7 @@ const (
 	maxKeys = 10_000
 	// maxValues bounds the values decoded, those behind an alias counted at
 	// each use.
-	maxValues = 100_000
+	maxValues = 50_000
 )
 
 // parse returns the one value in data. What is wrong with the file as a whole

@@ -123,9 +123,9 @@ func TestBounds(t *testing.T) {
 		"alias bomb":          bomb(30),
 		"alias of itself":     "rooms: &a [*a]",
 		"many values":         "words: [" + long("a,", maxValues) + "a]",
-		"many keys":           keys(2*maxKeys),
+		"many keys":           keys(2 * maxKeys),
 		"many unknown keys":   keys(maxKeys),
-		"many items":          "words:\n" + long("- a\n", 1<<17),
+		"many items":          "words:\n" + long("- a\n", 1<<15),
 		"many mappings":       "rooms:\n" + long("- {use: a}\n", maxKeys-1) + "- 1",
 		"unfinished text":     `name: "` + long("\\n", 1<<16),
 		"many line breaks":    "name: n" + long("\n", 1<<17) + "x",
@@ -140,7 +140,7 @@ func TestBounds(t *testing.T) {
 				t.Error("no fault")
 			}
 			// Far above what it takes, far below what an unbounded parser would.
-			if took := time.Since(start); took > 20*time.Second {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("took %v", took)
 			}
 		})
@@ -183,7 +183,7 @@ func TestAliasesAreCounted(t *testing.T) {
 	data := "nodes:\n  - [[&a [" + numbers(100) + "]]]\n  - [" + fan("b", "a") + "]\n  - " + fan("c", "b") + "\n"
 	var into tree
 	faults := Decode([]byte(data), &into, Options{Name: "f"}).Faults()
-	if want := "more than 100000 values"; !strings.Contains(faults.Error(), want) {
+	if want := "more than 50000 values"; !strings.Contains(faults.Error(), want) {
 		t.Errorf("%.300v\nwant %s", faults, want)
 	}
 }
@@ -277,7 +277,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data string) {
 		start := time.Now()
 		_, doc := decode(data)
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > 10*time.Second {
 			t.Errorf("took %v", took)
 		}
 		for _, fault := range doc.Faults() {
