@@ -55,7 +55,7 @@ func TestApplyKeepsTargetsThatAreAsBefore(t *testing.T) {
 func TestApplyStartsOverWhenTheCheckIsAnother(t *testing.T) {
 	f := newFleet(t)
 	backend := newBackend(t, 200)
-	g := GroupConfig{Name: "api", Targets: []string{backend.address()}, Health: rarely()}
+	g := GroupConfig{Name: "api", Targets: []string{backend.address()}, Health: rarely(), FailOpen: true}
 	before := pick(t, f.apply(t, g)["api"])
 	f.await(t, "api "+backend.address()+" healthy")
 	g.Health = rarely()
@@ -268,7 +268,7 @@ func TestLoadWhileConfigurationsChange(t *testing.T) {
 			g.Targets = append(g.Targets, backends[(i+j)%len(backends)].address())
 		}
 		if i%5 == 0 {
-			g.Health = often()
+			g.Health = &health.Config{Interval: 10 * time.Millisecond}
 		}
 		return g
 	}

@@ -67,7 +67,7 @@ func TestPickFromNobody(t *testing.T) {
 func TestPickFollowsHealth(t *testing.T) {
 	f := newFleet(t)
 	a, b := newBackend(t, 200), newBackend(t, 500)
-	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{a.address(), b.address()}, Health: often()})["api"]
+	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{a.address(), b.address()}, Health: rarely()})["api"]
 	want := map[string]bool{
 		"api " + a.address() + " healthy":                                                 true,
 		"api " + b.address() + " unhealthy: Health checks failed with these codes: [500]": true,
@@ -88,17 +88,27 @@ func TestPickFollowsHealth(t *testing.T) {
 	only(a)
 
 	b.status.Store(302) // in 200-399
+	f.check(t, g, b.address())
 	f.await(t, "api "+b.address()+" healthy")
 	a.status.Store(503)
+	f.check(t, g, a.address())
+	if first, second := pick(t, g), pick(t, g); first == second {
+		t.Errorf("picked %s twice: one bad check of two was enough", first.Address())
+	}
+	f.check(t, g, a.address())
 	f.await(t, "api "+a.address()+" unhealthy: Health checks failed with these codes: [503]")
 	only(b)
 
 	b.Close()
+	f.check(t, g, b.address())
+	f.check(t, g, b.address())
 	f.await(t, "api "+b.address()+" unhealthy: Health checks failed: connection refused")
 	if _, denial := g.Pick(); denial == nil || denial.Reason != `target group "api": none of its 2 targets is healthy, and fail_open is off` {
 		t.Errorf("nobody is healthy: %v", denial)
 	}
 	a.status.Store(200)
+	f.check(t, g, a.address())
+	f.check(t, g, a.address())
 	f.await(t, "api "+a.address()+" healthy")
 	only(a)
 }
@@ -155,18 +165,17 @@ func TestChangesOfHealthAreLogged(t *testing.T) {
 		}
 		return a
 	}}))
-	changes := make(chan bool, 1)
-	f := NewFleet(FleetConfig{Logger: logger, OnHealth: func(_, _ string, healthy bool, _ string) { changes <- healthy }})
+	f := newFleet(t)
+	f.config.Logger = logger
 	b := newBackend(t, 500)
 	for _, failOpen := range []bool{true, false} {
 		b.status.Store(500)
-		g := GroupConfig{Name: fmt.Sprintf("open=%v", failOpen), Targets: []string{b.address()}, Health: often(), FailOpen: failOpen}
-		if _, err := f.Apply([]GroupConfig{g}); err != nil {
-			t.Fatal(err)
-		}
-		<-changes
+		name := fmt.Sprintf("open=%v", failOpen)
+		g := f.apply(t, GroupConfig{Name: name, Targets: []string{b.address()}, Health: rarely(), FailOpen: failOpen})[name]
+		<-f.health
 		b.status.Store(200)
-		<-changes
+		f.check(t, g, b.address())
+		<-f.health
 	}
 	if err := f.Close(t.Context()); err != nil {
 		t.Fatal(err)

@@ -187,10 +187,24 @@ func newBackend(t testing.TB, status int64) *backend {
 
 func (b *backend) address() string { return b.Listener.Addr().String() }
 
-// often is a check that does not keep a test waiting.
-func often() *health.Config {
-	return &health.Config{Interval: 10 * time.Millisecond, Timeout: 10 * time.Millisecond}
+// check checks a target now, as its health check does at the next interval.
+func (f *testFleet) check(t testing.TB, g *Group, address string) {
+	t.Helper()
+	g.roster.mu.Lock()
+	targets := g.roster.targets
+	g.roster.mu.Unlock()
+	for _, tg := range targets {
+		if tg.address == address {
+			checker, err := health.New(tg.check)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.learn(tg, checker.Check(t.Context(), address))
+			return
+		}
+	}
+	t.Fatalf("no target %s", address)
 }
 
-// rarely is a check that happens once in a test.
+// rarely is a check that happens by itself once in a test, at registration.
 func rarely() *health.Config { return &health.Config{Interval: time.Hour, Timeout: time.Minute} }
