@@ -1,0 +1,71 @@
+package snapshot
+
+import (
+	"time"
+
+	"countersign.dev/internal/telemetry"
+	"countersign.dev/internal/traffic/accesslog"
+	"countersign.dev/internal/traffic/forward/http"
+	"countersign.dev/internal/traffic/forward/idheader"
+	"countersign.dev/internal/traffic/handshake"
+	"countersign.dev/internal/traffic/route"
+)
+
+// A Snapshot is one configuration, compiled.
+type Snapshot struct {
+	// Number counts published snapshots from 1; it tells two of them apart in
+	// logs and on a live connection.
+	Number uint64
+
+	Listeners []*Listener
+
+	// MaxConnections bounds the connections of the node, all listeners together.
+	MaxConnections int
+	// ShutdownTimeout is how long a drain waits for exchanges under way.
+	ShutdownTimeout time.Duration
+
+	ConnectionLog *accesslog.Log // nil: off
+	AccessLog     *accesslog.Log // nil: off
+}
+
+// A Listener is one address and everything that is demanded, said and done there.
+type Listener struct {
+	Name    string
+	Address string // as configured
+
+	// TLS is nil on a listener with protocol http.
+	TLS *handshake.Server
+	// Policies maps a server name to what is demanded of its clients.
+	Policies *handshake.Policies
+	// Identity says which fields tell a target who the client is.
+	Identity *idheader.Plan
+	Routes   *route.Table
+	// Exchange bounds a request and says how it is forwarded.
+	Exchange http.Settings
+
+	HandshakeTimeout time.Duration
+	// KeepAlive is the longest that a connection is used for new requests.
+	KeepAlive time.Duration
+
+	Metrics *telemetry.ListenerMetrics
+}
+
+// Listener returns the listener called name, or nil.
+func (s *Snapshot) Listener(name string) *Listener {
+	for _, l := range s.Listeners {
+		if l.Name == name {
+			return l
+		}
+	}
+	return nil
+}
+
+// At returns the listener with that address, or nil.
+func (s *Snapshot) At(address string) *Listener {
+	for _, l := range s.Listeners {
+		if l.Address == address {
+			return l
+		}
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package authorize
+
+import (
+	"countersign.dev"
+	"countersign.dev/internal/traffic/handshake"
+	"countersign.dev/internal/traffic/identify"
+	"countersign.dev/internal/traffic/route"
+)
+
+// A Question is everything a decision rests on.
+type Question struct {
+	// Policy is what the listener demands under the name the client asked for.
+	Policy *handshake.Policy
+	// Client is who asks; the zero value is nobody and is refused.
+	Client identify.Client
+	// Denial is what the handshake found, on a listener that answers instead
+	// of closing (on_failure: respond).
+	Denial *countersign.Denial
+	// Action is what the request was routed to.
+	Action route.Action
+}
+
+// A Grant is leave to forward one request to one target group. Its zero value
+// grants nothing.
+type Grant struct {
+	action route.Action
+	client identify.Client
+	given  bool
+}
+
+// Given reports whether g was made by Decide.
+func (g Grant) Given() bool { return g.given }
+
+// Action is what was granted.
+func (g Grant) Action() route.Action { return g.action }
+
+// Client is to whom it was granted.
+func (g Grant) Client() identify.Client { return g.client }
+
+// Decide answers q with a Grant, or with the reason why not.
+func Decide(q Question) (Grant, *countersign.Denial) {
+	if q.Denial != nil {
+		return Grant{}, q.Denial
+	}
+	if !q.Client.Known() || q.Policy == nil {
+		return Grant{}, countersign.Deny(countersign.StageAuthorize, countersign.CredentialNotProven,
+			"the request came to authorization without an identified client; this is a fault in countersign, please report it")
+	}
+	switch q.Policy.Mode {
+	case countersign.ClientAuthOff:
+	case countersign.ClientAuthPassthrough:
+	case countersign.ClientAuthOptional:
+		if !q.Client.Anonymous() && !q.Client.Verified() {
+			return Grant{}, unverified(q)
+		}
+	default: // verify, and whatever is not understood
+		if q.Client.Anonymous() {
+			return Grant{}, countersign.Deny(countersign.StageAuthorize, countersign.ClientCertMissing,
+				"policy %q demands a client certificate and the client presented none", q.Policy.Name)
+		}
+		if !q.Client.Verified() {
+			return Grant{}, unverified(q)
+		}
+	}
+	return Grant{action: q.Action, client: q.Client, given: true}, nil
+}
+
+func unverified(q Question) *countersign.Denial {
+	return countersign.Deny(countersign.StageAuthorize, countersign.ClientCertUntrusted,
+		"policy %q demands a verified certificate and the client's was not verified against a trust store", q.Policy.Name)
+}

@@ -1,0 +1,67 @@
+package authorize_test
+
+import (
+	"testing"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/authorize"
+	"countersign.dev/internal/traffic/handshake"
+	"countersign.dev/internal/traffic/identify"
+)
+
+func policy(mode countersign.ClientAuthMode) *handshake.Policy {
+	return &handshake.Policy{Name: "test", Mode: mode}
+}
+
+// A client that nobody identified gets nothing, whatever the policy says.
+func TestNobodyIsRefused(t *testing.T) {
+	for _, mode := range []countersign.ClientAuthMode{
+		countersign.ClientAuthOff, countersign.ClientAuthPassthrough, countersign.ClientAuthOptional, countersign.ClientAuthVerify,
+	} {
+		grant, denial := authorize.Decide(authorize.Question{Policy: policy(mode)})
+		if denial == nil || denial.Code != countersign.CredentialNotProven {
+			t.Errorf("%s: denial %v, want %s", mode, denial, countersign.CredentialNotProven)
+		}
+		if grant.Given() {
+			t.Errorf("%s: a refusal came with a grant", mode)
+		}
+	}
+}
+
+func TestAnonymousClients(t *testing.T) {
+	for _, tc := range []struct {
+		mode countersign.ClientAuthMode
+		want countersign.Code
+	}{
+		{countersign.ClientAuthOff, ""},
+		{countersign.ClientAuthPassthrough, ""},
+		{countersign.ClientAuthOptional, ""},
+		{countersign.ClientAuthVerify, countersign.ClientCertMissing},
+		{"verfiy", countersign.ClientCertMissing}, // a mode nobody knows demands a certificate
+	} {
+		grant, denial := authorize.Decide(authorize.Question{Policy: policy(tc.mode), Client: identify.Anonymous()})
+		switch {
+		case tc.want == "" && (denial != nil || !grant.Given()):
+			t.Errorf("%s: %v, want a grant", tc.mode, denial)
+		case tc.want != "" && (denial == nil || denial.Code != tc.want):
+			t.Errorf("%s: %v, want %s", tc.mode, denial, tc.want)
+		}
+	}
+}
+
+// What the handshake found stands, even if everything else would do.
+func TestADenialOfTheHandshakeStands(t *testing.T) {
+	found := countersign.Deny(countersign.StageVerify, countersign.ClientCertExpired, "expired yesterday")
+	grant, denial := authorize.Decide(authorize.Question{
+		Policy: policy(countersign.ClientAuthOff), Client: identify.Anonymous(), Denial: found,
+	})
+	if denial != found || grant.Given() {
+		t.Errorf("got %v and a grant: %t, want the handshake's denial", denial, grant.Given())
+	}
+}
+
+func TestTheZeroGrantGrantsNothing(t *testing.T) {
+	if (authorize.Grant{}).Given() {
+		t.Error("the zero Grant claims to be given")
+	}
+}

@@ -1,0 +1,207 @@
+package http
+
+import (
+	"errors"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/wire/http1"
+)
+
+// A body is what is known of the request's body when the head goes out.
+type body struct {
+	complete bool // all of it is in f.out
+	left     int64
+	chunks   http1.Chunks
+	size     int64 // bytes of data so far
+	denial   *countersign.Denial
+}
+
+// takeBody moves what has arrived of the body behind the head in f.out, so that
+// a small request leaves in one write.
+func (f *Front) takeBody() (b body) {
+	q := &f.Request
+	switch q.Body {
+	case http1.Length:
+		n := min(q.ContentLength, int64(f.w-f.r))
+		f.out = append(f.out, f.in[f.r:f.r+int(n)]...)
+		f.r += int(n)
+		f.received += n
+		b.left = q.ContentLength - n
+		b.complete = b.left == 0
+	case http1.Chunked:
+		before := f.r
+		f.out, b.denial = f.recode(&b, f.out, f.in[:f.w], &f.r)
+		f.received += int64(f.r - before)
+	default:
+		b.complete = true
+	}
+	return b
+}
+
+// recode appends the chunks in in[*at:] to dst, framed anew: extensions, odd
+// spellings and trailer fields that claim an identity or framing do not pass.
+func (f *Front) recode(b *body, dst, in []byte, at *int) ([]byte, *countersign.Denial) {
+	for *at < len(in) && !b.complete {
+		data, n, done, err := b.chunks.Next(in[*at:])
+		if err != nil {
+			return dst, malformed(err)
+		}
+		*at += n
+		b.size += int64(len(data))
+		if f.set.Body > 0 && b.size > f.set.Body {
+			return dst, tooLarge(b.size, f.set.Body)
+		}
+		if len(data) > 0 {
+			dst = appendChunk(dst, data)
+		}
+		if done {
+			b.complete = true
+			dst = append(dst, "0\r\n"...)
+			for i := range b.chunks.Trailers() {
+				if t := &b.chunks.Trailers()[i]; !f.set.Identity.Strips(t.Name) {
+					dst = appendField(dst, t)
+				}
+			}
+			dst = append(dst, '\r', '\n')
+		} else if n == 0 {
+			break // an incomplete chunk header: more has to come
+		}
+	}
+	return dst, nil
+}
+
+func appendChunk(dst, data []byte) []byte {
+	dst = http1.AppendChunkHeader(dst, len(data))
+	dst = append(dst, data...)
+	return append(dst, '\r', '\n')
+}
+
+// An upload carries the rest of a request body to the target while the answer
+// is waited for: a target may answer before it has read everything.
+type upload struct {
+	body     *body
+	conn     *upstream.Conn
+	progress atomic.Int64 // UnixNano of the last byte passed on
+	stopping atomic.Bool
+	done     chan struct{}
+
+	// Valid once done is closed.
+	denial   *countersign.Denial // what the client did wrong
+	err      error               // what the target did
+	received int64
+	rest     []byte // of the next request, read with the last chunk
+}
+
+// startUpload returns nil when there is nothing left to send.
+func (f *Front) startUpload(conn *upstream.Conn, b *body) *upload {
+	if b.complete {
+		return nil
+	}
+	u := &upload{body: b, conn: conn, done: make(chan struct{})}
+	u.progress.Store(time.Now().UnixNano())
+	go func() {
+		defer close(u.done)
+		u.run(f)
+		if u.denial != nil {
+			abort(conn) // whoever waits for the answer waits in vain
+		}
+	}()
+	return u
+}
+
+func (u *upload) run(f *Front) {
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	var framed []byte
+	// What takeBody could not decode, an incomplete chunk header, is still in f.in.
+	held := copy(buf[:], f.in[f.r:f.w])
+	f.r = f.w
+	for !u.body.complete {
+		in := buf[held:]
+		if f.Request.Body == http1.Length && int64(len(in)) > u.body.left {
+			in = in[:u.body.left]
+		}
+		n, err := f.readClient(in, f.set.Idle, &u.stopping)
+		if err != nil {
+			u.denial = u.interrupted(f, err)
+			return
+		}
+		u.received += int64(n)
+		out := buf[:held+n]
+		if f.Request.Body == http1.Length {
+			u.body.left -= int64(n)
+			u.body.complete = u.body.left == 0
+		} else {
+			at := 0
+			framed, u.denial = f.recode(u.body, framed[:0], out, &at)
+			if u.denial != nil {
+				return
+			}
+			if u.body.complete {
+				u.rest = append([]byte(nil), out[at:]...)
+				u.received -= int64(len(u.rest))
+			} else {
+				held = copy(buf[:], out[at:])
+			}
+			out = framed
+		}
+		if len(out) == 0 {
+			continue
+		}
+		if _, u.err = writeTo(u.conn, out, f.set.Wait); u.err != nil {
+			return
+		}
+		u.progress.Store(time.Now().UnixNano())
+	}
+}
+
+// interrupted says why the client's body could not be read.
+func (u *upload) interrupted(f *Front, err error) *countersign.Denial {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return countersign.Deny(countersign.StageForward, countersign.RequestTimeout,
+			"no byte of the request body arrived for %s (timeouts.idle)", f.set.Idle)
+	}
+	return countersign.Deny(countersign.StageForward, countersign.ClientClosed,
+		"the client closed in the middle of the request body (%v)", err)
+}
+
+// finished reports whether the whole body has been passed on.
+func (u *upload) finished() bool {
+	select {
+	case <-u.done:
+		return !u.failed()
+	default:
+		return false
+	}
+}
+
+// failed is valid once done is closed.
+func (u *upload) failed() bool { return u.denial != nil || u.err != nil }
+
+// stop ends the upload, if it is not over, and waits for it. It returns whether
+// the whole body had been read.
+func (u *upload) stop(f *Front, conn *upstream.Conn) bool {
+	select {
+	case <-u.done:
+	default:
+		// The answer is complete and the client still sends: no one wants it.
+		u.stopping.Store(true)
+		abort(conn)
+		f.conn.SetReadDeadline(time.Unix(1, 0))
+		<-u.done
+		u.denial = nil
+	}
+	f.received += u.received
+	if !u.body.complete || u.failed() {
+		return false
+	}
+	// What was read beyond the body is the beginning of the next request.
+	f.in = append(f.in[:0], u.rest...)
+	f.in = f.in[:max(cap(f.in), firstSize)]
+	f.r, f.w = 0, len(u.rest)
+	return true
+}

@@ -1,0 +1,165 @@
+package http
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/authorize"
+	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/wire/http1"
+)
+
+// An Exchange is what a request is forwarded with.
+type Exchange struct {
+	// Grant says to which group, and that it may be.
+	Grant authorize.Grant
+	// Identity holds the rendered fields, "Name: value\r\n" each, that tell the
+	// target who the client is.
+	Identity []byte
+	// Port is the listener's, for X-Forwarded-Port.
+	Port uint16
+	// Last says that the connection shall not carry another request.
+	Last bool
+}
+
+// A Result is what became of an exchange.
+type Result struct {
+	// Denial is set when the gateway ended the exchange. If Answered is false
+	// the client has not been told yet.
+	Denial   *countersign.Denial
+	Answered bool
+	// Status is what the client got, TargetStatus what the target sent; 0: nothing.
+	Status, TargetStatus int
+	// Target is the last one tried, or nil.
+	Target *upstream.Target
+	// KeepAlive says that the connection can carry another request.
+	KeepAlive bool
+	// Unread says that the client may still be sending.
+	Unread bool
+	// Chosen is when a target was connected, Replied when its head was there;
+	// zero if it never came to that.
+	Chosen, Replied time.Time
+}
+
+// mostTargets bounds how many targets one request can be offered to.
+const mostTargets = 4
+
+// Forward sends the request that Next read to a target of the granted group
+// and the answer to the client. A zero Grant is refused.
+func (f *Front) Forward(x *Exchange) (res Result) {
+	if !x.Grant.Given() {
+		res.Denial = countersign.Deny(countersign.StageForward, countersign.CredentialNotProven,
+			"forwarding was asked for without a grant; this is a fault in countersign, please report it")
+		return res
+	}
+	group := x.Grant.Action().Forward
+	f.out = f.appendRequest(f.out[:0], x, f.Request.ExpectContinue && f.Request.Body != http1.NoBody)
+	body := f.takeBody()
+	if body.denial != nil {
+		res.Denial, res.Unread = body.denial, true
+		return res
+	}
+
+	var tried [mostTargets]*upstream.Target
+	attempts := min(max(group.Attempts(), 1), mostTargets)
+	for n := 0; n < attempts; n++ {
+		target, denial := group.Pick(tried[:n]...)
+		if denial != nil {
+			if res.Denial == nil {
+				res.Denial = denial
+			}
+			break
+		}
+		tried[n], res.Target = target, target
+		again := f.offer(x, target, &body, &res)
+		if !again {
+			return res
+		}
+	}
+	res.Unread = !body.complete
+	return res
+}
+
+// offer tries one target: over a pooled connection, and over a new one when the
+// pooled one turns out to be dead. It returns true when another target may be
+// tried, with the reason in res.Denial.
+func (f *Front) offer(x *Exchange, target *upstream.Target, body *body, res *Result) (again bool) {
+	conn, reused, err := target.Get()
+	for {
+		if err != nil {
+			code := countersign.TargetConnectFailed
+			res.Denial = countersign.Deny(countersign.StageForward, code, "target %s: %v", target.Address(), err)
+			return true
+		}
+		res.Chosen, res.Denial = time.Now(), nil
+		outcome := f.exchange(x, conn, reused, body, res)
+		conn.Release(outcome == clean)
+		if outcome != stale {
+			return false
+		}
+		// Nothing of an answer came over a connection that had been idle: the
+		// target closed it in the same moment. A new one tells.
+		ctx, cancel := context.WithTimeout(context.Background(), f.set.Wait)
+		conn, err = target.Dial(ctx)
+		cancel()
+		reused = false
+	}
+}
+
+// An outcome is what an exchange leaves of the connection to the target.
+type outcome uint8
+
+const (
+	spoiled outcome = iota // not to be used again
+	clean                  // the next request may use it
+	stale                  // it was dead before; the request may be sent again
+)
+
+// exchange sends what f.out holds and the rest of the body, and relays the answer.
+func (f *Front) exchange(x *Exchange, conn *upstream.Conn, reused bool, body *body, res *Result) outcome {
+	f.target.Store(conn)
+	defer f.target.Store(nil)
+	if f.cut.Load() {
+		abort(conn)
+	}
+	mayRepeat := reused && body.complete && idempotent(f.Request.Method)
+	n, err := writeTo(conn, f.out, f.set.Wait)
+	if err != nil {
+		if reused && body.complete && (n == 0 || mayRepeat) {
+			return stale
+		}
+		if n == 0 || errors.Is(err, context.DeadlineExceeded) {
+			res.Denial = countersign.Deny(countersign.StageForward, countersign.TargetClosed,
+				"target %s took %d of %d bytes of the request: %v", conn.Target().Address(), n, len(f.out), err)
+			return spoiled
+		}
+		// The target may have answered before it closed; read on.
+	}
+	up := f.startUpload(conn, body)
+	outcome := f.relay(x, conn, up, mayRepeat, res)
+	if up != nil {
+		done := up.stop(f, conn)
+		if up.denial != nil && !res.Answered {
+			res.Denial = up.denial
+		}
+		if !done || up.failed() {
+			res.KeepAlive, res.Unread = false, true
+			if outcome == clean {
+				outcome = spoiled
+			}
+		}
+	}
+	return outcome
+}
+
+// idempotent reports whether a request with that method may be sent twice
+// (RFC 9110 section 9.2.2).
+func idempotent(method []byte) bool {
+	switch string(method) {
+	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE":
+		return true
+	}
+	return false
+}

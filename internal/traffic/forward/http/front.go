@@ -1,0 +1,261 @@
+package http
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/deadline"
+	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/wire/http1"
+)
+
+// A Conn is the client's connection: *tls.Conn and *net.TCPConn both are one.
+type Conn interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// A Front is the client's side of one connection. It is used by one goroutine;
+// Cut and Interrupt alone may be called from another.
+type Front struct {
+	// Request is the head that Next read. Its slices stay valid until Forward,
+	// or the next call of Next.
+	Request http1.Request
+
+	conn   Conn
+	client netip.AddrPort
+	tls    bool
+
+	in       []byte // what was read; in[r:w] is not consumed yet
+	r, w     int
+	out      []byte // what is being assembled for a write
+	read     deadline.Lazy
+	write    deadline.Lazy
+	closing  atomic.Bool
+	cut      atomic.Bool
+	target   atomic.Pointer[upstream.Conn] // of the exchange under way
+	response http1.Response
+
+	dateSecond int64 // of dateText
+	dateText   []byte
+
+	// Of the exchange under way.
+	set      *Settings
+	started  time.Time
+	received int64
+	sent     int64
+	answered bool // a final status line went out
+}
+
+// NewFront wraps the client's connection. client is the address that targets
+// are told; secure says that conn is TLS.
+func NewFront(conn Conn, client netip.AddrPort, secure bool) *Front {
+	return &Front{conn: conn, client: client, tls: secure, in: make([]byte, firstSize)}
+}
+
+// errStopped says that a read was given up because the connection is closing.
+var errStopped = errors.New("the connection is closing")
+
+// Next waits for the next request and reads its head into f.Request. It
+// returns false, and no Denial, when the connection simply ends: the client
+// closed it between two requests, was idle for longer than set.Idle, or
+// Interrupt was called. A Denial is to be answered with Refuse.
+func (f *Front) Next(set *Settings) (bool, *countersign.Denial) {
+	f.set, f.answered, f.sent = set, false, 0
+	f.Request.Reset()
+	f.started = time.Now()
+	begun := f.w > f.r
+	for {
+		if begun {
+			n, err := f.Request.Parse(f.in[f.r:f.w], set.Request)
+			if err == nil {
+				f.r += n
+				f.received = int64(n)
+				return true, f.checkRequest()
+			}
+			if !errors.Is(err, http1.ErrIncomplete) {
+				f.received = int64(f.w - f.r)
+				return false, malformed(err)
+			}
+		}
+		if f.closing.Load() && !begun {
+			return false, nil
+		}
+		patience := set.Idle
+		if begun {
+			patience = set.Headers
+		}
+		f.room(set.Request.Head)
+		n, err := f.fill(patience, begun)
+		switch {
+		case err == nil:
+			if !begun && n > 0 {
+				begun, f.started = true, time.Now()
+			}
+		case !begun:
+			return false, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			f.received = int64(f.w - f.r)
+			return false, countersign.Deny(countersign.StageParse, countersign.RequestTimeout,
+				"%d bytes of a request head arrived and no more within %s (timeouts.headers)", f.w-f.r, set.Headers)
+		default:
+			f.received = int64(f.w - f.r)
+			return false, countersign.Deny(countersign.StageParse, countersign.ClientClosed,
+				"the client closed in the middle of a request head (%v)", err)
+		}
+	}
+}
+
+// Started is when the first byte of the request was there.
+func (f *Front) Started() time.Time { return f.started }
+
+// Received and Sent count the bytes of the exchange under way, heads included.
+func (f *Front) Received() int64 { return f.received }
+func (f *Front) Sent() int64     { return f.sent }
+
+// Interrupt makes the connection end as soon as no exchange is under way. It
+// may be called from any goroutine.
+func (f *Front) Interrupt() {
+	f.closing.Store(true)
+	// Whoever waits for a request sees the deadline and then the flag; whoever
+	// is in an exchange arms its own deadline again and goes on.
+	f.conn.SetReadDeadline(time.Unix(1, 0))
+}
+
+// Closing reports that Interrupt was called.
+func (f *Front) Closing() bool { return f.closing.Load() }
+
+// room makes space for a read: what is consumed is given up, and the buffer
+// doubles up to the largest head the settings allow.
+func (f *Front) room(largest int) {
+	if f.r == f.w {
+		f.r, f.w = 0, 0
+	}
+	if f.w < len(f.in) {
+		return
+	}
+	if f.r > 0 {
+		f.w = copy(f.in, f.in[f.r:f.w])
+		f.r = 0
+		return
+	}
+	// One byte more than the limit, so that a head that is too large is told
+	// from one that just fits.
+	grown := make([]byte, min(2*len(f.in), max(largest+1, len(f.in)+firstSize)))
+	copy(grown, f.in[:f.w])
+	f.in = grown
+}
+
+// fill reads once into f.in; Interrupt ends it while no request has begun.
+func (f *Front) fill(patience time.Duration, begun bool) (int, error) {
+	stop := &f.closing
+	if begun {
+		stop = nil
+	}
+	n, err := f.readClient(f.in[f.w:], patience, stop)
+	f.w += n
+	return n, err
+}
+
+// readClient reads at least one byte from the client within patience, or until
+// stop is set and the read deadline is moved into the past.
+func (f *Front) readClient(p []byte, patience time.Duration, stop *atomic.Bool) (int, error) {
+	if err := f.read.Arm(f.conn.SetReadDeadline, time.Now(), patience); err != nil {
+		return 0, err
+	}
+	for {
+		if stop != nil && stop.Load() {
+			return 0, errStopped
+		}
+		n, err := f.conn.Read(p)
+		switch {
+		case n > 0:
+			return n, nil
+		case err == nil: // a TLS record without data
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return 0, err
+		default:
+			over, failed := f.read.Expired(f.conn.SetReadDeadline, time.Now())
+			if over || failed != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// send writes p to the client, which has between one and two idle timeouts to
+// take it: a TLS write cannot be resumed, so its deadline must not come early.
+func (f *Front) send(p []byte) error {
+	if err := f.write.Arm(f.conn.SetWriteDeadline, time.Now(), 2*f.set.Idle); err != nil {
+		return err
+	}
+	n, err := f.conn.Write(p)
+	f.sent += int64(n)
+	return err
+}
+
+// checkRequest refuses what is valid HTTP but is not served by a gateway.
+func (f *Front) checkRequest() *countersign.Denial {
+	q := &f.Request
+	switch {
+	case string(q.Method) == "TRACE", string(q.Method) == "CONNECT":
+		return countersign.Deny(countersign.StageParse, countersign.MethodNotAllowed,
+			"%s is refused: it would show or tunnel what a gateway keeps apart", q.Method)
+	case f.set.Body > 0 && q.Body == http1.Length && q.ContentLength > f.set.Body:
+		return tooLarge(q.ContentLength, f.set.Body)
+	}
+	return nil
+}
+
+func tooLarge(size, limit int64) *countersign.Denial {
+	return countersign.Deny(countersign.StageParse, countersign.BodyTooLarge,
+		"the request body has %d bytes or more, limits.body allows %d", size, limit)
+}
+
+// malformed turns the codec's error into a Denial.
+func malformed(err error) *countersign.Denial {
+	var e *http1.Error
+	if errors.As(err, &e) {
+		return refusal(e.Status, e.Kind+": "+e.Reason)
+	}
+	return refusal(400, err.Error())
+}
+
+// Cut ends the connection at once, and the exchange under way with it. It may
+// be called from any goroutine.
+func (f *Front) Cut() {
+	f.cut.Store(true)
+	f.conn.Close()
+	if t := f.target.Load(); t != nil {
+		abort(t)
+	}
+}
+
+// lingerFor and lingerBytes bound how long a client that still sends is
+// listened to after our last word, so that a TCP reset does not destroy the
+// answer before it is read (RFC 9112 section 9.6).
+const (
+	lingerFor   = 2 * time.Second
+	lingerBytes = 256 << 10
+)
+
+// Finish says goodbye: close_notify, FIN, then what the client still sends is
+// read away within bounds if it was not heard out.
+func (f *Front) Finish(unread bool) {
+	defer f.conn.Close()
+	f.conn.SetWriteDeadline(time.Now().Add(lingerFor))
+	if f.conn.CloseWrite() != nil || !unread {
+		return
+	}
+	f.conn.SetReadDeadline(time.Now().Add(lingerFor))
+	io.CopyN(io.Discard, onlyReader{f.conn}, lingerBytes)
+}
+
+// onlyReader hides WriteTo, which would read past the bound.
+type onlyReader struct{ io.Reader }

@@ -1,0 +1,124 @@
+package http
+
+import (
+	"errors"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"countersign.dev"
+)
+
+// switchProtocols answers 101 and then passes bytes both ways until both sides
+// have ended (RFC 9110 section 7.8). An end in one direction is passed on as an
+// end of that direction alone; a silence of both for longer than set.Idle ends all.
+func (a *relay) switchProtocols() outcome {
+	f := a.f
+	asked := f.upgrade()
+	if asked == nil || len(f.response.UpgradeTo) == 0 {
+		a.res.Denial = countersign.Deny(countersign.StageForward, countersign.TargetBadResponse,
+			"target %s switched protocols and was not asked to", a.conn.Target().Address())
+		return spoiled
+	}
+	f.out = f.appendResponse(f.out[:0], switching, true)
+	a.res.Status, a.res.Answered, f.answered = 101, true, true
+	f.out = append(f.out, a.buf[a.r:a.w]...)
+	if err := f.send(f.out); err != nil {
+		return a.clientGone(err)
+	}
+
+	t := &tunnel{f: f, a: a, early: f.in[f.r:f.w]}
+	t.moved.Store(time.Now().UnixNano())
+	upward := make(chan struct{})
+	go func() {
+		defer close(upward)
+		t.up()
+	}()
+	t.down()
+	<-upward
+	f.received += t.received
+	f.r, f.w = 0, 0
+	return spoiled
+}
+
+// A tunnel is a connection after a switch of protocols.
+type tunnel struct {
+	f        *Front
+	a        *relay
+	early    []byte       // what the client sent on the heels of its request
+	moved    atomic.Int64 // UnixNano of the last byte in either direction
+	broken   atomic.Bool  // one direction failed: the other has no purpose
+	received int64
+}
+
+// idle reports whether err is a timeout of a tunnel in which nothing moves;
+// a timeout of a direction that is merely silent is false.
+func (t *tunnel) idle(err error) bool {
+	return !errors.Is(err, os.ErrDeadlineExceeded) ||
+		t.broken.Load() || t.f.closing.Load() ||
+		time.Since(time.Unix(0, t.moved.Load())) >= t.f.set.Idle
+}
+
+// fail ends both directions at once.
+func (t *tunnel) fail() {
+	t.broken.Store(true)
+	abort(t.a.conn)
+	t.f.conn.SetReadDeadline(time.Unix(1, 0))
+}
+
+// up passes bytes from the client to the target.
+func (t *tunnel) up() {
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	if len(t.early) > 0 {
+		if _, err := writeTo(t.a.conn, t.early, t.f.set.Idle); err != nil {
+			t.fail()
+			return
+		}
+		t.received += int64(len(t.early))
+	}
+	for {
+		n, err := t.f.readClient(buf[:], t.f.set.Idle, &t.broken)
+		if n > 0 {
+			t.moved.Store(time.Now().UnixNano())
+			t.received += int64(n)
+			if _, err := writeTo(t.a.conn, buf[:n], t.f.set.Idle); err != nil {
+				t.fail()
+				return
+			}
+			continue
+		}
+		switch {
+		case isEnd(err):
+			closeWrite(t.a.conn)
+			return
+		case t.idle(err):
+			t.fail()
+			return
+		}
+	}
+}
+
+// down passes bytes from the target to the client.
+func (t *tunnel) down() {
+	a := t.a
+	for {
+		n, err := readFrom(a.conn, a.buf, t.f.set.Idle)
+		if n > 0 {
+			t.moved.Store(time.Now().UnixNano())
+			if t.f.send(a.buf[:n]) != nil {
+				t.fail()
+				return
+			}
+			continue
+		}
+		switch {
+		case isEnd(err):
+			t.f.conn.CloseWrite()
+			return
+		case t.idle(err):
+			t.fail()
+			return
+		}
+	}
+}

@@ -1,0 +1,2 @@
+// Package listen accepts connections on sockets that outlive a configuration.
+package listen

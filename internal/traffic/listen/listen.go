@@ -1,0 +1,99 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// A Gate bounds how many connections a node holds. Its zero value lets none in.
+type Gate struct {
+	limit atomic.Int64
+	open  atomic.Int64
+}
+
+// SetLimit changes the bound; connections beyond a lower one are not cut.
+func (g *Gate) SetLimit(n int) { g.limit.Store(int64(n)) }
+
+// Limit is the bound in force.
+func (g *Gate) Limit() int { return int(g.limit.Load()) }
+
+// Open is how many connections are inside.
+func (g *Gate) Open() int { return int(g.open.Load()) }
+
+// Enter admits one connection or reports that the node is full.
+func (g *Gate) Enter() bool {
+	if g.open.Add(1) > g.limit.Load() {
+		g.open.Add(-1)
+		return false
+	}
+	return true
+}
+
+// Leave gives a place back.
+func (g *Gate) Leave() { g.open.Add(-1) }
+
+// A Socket is one listening TCP socket.
+type Socket struct {
+	ln      net.Listener
+	address string
+}
+
+// Open listens on address ("host:port", ":port", port 0 for any). The error
+// says what to do about the two causes people meet: a taken address and a
+// privileged port.
+func Open(ctx context.Context, address string) (*Socket, error) {
+	// Go's multipath TCP costs a little on every connection and no peer of
+	// ours uses it; plain TCP with keep-alive is what balancers in front expect.
+	lc := net.ListenConfig{KeepAlive: 30 * time.Second}
+	lc.SetMultipathTCP(false)
+	ln, err := lc.Listen(ctx, "tcp", address)
+	switch {
+	case err == nil:
+		return &Socket{ln: ln, address: address}, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s is in use by another program; stop it or choose another address", address)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s needs a privilege (ports below 1024); grant CAP_NET_BIND_SERVICE or choose a higher port", address)
+	}
+	return nil, fmt.Errorf("listen on %s: %w", address, err)
+}
+
+// Address is the address as it was asked for.
+func (s *Socket) Address() string { return s.address }
+
+// Addr is the address as it is bound.
+func (s *Socket) Addr() net.Addr { return s.ln.Addr() }
+
+// Serve accepts until the socket is closed and hands every connection to
+// handle, which must not block. Passing faults (too many open files) are
+// reported to report and waited out, because a listener that gives up locks
+// everybody out.
+func (s *Socket) Serve(handle func(net.Conn), report func(error)) {
+	const longest = time.Second
+	pause := 5 * time.Millisecond
+	for {
+		conn, err := s.ln.Accept()
+		if err == nil {
+			pause = 5 * time.Millisecond
+			handle(conn)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if errors.Is(err, syscall.ECONNABORTED) {
+			continue // the peer went away between its SYN and our accept
+		}
+		report(fmt.Errorf("accept on %s: %w; trying again in %s", s.address, err, pause))
+		time.Sleep(pause)
+		pause = min(2*pause, longest)
+	}
+}
+
+// Close stops accepting. Serve returns soon after.
+func (s *Socket) Close() { s.ln.Close() }

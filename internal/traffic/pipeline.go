@@ -1,0 +1,228 @@
+package traffic
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/snapshot"
+	"countersign.dev/internal/traffic/accesslog"
+	"countersign.dev/internal/traffic/authorize"
+	"countersign.dev/internal/traffic/forward/http"
+	"countersign.dev/internal/traffic/forward/idheader"
+	"countersign.dev/internal/traffic/handshake"
+	"countersign.dev/internal/traffic/identify"
+	"countersign.dev/internal/wire/tlsname"
+)
+
+// A session is one client connection on its way through the stages.
+type session struct {
+	node     *Node
+	raw      net.Conn
+	address  string // of the socket it came in by, as configured
+	name     string // of the listener it came in by
+	accepted time.Time
+	trace    accesslog.TraceID
+
+	// What the connection rests on at the moment; refresh replaces it when the
+	// node has published another snapshot.
+	snap     *snapshot.Snapshot
+	listener *snapshot.Listener
+	policy   *handshake.Policy
+	client   identify.Client
+	denial   *countersign.Denial // on_failure: respond, or lost since
+	identity []byte              // rendered header fields
+	until    time.Time           // when the verdict on the chain can change by time alone
+
+	shook      handshake.Outcome // zero on a listener without TLS
+	connection *accesslog.Connection
+	front      *http.Front
+	host       hostMemo
+}
+
+// session is THE ORDER, first half: once per connection.
+//
+//	accept -> handshake -> verify -> identify
+//
+// Verification happens inside the handshake, in tls.Config.VerifyConnection,
+// because only there it also runs for a resumed session and can still end in a
+// TLS alert.
+func (s *session) run() {
+	if !s.accept() {
+		return
+	}
+	defer s.leave()
+	conn, ok := s.handshake()
+	if !ok {
+		return
+	}
+	s.identify()
+	s.logConnection()
+	s.front = http.NewFront(conn, addrPort(s.raw.RemoteAddr()), s.listener.TLS != nil)
+	if !s.node.enter(s) {
+		s.front.Finish(false)
+		return
+	}
+	unread := false
+	for more := true; more; {
+		more, unread = s.exchange()
+	}
+	s.front.Finish(unread)
+}
+
+// exchange is THE ORDER, second half: once per request.
+//
+//	parse -> still accepted? -> route -> authorize -> forward -> log
+func (s *session) exchange() (more, unread bool) {
+	set := &s.listener.Exchange
+	ready, denial := s.front.Next(set)
+	if !ready && denial == nil {
+		return false, false
+	}
+	x := s.begin()
+	if denial != nil {
+		return x.refuse(denial, true)
+	}
+	if denial := s.refresh(); denial != nil {
+		return x.refuse(denial, true)
+	}
+	if denial := s.misdirected(); denial != nil {
+		return x.refuse(denial, false)
+	}
+	action, denial := s.listener.Routes.Match(&s.front.Request)
+	if denial != nil {
+		return x.refuse(denial, false)
+	}
+	grant, denial := authorize.Decide(authorize.Question{
+		Policy: s.policy, Client: s.client, Denial: s.denial, Action: action,
+	})
+	if denial != nil {
+		return x.refuse(denial, false)
+	}
+	return x.forward(grant)
+}
+
+// accept takes the connection up under the snapshot of this moment.
+func (s *session) accept() bool {
+	s.accepted = time.Now()
+	s.trace = accesslog.NewTraceID()
+	s.snap = s.node.current.Load()
+	if s.snap != nil {
+		s.listener = s.snap.At(s.address)
+	}
+	if s.listener == nil { // removed while the connection waited in the queue
+		s.raw.Close()
+		return false
+	}
+	s.name = s.listener.Name
+	s.listener.Metrics.Opened()
+	return true
+}
+
+// leave ends what accept began.
+func (s *session) leave() {
+	s.listener.Metrics.Closed()
+	s.node.forget(s)
+}
+
+// handshake proves that the client holds the key of the certificate it shows,
+// and has it verified. On a listener without TLS there is nothing to prove.
+func (s *session) handshake() (http.Conn, bool) {
+	l := s.listener
+	if l.TLS == nil {
+		s.policy = l.Policies.For("")
+		return s.raw.(*net.TCPConn), true
+	}
+	ctx, cancel := context.WithTimeout(s.node.ctx, l.HandshakeTimeout)
+	defer cancel()
+	var conn *tls.Conn
+	conn, s.shook = l.TLS.Handshake(ctx, s.raw)
+	s.policy, s.denial = s.shook.Policy, s.shook.Denial
+	if s.shook.Refused {
+		s.logConnection()
+		s.explainPlainHTTP()
+		return nil, false
+	}
+	return conn, true
+}
+
+// identify says who the client is and renders what targets are told about it.
+func (s *session) identify() {
+	s.client, s.until = identify.Anonymous(), time.Time{}
+	if s.denial == nil && !s.shook.Chain.IsZero() {
+		s.client, s.denial = identify.From(s.shook.Chain)
+		s.until = s.shook.Chain.GoodUntil()
+	}
+	if s.denial != nil {
+		s.client, s.identity = identify.Anonymous(), nil
+		return
+	}
+	s.identity, s.denial = s.listener.Identity.Render(s.identity[:0], s.client, s.describe())
+}
+
+// refresh makes the connection's standing that of this moment. Nothing is done,
+// and nothing allocated, while neither the configuration nor the calendar has
+// changed anything. A client that would not be accepted any more is refused.
+func (s *session) refresh() *countersign.Denial {
+	snap := s.node.current.Load()
+	if snap == s.snap && (s.until.IsZero() || time.Now().Before(s.until)) {
+		return nil
+	}
+	listener := snap.Listener(s.name)
+	if listener == nil || listener.Address != s.address || (listener.TLS == nil) != (s.listener.TLS == nil) {
+		return countersign.Deny(countersign.StageRoute, countersign.ListenerGone,
+			"listener %q is not in the configuration that is now in force", s.name)
+	}
+	s.snap, s.listener = snap, listener
+	s.policy = listener.Policies.For(s.shook.ServerName)
+	s.host.forget()
+	if listener.TLS != nil {
+		had := s.denial
+		s.shook.Chain, s.denial = s.policy.Admit(s.shook.Presented, time.Now(), nil)
+		if s.denial != nil && had == nil {
+			return s.denial
+		}
+	}
+	s.identify()
+	return nil
+}
+
+// misdirected refuses a request whose host belongs to another policy than the
+// name the connection was made for (RFC 9110 section 15.5.20). Two names under
+// one policy may share a connection.
+func (s *session) misdirected() *countersign.Denial {
+	if s.listener.TLS == nil || s.host.isLast(s.front.Request.Host) {
+		return nil
+	}
+	name, err := handshake.NormalizeName(string(s.front.Request.Host))
+	if err != nil {
+		return countersign.Deny(countersign.StageRoute, countersign.BadRequest, "host %q: %v", s.front.Request.Host, err)
+	}
+	if wanted := s.listener.Policies.For(name); wanted != s.policy {
+		return countersign.Deny(countersign.StageRoute, countersign.MisdirectedRequest,
+			"host %q is under policy %q; the connection was made for %q, under policy %q",
+			s.front.Request.Host, wanted.Name, s.shook.ServerName, s.policy.Name)
+	}
+	s.host.remember(s.front.Request.Host)
+	return nil
+}
+
+// describe says what a dialect may tell about the connection itself.
+func (s *session) describe() idheader.Connection {
+	c := idheader.Connection{ServerName: s.shook.ServerName}
+	if s.listener.TLS != nil {
+		c.TLSVersion, c.TLSCipher = tlsname.Version(s.shook.State.Version), tlsname.Cipher(s.shook.State.CipherSuite)
+	}
+	return c
+}
+
+// A hostMemo is the last Host that was found to belong to the connection's policy.
+type hostMemo struct{ last []byte }
+
+func (m *hostMemo) isLast(host []byte) bool {
+	return len(m.last) > 0 && string(m.last) == string(host)
+}
+func (m *hostMemo) remember(host []byte) { m.last = append(m.last[:0], host...) }
+func (m *hostMemo) forget()              { m.last = m.last[:0] }

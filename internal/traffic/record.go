@@ -1,0 +1,188 @@
+package traffic
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/accesslog"
+	"countersign.dev/internal/traffic/authorize"
+	"countersign.dev/internal/traffic/forward/http"
+	"countersign.dev/internal/traffic/handshake"
+	"countersign.dev/internal/traffic/identify"
+	"countersign.dev/internal/traffic/route"
+	"countersign.dev/internal/wire/http1"
+)
+
+// An exchangeRecord follows one request to the line that is written about it.
+type exchangeRecord struct {
+	s     *session
+	event *accesslog.Access // nil: the access log is off
+}
+
+// begin notes what the request line says while its bytes are there.
+func (s *session) begin() exchangeRecord {
+	x := exchangeRecord{s: s, event: s.snap.AccessLog.Begin(s.connection)}
+	if x.event == nil {
+		return x
+	}
+	q := &s.front.Request
+	x.event.Created = s.front.Started()
+	x.event.Request(q.Method, q.Target, q.Minor)
+	x.event.Host(q.Host)
+	for i := range q.Fields {
+		switch fl := &q.Fields[i]; {
+		case fl.Kind == http1.UserAgent:
+			x.event.UserAgent(fl.Value)
+		case fl.Kind == http1.Other && http1.FoldEqual(fl.Name, "referer"):
+			x.event.Referer(fl.Value)
+		}
+	}
+	return x
+}
+
+// refuse answers the request with d. ends says that the connection cannot go
+// on, as after a request whose end is not known. It returns what exchange does.
+func (x exchangeRecord) refuse(d *countersign.Denial, ends bool) (more, unread bool) {
+	s := x.s
+	q := &s.front.Request
+	// A body that was not read would be taken for the next request.
+	unread = ends || q.Body != http1.NoBody
+	closing := unread || !q.KeepAlive || s.front.Closing()
+	status, err := s.front.Refuse(d, closing)
+	x.finish(http.Result{Denial: d, Status: status}, route.Action{})
+	return !closing && err == nil, unread
+}
+
+// forward sends the request on under its grant.
+func (x exchangeRecord) forward(grant authorize.Grant) (more, unread bool) {
+	s := x.s
+	res := s.front.Forward(&http.Exchange{
+		Grant: grant, Identity: s.identity, Port: s.connection.ListenerPort,
+		Last: s.front.Closing() || time.Since(s.accepted) > s.listener.KeepAlive,
+	})
+	if res.Denial != nil && !res.Answered {
+		ends := res.Unread || res.Denial.Code == countersign.ClientClosed
+		closing := ends || !s.front.Request.KeepAlive || s.front.Closing()
+		var err error
+		res.Status, err = s.front.Refuse(res.Denial, closing)
+		res.KeepAlive = !closing && err == nil
+	}
+	x.finish(res, grant.Action())
+	return res.KeepAlive, res.Unread
+}
+
+// finish counts the exchange and commits its line.
+func (x exchangeRecord) finish(res http.Result, action route.Action) {
+	s, now := x.s, time.Now()
+	front := s.front
+	metrics := s.listener.Metrics
+	metrics.Request(action.Metrics, res.Status, now.Sub(front.Started()), front.Received(), front.Sent())
+	metrics.Denied(res.Denial)
+	ev := x.event
+	if ev == nil {
+		return
+	}
+	ev.Time = now
+	ev.Status, ev.Denial = res.Status, res.Denial
+	ev.ReceivedBytes, ev.SentBytes = front.Received(), front.Sent()
+	ev.WebSocket = res.Status == 101
+	switch {
+	case action.Forward != nil:
+		ev.Actions, ev.TargetGroup, ev.Rule = "forward", action.Forward.Name(), 0
+	case res.Denial != nil:
+		ev.Actions = "fixed-response"
+	}
+	if res.Target != nil {
+		ev.Target(res.Target.Address(), res.TargetStatus)
+	}
+	if !res.Chosen.IsZero() {
+		ev.RequestTime = res.Chosen.Sub(front.Started())
+		if !res.Replied.IsZero() {
+			ev.TargetTime, ev.ResponseTime = res.Replied.Sub(res.Chosen), now.Sub(res.Replied)
+		}
+	}
+	s.snap.AccessLog.Commit(ev)
+}
+
+// logConnection fixes what the logs say about the connection, counts it and
+// writes its line. It is called once, when it is known who the client is, or
+// that it is refused. A connection that closed without a word, as the health
+// check of a TCP balancer does, has no line.
+func (s *session) logConnection() {
+	c := &accesslog.Connection{
+		Time: s.accepted, TraceID: s.trace, Client: addrPort(s.raw.RemoteAddr()),
+		Listener: s.name, Denial: s.denial,
+	}
+	local := addrPort(s.raw.LocalAddr())
+	c.LocalIP, c.ListenerPort = local.Addr(), local.Port()
+	if s.listener.TLS != nil {
+		state := &s.shook.State
+		c.TLSVersion, c.Cipher, c.Curve = state.Version, state.CipherSuite, state.CurveID
+		c.ALPN, c.Resumed, c.ServerName = state.NegotiatedProtocol, state.DidResume, s.shook.ServerName
+		c.HandshakeLatency = s.shook.Latency
+		if s.shook.Refused {
+			c.HandshakeLatency = -1
+		}
+		if len(s.shook.Presented) > 0 {
+			c.Certificate = identify.Presented(s.shook.Presented[0])
+			if s.policy != nil && s.policy.Store != nil {
+				c.TrustStore = s.policy.Store.Name()
+			}
+		}
+	}
+	s.connection = c
+	m := s.listener.Metrics
+	if s.listener.TLS != nil && !s.shook.Silent {
+		m.Handshake(s.denial, c.Resumed, s.shook.Latency)
+	}
+	if s.shook.Refused {
+		m.Denied(s.denial)
+	}
+	if !s.shook.Silent {
+		s.snap.ConnectionLog.Connection(c)
+	}
+}
+
+// explainPlainHTTP answers a client that speaks plain HTTP to a TLS port, as
+// nginx does with its status 497, instead of leaving it with a reset.
+func (s *session) explainPlainHTTP() {
+	conn, ok := s.raw.(*net.TCPConn)
+	if !ok || s.denial.Code != countersign.PlainHTTPOnTLS {
+		s.raw.Close()
+		return
+	}
+	front := http.NewFront(conn, s.connection.Client, false)
+	front.RefuseUnread(&s.listener.Exchange, s.denial)
+	handshake.Linger(conn)
+}
+
+// refuseFull turns a connection away that the node has no room for.
+func (n *Node) refuseFull(address string, conn net.Conn) {
+	defer conn.Close()
+	snap := n.current.Load()
+	l := snap.At(address)
+	if l == nil {
+		return
+	}
+	local := addrPort(conn.LocalAddr())
+	denial := countersign.Deny(countersign.StageAccept, countersign.ConnectionLimit,
+		"the node holds %d connections, as many as node.max_connections allows", n.gate.Limit())
+	l.Metrics.Denied(denial)
+	snap.ConnectionLog.Connection(&accesslog.Connection{
+		Time: time.Now(), TraceID: accesslog.NewTraceID(), Client: addrPort(conn.RemoteAddr()),
+		Listener: l.Name, LocalIP: local.Addr(), ListenerPort: local.Port(), HandshakeLatency: -1,
+		Denial: denial,
+	})
+}
+
+// addrPort is the address of a TCP peer, IPv4 written as IPv4.
+func addrPort(a net.Addr) netip.AddrPort {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := tcp.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
