@@ -95,7 +95,6 @@ func (c *compiler) policy(name string, a *config.ClientAuth) (*handshake.Policy,
 
 func (c *compiler) identityHeaders(l *config.Listener, path string) *idheader.Plan {
 	cfg := idheader.Config{
-		Strip:  c.cfg.OwnHeaders(),
 		Limits: idheader.Limits{Header: int(l.Limits.Header), Headers: int(l.Limits.Headers)},
 	}
 	for _, h := range l.IdentityHeaders {

@@ -21,6 +21,7 @@ func (c *compiler) trustStore(i int) {
 		Name:    ts.Name,
 		Anchors: c.anchors(ts, path),
 		Keys:    keyRules(ts.Keys),
+		Limits:  trustLimits(ts.Limits),
 		Accept:  filters(ts.Accept),
 	}
 	if ts.Revocation != nil {
@@ -35,18 +36,13 @@ func (c *compiler) trustStore(i int) {
 		return
 	}
 	for _, w := range s.Warnings() {
-		c.warn(path, w, "", "")
+		c.warn(path, w.What, w.Want, w.Hint)
 	}
 	c.stores[ts.Name] = s
 	c.draft.Stores = append(c.draft.Stores, s)
 }
 
 func (c *compiler) anchors(ts *config.TrustStore, path string) []*x509.Certificate {
-	limits := verify.Limits{
-		CACertificates:    ts.Limits.CACertificates,
-		CACertificateSize: int(ts.Limits.CACertificateSize),
-		SubjectSize:       int(ts.Limits.CASubjectsSize),
-	}
 	var anchors []*x509.Certificate
 	for j, file := range ts.CABundle {
 		at := fmt.Sprintf("%s.ca_bundle[%d]", path, j)
@@ -54,7 +50,7 @@ func (c *compiler) anchors(ts *config.TrustStore, path string) []*x509.Certifica
 		if !ok {
 			continue
 		}
-		certs, problems := verify.LoadBundle(file, data, limits)
+		certs, problems := verify.LoadBundle(file, data, trustLimits(ts.Limits))
 		for _, p := range problems {
 			c.problem(at, file, p)
 		}
@@ -62,11 +58,6 @@ func (c *compiler) anchors(ts *config.TrustStore, path string) []*x509.Certifica
 			c.expires("ca_certificate", ts.Name, file, cert.NotAfter)
 		}
 		anchors = append(anchors, certs...)
-	}
-	if len(ts.CABundle) > 1 {
-		for _, p := range verify.CheckTotal(anchors, limits) {
-			c.problem(path+".ca_bundle", "the bundle", p)
-		}
 	}
 	return anchors
 }
@@ -100,6 +91,14 @@ func (c *compiler) revocation(ts *config.TrustStore, path string) revocation.Con
 			fmt.Sprintf("at most %d", ts.Limits.CRLEntries), "limits.crl_entries of the trust store allows more")
 	}
 	return out
+}
+
+func trustLimits(l config.TrustLimits) verify.Limits {
+	return verify.Limits{
+		CACertificates:    l.CACertificates,
+		CACertificateSize: int(l.CACertificateSize),
+		SubjectSize:       int(l.CASubjectsSize),
+	}
 }
 
 func keyRules(k config.KeyRules) verify.KeyRules {

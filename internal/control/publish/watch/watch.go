@@ -16,9 +16,9 @@ import (
 
 // Config says how a Watcher waits. Its zero value works.
 type Config struct {
-	// Settle is how long the files must be quiet before a change is told, so
-	// that a certificate and its key, written one after the other, are one
-	// change. 0: 100 ms.
+	// Settle is how long the files must be as they are before a change is told,
+	// so that a certificate and its key, written one after the other, are one
+	// change. 0: 50 ms.
 	Settle time.Duration
 	// Sweep is how often names are looked at even if the kernel reported
 	// nothing, as on network file systems. 0: 10 s.
@@ -40,7 +40,7 @@ type Watcher struct {
 // New returns a Watcher that watches nothing yet. Close releases it.
 func New(cfg Config) (*Watcher, error) {
 	if cfg.Settle <= 0 {
-		cfg.Settle = 100 * time.Millisecond
+		cfg.Settle = 50 * time.Millisecond
 	}
 	if cfg.Sweep <= 0 {
 		cfg.Sweep = 10 * time.Second
@@ -167,8 +167,8 @@ func (w *Watcher) look() map[string]string {
 func (w *Watcher) Run(ctx context.Context) error {
 	sweep := time.NewTicker(w.cfg.Sweep)
 	defer sweep.Stop()
-	settle := time.NewTimer(time.Hour)
-	settle.Stop()
+	var due <-chan time.Time // the next look; nil: none is needed
+	var last map[string]string
 	for {
 		select {
 		case <-ctx.Done():
@@ -177,27 +177,36 @@ func (w *Watcher) Run(ctx context.Context) error {
 			if !ok {
 				return nil
 			}
-			settle.Reset(w.cfg.Settle)
 		case _, ok := <-w.notify.Errors: // an overflow: events were lost
 			if !ok {
 				return nil
 			}
-			settle.Reset(w.cfg.Settle)
 		case <-sweep.C:
-			w.compare()
-		case <-settle.C:
-			w.compare()
+		case <-due:
+			due = nil
+			if last = w.settled(last); last == nil {
+				continue
+			}
+		}
+		// A look that is due is not put off: a log in the same directory makes an
+		// event with every line.
+		if due == nil {
+			due = time.After(w.cfg.Settle)
 		}
 	}
 }
 
-// compare tells if anything is other than when it was last looked at.
-func (w *Watcher) compare() {
+// settled looks at the files. It tells of a change once two looks in a row see
+// the same one, and returns what it saw for as long as they do not.
+func (w *Watcher) settled(last map[string]string) map[string]string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := w.look()
-	if maps.Equal(now, w.seen) {
-		return
+	switch {
+	case maps.Equal(now, w.seen):
+		return nil
+	case !maps.Equal(now, last):
+		return now
 	}
 	w.seen = now
 	w.rewatch() // what cannot be watched is swept
@@ -205,4 +214,5 @@ func (w *Watcher) compare() {
 	case w.changed <- struct{}{}:
 	default:
 	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -142,5 +143,40 @@ func TestNeighborsAreNotAChange(t *testing.T) {
 	case <-w.Changed():
 		t.Error("a neighbor's change was told")
 	default:
+	}
+}
+
+// A log that is written to in the same directory must not put a change off.
+func TestNoiseDoesNotDelayAChange(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "f")
+	write(t, file, "1")
+	w, err := watch.New(watch.Config{Settle: 20 * time.Millisecond, Sweep: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Set([]string{file}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { w.Run(ctx) })
+	running.Go(func() { // an event every few milliseconds, far more often than Settle
+		log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer log.Close()
+		for tick := time.NewTicker(2 * time.Millisecond); ctx.Err() == nil; <-tick.C {
+			log.WriteString("line\n")
+		}
+	})
+	defer func() { cancel(); running.Wait(); w.Close() }()
+	write(t, file, "22")
+	select {
+	case <-w.Changed():
+	case <-time.After(10 * time.Second):
+		t.Fatal("the change was not told while a neighbor was being written to")
 	}
 }
