@@ -26,8 +26,12 @@ func newCACommand(std stdio) *cobra.Command {
   countersign ca sign pki device.csr
   countersign ca revoke pki MacID-AA-BB-CC-DD-EE-FF.crt --reason keyCompromise
   countersign ca show pki`,
-		Args: positional(),
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("%q is no command of countersign ca: expected init, issue, sign, revoke, crl or show", args[0])
+			}
+			return c.Help()
+		},
 	}
 	c.AddCommand(caInit(std), caIssue(std), caSign(std), caRevoke(std), caCRL(std), caShow(std))
 	return c

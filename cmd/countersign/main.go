@@ -56,6 +56,10 @@ func newRoot(std stdio) *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(
+		newUpCommand(std),
+		newServeCommand(std),
+		newCheckCommand(std),
+		newExplainCommand(std),
 		newCACommand(std),
 		newVersionCommand(std),
 	)

@@ -14,24 +14,29 @@ func newVersionCommand(std stdio) *cobra.Command {
 		Short: "Print the version, the revision it was built from and the Go release",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(std.out, version())
+			_, err := fmt.Fprintf(std.out, "countersign %s %s %s %s/%s\n",
+				buildVersion(), buildRevision(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}
 }
 
-// version describes the running binary from what the Go tool recorded in it.
-func version() string {
-	module, revision := "(devel)", ""
+// buildVersion is the module's version as the Go tool recorded it.
+func buildVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+// buildRevision is the commit the binary was built from, or "unknown".
+func buildRevision() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
-		if info.Main.Version != "" {
-			module = info.Main.Version
-		}
 		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-				revision = " " + s.Value[:12]
+			if s.Key == "vcs.revision" {
+				return s.Value
 			}
 		}
 	}
-	return fmt.Sprintf("countersign %s%s %s %s/%s", module, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return "unknown"
 }

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"countersign.dev/internal/config"
+	"countersign.dev/internal/control/publish"
+)
+
+func newCheckCommand(std stdio) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "check -c FILE",
+		Short: "Check a configuration and everything it names, and report every fault at once",
+		Long: `Check reads a configuration with every certificate, key, bundle and revocation
+list that it names, exactly as serve does, and reports all that is wrong with
+it. It opens no port and starts nothing. The exit status is 0 when the
+configuration would come into force, perhaps with warnings, else 1.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			draft, faults := compile(file)
+			if draft == nil {
+				fmt.Fprintf(std.err, "%s\n%s\n", faults.Error(), summary(faults))
+				return exitCode(1)
+			}
+			if len(faults) > 0 {
+				fmt.Fprintln(std.err, faults.Error())
+			}
+			fmt.Fprintf(std.out, "%s is good: %s, %s, %s\n", file,
+				count(len(draft.Listeners), "listener"), count(len(draft.Stores), "trust store"), count(len(draft.Groups), "target group"))
+			return nil
+		},
+	}
+	configFlag(cmd, &file)
+	return cmd
+}
+
+// configFlag is -c, the same for every command that has it.
+func configFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVarP(file, "config", "c", "", "the configuration `FILE`")
+	cmd.MarkFlagRequired("config")
+	cmd.MarkFlagFilename("config", "yaml", "yml")
+}
+
+// compile loads and compiles a configuration without putting it into force.
+// The draft is nil if there are faults beyond warnings.
+func compile(file string) (*publish.Draft, config.Faults) {
+	cfg, faults := config.Load(file)
+	if cfg == nil {
+		return nil, faults
+	}
+	draft, found := publish.Compile(cfg, nil)
+	return draft, append(faults, found...).Sorted()
+}
+
+func summary(faults config.Faults) string {
+	bad := 0
+	for _, f := range faults {
+		if !f.Warning {
+			bad++
+		}
+	}
+	if warnings := len(faults) - bad; warnings > 0 {
+		return fmt.Sprintf("%s, %s", count(bad, "fault"), count(warnings, "warning"))
+	}
+	return count(bad, "fault")
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"countersign.dev"
+	"countersign.dev/internal/snapshot"
+	"countersign.dev/internal/traffic/forward/http"
+	"countersign.dev/internal/traffic/forward/idheader"
+	"countersign.dev/internal/traffic/handshake"
+	"countersign.dev/internal/traffic/identify"
+	"countersign.dev/internal/traffic/verify"
+)
+
+func newExplainCommand(std stdio) *cobra.Command {
+	var file, cert, listener, sni string
+	cmd := &cobra.Command{
+		Use:   "explain -c FILE [--cert CHAIN.pem] [--listener NAME] [--sni NAME]",
+		Short: "Say what would happen to a client with this certificate, step by step, and why",
+		Long: `Explain holds a client's certificate chain against a configuration and says what
+each check finds. It asks the same code that decides about live connections. The
+chain is what the client would present: its certificate first, then the
+intermediates. Without --cert it explains a client that has none. That the
+client holds the private key is taken for granted.
+
+The exit status is 0 when the client would be admitted, else 1.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			draft, faults := compile(file)
+			if draft == nil {
+				fmt.Fprintf(std.err, "%s\n%s\n", faults.Error(), summary(faults))
+				return exitCode(1)
+			}
+			l, err := chooseListener(draft.Listeners, listener)
+			if err != nil {
+				return err
+			}
+			presented, err := readChain(cert)
+			if err != nil {
+				return err
+			}
+			return explain(std.out, l, presented, sni)
+		},
+	}
+	configFlag(cmd, &file)
+	cmd.Flags().StringVar(&cert, "cert", "", "the client's chain, a PEM `FILE`")
+	cmd.Flags().StringVar(&listener, "listener", "", "the listener's `NAME`, where there are several")
+	cmd.Flags().StringVar(&sni, "sni", "", "the server `NAME` that the client asks for")
+	return cmd
+}
+
+func chooseListener(all []*snapshot.Listener, name string) (*snapshot.Listener, error) {
+	var names []string
+	var secure *snapshot.Listener
+	for _, l := range all {
+		if l.Name == name {
+			return l, nil
+		}
+		if l.TLS != nil {
+			names, secure = append(names, l.Name), l
+		}
+	}
+	switch {
+	case name != "":
+		return nil, fmt.Errorf("there is no listener %q; the listeners with https are: %s", name, strings.Join(names, ", "))
+	case len(names) == 1:
+		return secure, nil
+	case len(names) == 0:
+		return nil, fmt.Errorf("no listener has protocol https, so none looks at certificates")
+	}
+	return nil, fmt.Errorf("say which listener with --listener: %s", strings.Join(names, ", "))
+}
+
+// readChain returns the certificates in a PEM file, in its order; none for no file.
+func readChain(file string) ([]*x509.Certificate, error) {
+	if file == "" {
+		return nil, nil
+	}
+	rest, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var chain []*x509.Certificate
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue // a key in the same file is none of our business
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s, certificate %d: %v (a client that presents it is refused: %s)",
+				file, len(chain)+1, err, countersign.ClientCertInvalid)
+		}
+		chain = append(chain, cert)
+	}
+	if len(chain) == 0 {
+		return nil, fmt.Errorf("%s has no CERTIFICATE block; want the client's certificate in PEM, its intermediates after it", file)
+	}
+	return chain, nil
+}
+
+// explain walks the stages of a connection as the pipeline does.
+func explain(w io.Writer, l *snapshot.Listener, presented []*x509.Certificate, sni string) error {
+	name, err := handshake.NormalizeName(sni)
+	if err != nil {
+		return fmt.Errorf("--sni %q: %w", sni, err)
+	}
+	policy := l.Policies.For(name)
+	fmt.Fprintf(w, "listener %s, %s, policy %s: client_auth %s\n", l.Name, askedFor(name), policy.Name, policy.Mode)
+	chain, denial := policy.Admit(presented, time.Now(), func(s verify.Step) {
+		mark := "ok  "
+		if !s.OK {
+			mark = "FAIL"
+		}
+		fmt.Fprintf(w, "  %s  %-12s %s\n", mark, s.Check, s.Detail)
+	})
+	client := identify.Anonymous()
+	if denial == nil && !chain.IsZero() {
+		client, denial = identify.From(chain)
+	}
+	var fields []byte
+	if denial == nil {
+		fields, denial = l.Identity.Render(nil, client, idheader.Connection{ServerName: name, TLSVersion: "TLSv1.3", TLSCipher: "TLS_AES_128_GCM_SHA256"})
+	}
+	if denial != nil {
+		fmt.Fprintf(w, "\nrefused: %s\n  %s\n", denial.Code, denial.Reason)
+		if policy.OnFailure == countersign.OnFailureRespond {
+			fmt.Fprintf(w, "  on_failure is respond: the handshake completes and every request is answered %d\n", http.Status(denial.Code))
+		} else {
+			fmt.Fprintln(w, "  on_failure is close: the handshake ends with a TLS alert")
+		}
+		return exitCode(1)
+	}
+	switch {
+	case client.Anonymous():
+		fmt.Fprintln(w, "\nadmitted, anonymous: targets are told of no certificate")
+	case client.Verified():
+		fmt.Fprintf(w, "\nadmitted, verified: %s\n", client.Identity().Subject)
+	default:
+		fmt.Fprintf(w, "\nadmitted, NOT verified: %s\n", client.Identity().Subject)
+	}
+	if len(fields) > 0 {
+		fmt.Fprintln(w, "targets get, beside what the client sends:")
+		for line := range strings.Lines(string(fields)) {
+			fmt.Fprintf(w, "  %s\n", shorten(strings.TrimSpace(line), 160))
+		}
+	}
+	if until := chain.GoodUntil(); !until.IsZero() {
+		fmt.Fprintf(w, "this holds until %s, unless the configuration or a revocation list changes\n", until.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+func askedFor(name string) string {
+	if name == "" {
+		return "no server name"
+	}
+	return "server name " + name
+}
+
+// shorten cuts a line for the screen.
+func shorten(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return fmt.Sprintf("%s... (%d bytes)", s[:most], len(s))
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	actors "github.com/oklog/run"
+	"github.com/spf13/cobra"
+
+	"countersign.dev/internal/config"
+	"countersign.dev/internal/control/admin"
+	"countersign.dev/internal/control/publish"
+	"countersign.dev/internal/telemetry"
+	"countersign.dev/internal/traffic"
+	"countersign.dev/internal/traffic/forward/upstream"
+)
+
+func newServeCommand(std stdio) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "serve -c FILE",
+		Short: "Run the gateway",
+		Long: `Serve puts a configuration into force and keeps it there: it is read again when it
+or any file it names changes. A configuration with a fault is refused whole, and
+the last good one stays in force.
+
+  SIGHUP           read the configuration again
+  SIGUSR1          open the log files anew, after a rotation
+  SIGTERM, SIGINT  stop accepting, finish what is under way, exit; a second one exits at once`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serve(cmd.Context(), std, file)
+		},
+	}
+	configFlag(cmd, &file)
+	return cmd
+}
+
+func serve(ctx context.Context, std stdio, file string) error {
+	g, err := newGateway(gatewayConfig{File: file, Out: std.out, Err: std.err})
+	if err != nil {
+		return err
+	}
+	if err := g.start(ctx); err != nil {
+		g.stop()
+		return refusedAtStart(std.err, err)
+	}
+	return g.run(ctx)
+}
+
+// refusedAtStart prints the faults of a configuration a line each.
+func refusedAtStart(w io.Writer, err error) error {
+	var faults config.Faults
+	if errors.As(err, &faults) {
+		fmt.Fprintf(w, "%s\n%s: nothing was started\n", faults.Error(), summary(faults))
+		return exitCode(1)
+	}
+	return err
+}
+
+// gatewayConfig is what a gateway is made from.
+type gatewayConfig struct {
+	File string
+	Out  io.Writer // of logs whose path is "-"
+	Err  io.Writer // of the program log
+	// Quiet leaves signals to the caller.
+	Quiet bool
+}
+
+// A gateway is everything that serves: the value that serve and up run, and
+// that the end-to-end tests start.
+type gateway struct {
+	cfg       gatewayConfig
+	logger    *slog.Logger
+	metrics   *telemetry.Metrics
+	fleet     *upstream.Fleet
+	node      *traffic.Node
+	publisher *publish.Publisher
+	admin     adminServer
+	again     chan struct{} // asks for a reload
+}
+
+// newGateway wires the parts, top to bottom. Nothing runs yet but the fleet's reaper.
+func newGateway(cfg gatewayConfig) (*gateway, error) {
+	g := &gateway{cfg: cfg, again: make(chan struct{}, 1)}
+
+	// The file says how the program logs; until it has been read, as text.
+	logging := config.ProgramLog{Format: "text"}
+	if c, _ := config.Load(cfg.File); c != nil {
+		logging = c.Logs.Program
+	}
+	var err error
+	if g.logger, err = telemetry.NewLogger(logging.Level.String(), logging.Format, cfg.Err); err != nil {
+		return nil, err
+	}
+	g.metrics = telemetry.NewMetrics(telemetry.MetricsConfig{Version: buildVersion(), Revision: buildRevision(), Logger: g.logger})
+	g.fleet = upstream.NewFleet(upstream.FleetConfig{
+		Logger: g.logger,
+		OnHealth: func(group, target string, healthy bool, reason string) {
+			g.metrics.Health(group, target, healthy)
+		},
+		OnConnectError: func(group, target string, err error) { g.metrics.ConnectFailed(group, target) },
+	})
+	g.node = traffic.New(traffic.Config{Logger: g.logger})
+	g.publisher, err = publish.NewPublisher(publish.PublisherConfig{
+		Path: cfg.File, Node: g.node, Fleet: g.fleet, Metrics: g.metrics,
+		Logger: g.logger, Stdout: cfg.Out, Changed: g.changed,
+	})
+	return g, err
+}
+
+// start puts the first configuration into force.
+func (g *gateway) start(ctx context.Context) error {
+	telemetry.ApplyLimits(g.logger)
+	if err := g.publisher.Publish(ctx); err != nil {
+		return err
+	}
+	for address, bound := range g.node.Addresses() {
+		g.logger.Info("listening", "address", address, "bound", bound.String())
+	}
+	return nil
+}
+
+// changed applies what a snapshot does not hold.
+func (g *gateway) changed(cfg *config.Config) error {
+	if err := telemetry.SetLevel(g.logger, cfg.Logs.Program.Level.String()); err != nil {
+		return err
+	}
+	return g.admin.move(admin.Config{
+		Address: cfg.Node.Admin.Address,
+		Metrics: g.metrics.Handler(), Ready: g.notReady, Draining: g.node.Draining, Logger: g.logger,
+	})
+}
+
+// notReady says what keeps the node from serving; nothing when it serves.
+func (g *gateway) notReady() []string {
+	if g.node.Current() == nil {
+		return []string{"no configuration is in force yet"}
+	}
+	return nil
+}
+
+// run serves until a signal, or until ctx ends, and then drains.
+func (g *gateway) run(ctx context.Context) error {
+	var group actors.Group
+
+	watching, stopWatching := context.WithCancel(ctx)
+	group.Add(func() error { return g.publisher.Run(watching, g.again) }, func(error) { stopWatching() })
+
+	waiting, stopWaiting := context.WithCancel(ctx)
+	group.Add(func() error { return g.signals(waiting) }, func(error) { stopWaiting() })
+
+	notify(g.logger, daemon.SdNotifyReady)
+	err := group.Run()
+	notify(g.logger, daemon.SdNotifyStopping)
+	return errors.Join(err, g.stop())
+}
+
+// signals waits for the one that ends the program, and sees to the others.
+func (g *gateway) signals(ctx context.Context) error {
+	if g.cfg.Quiet {
+		<-ctx.Done()
+		return nil
+	}
+	ch := make(chan os.Signal, 4)
+	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
+	for {
+		select {
+		case <-ctx.Done():
+			signal.Stop(ch)
+			return nil
+		case s := <-ch:
+			switch s {
+			case syscall.SIGHUP:
+				select {
+				case g.again <- struct{}{}:
+				default: // one is due already
+				}
+			case syscall.SIGUSR1:
+				if err := g.publisher.Reopen(); err != nil {
+					g.logger.Error("cannot open a log anew; the old file stays in use", "error", err)
+				}
+			default:
+				g.logger.Info("stopping", "signal", s.String())
+				go func() {
+					for s := range ch {
+						if s == syscall.SIGTERM || s == syscall.SIGINT {
+							g.logger.Warn("stopping at once", "signal", s.String())
+							os.Exit(1)
+						}
+					}
+				}()
+				return nil
+			}
+		}
+	}
+}
+
+// stop drains and releases everything, in the reverse order of newGateway.
+func (g *gateway) stop() error {
+	timeout := 30 * time.Second
+	if snap := g.node.Current(); snap != nil {
+		timeout = snap.ShutdownTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	if cut := g.node.Drain(ctx); cut > 0 {
+		g.logger.Warn("connections were cut that did not finish in time", "connections", cut, "timeout", timeout)
+	}
+	last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	err := errors.Join(g.fleet.Close(last), g.publisher.Close(last), g.admin.stop())
+	g.logger.Info("stopped")
+	return err
+}
+
+func notify(logger *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		logger.Warn("cannot tell systemd", "state", state, "error", err)
+	}
+}
+
+// An adminServer is the server on the admin address, which a configuration may move.
+type adminServer struct {
+	mu      sync.Mutex
+	address string
+	bound   net.Addr
+	end     func() error
+}
+
+// move serves at cfg.Address from now on; "" is nowhere. When the new address
+// cannot be had, the old one is still served.
+func (a *adminServer) move(cfg admin.Config) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if cfg.Address == a.address {
+		return nil
+	}
+	var bound net.Addr
+	var end func() error
+	if cfg.Address != "" {
+		server, err := admin.New(cfg)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- server.Run(ctx) }()
+		bound, end = server.Addr(), func() error { cancel(); return <-ended }
+	}
+	old := a.end
+	a.address, a.bound, a.end = cfg.Address, bound, end
+	if old != nil {
+		return old()
+	}
+	return nil
+}
+
+func (a *adminServer) stop() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.end == nil {
+		return nil
+	}
+	return a.end()
+}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"os"
+	"strings"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/control/ca"
+	"countersign.dev/internal/control/ca/crl"
+)
+
+// patience is how long the demonstration waits for anything.
+const patience = 10 * time.Second
+
+// demonstrate sends the requests of the main job and checks what comes back.
+func demonstrate(ctx context.Context, s *screen, h *home, address string) error {
+	d := &demo{ctx: ctx, screen: s, home: h, url: "https://" + address + "/"}
+	for _, part := range []func() error{d.verified, d.nobody, d.stranger, d.revoked} {
+		if err := part(); err != nil {
+			return fmt.Errorf("this did not come out as it should: %w", err)
+		}
+	}
+	s.title("All came out as it should.")
+	return nil
+}
+
+type demo struct {
+	ctx    context.Context
+	screen *screen
+	home   *home
+	url    string
+}
+
+// verified: a device with a certificate is served, and the backend told who it is.
+func (d *demo) verified() error {
+	client, err := d.client("device")
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	d.screen.step("A device of the fleet asks, and claims to be somebody else while at it")
+	status, body, _, err := d.get(client, "X-Client-Info", "CN=MacID-FF:FF:FF:FF:FF:FF")
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK {
+		return fmt.Errorf("status %d, want 200: %s", status, body)
+	}
+	d.screen.row("answer", "200 from the backend, which was told:")
+	found := false
+	for line := range strings.Lines(body) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		switch {
+		case name == "X-Client-Info":
+			if value != "CN="+deviceName || found {
+				return fmt.Errorf("the backend was told %q", line)
+			}
+			found = true
+			fallthrough
+		case strings.HasPrefix(name, "X-Amzn-Mtls-"), name == "X-Forwarded-For":
+			d.screen.row("", "%s: %s", name, shorten(value, 60))
+		}
+	}
+	if !found {
+		return errors.New("the backend was not told who the client is")
+	}
+	d.screen.row("", "and nothing of the claim")
+	return nil
+}
+
+// nobody: without a certificate there is no connection.
+func (d *demo) nobody() error {
+	return d.turnedAway("", "Somebody without a certificate asks", countersign.ClientCertMissing)
+}
+
+// stranger: the right name from the wrong authority is nobody, too.
+func (d *demo) stranger() error {
+	return d.turnedAway("stranger", "Somebody asks with the device's name, from another authority", countersign.ClientCertUntrusted)
+}
+
+func (d *demo) turnedAway(who, what string, want countersign.Code) error {
+	client, err := d.client(who)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	log := d.followLog()
+	d.screen.step("%s", what)
+	status, _, _, err := d.get(client, "", "")
+	if err == nil {
+		return fmt.Errorf("answered with status %d, want a TLS alert", status)
+	}
+	d.screen.row("the client sees", "%s", lastOf(err))
+	return d.explained(log, want)
+}
+
+// explained waits for the connection log's line and shows the reason in it.
+func (d *demo) explained(log *logTail, want countersign.Code) error {
+	line, err := log.next()
+	if err != nil {
+		return err
+	}
+	if line.Code != string(want) {
+		return fmt.Errorf("the connection log says %s, want %s", line.Code, want)
+	}
+	d.screen.row("the operator sees", "%s: %s", line.Code, line.Reason)
+	return nil
+}
+
+// revoked: a device is cut off in the middle of its connection.
+func (d *demo) revoked() error {
+	client, err := d.client("lost")
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	d.screen.step("A device is lost, and revoked while it is connected")
+	status, body, _, err := d.get(client, "", "")
+	if err != nil || status != http.StatusOK {
+		return fmt.Errorf("before: status %d, %v: %s", status, err, body)
+	}
+	d.screen.row("before", "200")
+	cert, err := readChain(ca.FilesFor(d.home.dir, "lost").Certificate)
+	if err != nil {
+		return err
+	}
+	if _, err := d.home.authority.RevokeCertificate(cert[0], crl.KeyCompromise, time.Time{}); err != nil {
+		return err
+	}
+	d.screen.row("revoke", "countersign ca revoke %s %s --reason keyCompromise", d.home.path("pki"), d.home.path("lost.crt"))
+
+	began := time.Now()
+	for reused := true; ; {
+		status, body, reused, err = d.get(client, "", "")
+		if err != nil {
+			return fmt.Errorf("on the live connection: %w", err)
+		}
+		if !reused {
+			return errors.New("the client made a new connection; this was to show the live one")
+		}
+		if status != http.StatusOK {
+			break
+		}
+		if time.Since(began) > patience {
+			return fmt.Errorf("the device is still served %s after its revocation", patience)
+		}
+		// What is shown is how soon the gateway notices by itself: keep asking.
+		time.Sleep(10 * time.Millisecond)
+	}
+	var problem struct{ Code countersign.Code }
+	if json.Unmarshal([]byte(body), &problem); status != http.StatusForbidden || problem.Code != countersign.ClientCertCrlHit {
+		return fmt.Errorf("after: status %d, want 403 with %s: %s", status, countersign.ClientCertCrlHit, body)
+	}
+	d.screen.row("after, same connection", "403 %s, %d ms later", problem.Code, time.Since(began).Milliseconds())
+
+	client.CloseIdleConnections()
+	log := d.followLog()
+	if status, _, _, err = d.get(client, "", ""); err == nil {
+		return fmt.Errorf("a new connection was answered with status %d, want a TLS alert", status)
+	}
+	d.screen.row("after, new connection", "%s", lastOf(err))
+	return d.explained(log, countersign.ClientCertCrlHit)
+}
+
+// client returns an HTTP client with the certificate of who; "" has none.
+func (d *demo) client(who string) (*http.Client, error) {
+	roots := x509.NewCertPool()
+	roots.AddCert(d.home.authority.Root())
+	cfg := &tls.Config{RootCAs: roots}
+	if who != "" {
+		files := ca.FilesFor(d.home.dir, who)
+		cert, err := tls.LoadX509KeyPair(files.Certificate, files.Key)
+		if err != nil {
+			return nil, err
+		}
+		// Presented whether or not the gateway names its authority.
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
+	}
+	return &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: cfg, MaxConnsPerHost: 1}}, nil
+}
+
+// get sends one request, perhaps with a field, and returns what came back.
+func (d *demo) get(c *http.Client, name, value string) (status int, body string, reused bool, err error) {
+	trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(d.ctx, trace), http.MethodGet, d.url, nil)
+	if err != nil {
+		return 0, "", false, err
+	}
+	if name != "" {
+		req.Header.Set(name, value)
+	}
+	res, err := c.Do(req)
+	if err != nil {
+		return 0, "", reused, err
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	return res.StatusCode, string(data), reused, err
+}
+
+// lastOf is the innermost part of an error, the one that says what happened.
+func lastOf(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		err = inner
+	}
+}
+
+// A logTail reads what is appended to the connection log from now on.
+type logTail struct {
+	ctx    context.Context
+	file   string
+	offset int64
+}
+
+func (d *demo) followLog() *logTail {
+	t := &logTail{ctx: d.ctx, file: d.home.path("connection.log")}
+	if info, err := os.Stat(t.file); err == nil {
+		t.offset = info.Size()
+	}
+	return t
+}
+
+// A logLine is what is of interest here of a line in the connection log.
+type logLine struct {
+	Code   string `json:"denial_code"`
+	Reason string `json:"denial_reason"`
+}
+
+// next waits for the next line about a refused connection.
+func (t *logTail) next() (line logLine, err error) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		data, err := os.ReadFile(t.file)
+		if err != nil {
+			return logLine{}, err
+		}
+		for l := range strings.Lines(string(data[min(t.offset, int64(len(data))):])) {
+			if strings.HasSuffix(l, "\n") && json.Unmarshal([]byte(l), &line) == nil && line.Code != "" {
+				return line, nil
+			}
+		}
+		select {
+		case <-t.ctx.Done():
+			return logLine{}, t.ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return logLine{}, fmt.Errorf("no line about it came into %s within %s", t.file, patience)
+}
