@@ -81,7 +81,7 @@ func (s *Store) whyNoPath(presented []*x509.Certificate, err error) *countersign
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.CANotAuthorizedForThisName {
 		return deny(countersign.ClientCertUntrusted, "%s: the name constraints of a CA on its path forbid its names: %s", describe.Certificate(leaf), invalid.Detail)
 	}
-	const mostChecks = 16
+	const mostChecks, mostFaults = 16, 3
 	checks := 0
 	current := leaf
 	for below := 0; below < len(presented); below++ {
@@ -108,7 +108,7 @@ func (s *Store) whyNoPath(presented []*x509.Certificate, err error) *countersign
 			}
 		}
 		if next == nil {
-			return deny(countersign.ClientCertUntrusted, "%s: %s", describe.Certificate(current), strings.Join(faults, "; "))
+			return deny(countersign.ClientCertUntrusted, "%s: %s", describe.Certificate(current), strings.Join(faults[:min(len(faults), mostFaults)], "; "))
 		}
 		if anchor {
 			break

@@ -31,7 +31,8 @@ type Step struct {
 // Verify holds a presented chain against the store. The client is always
 // presented[0], whose private key the handshake proved; the other certificates
 // only help to find a path from it to an anchor. If several paths exist, one
-// that passes every check is enough.
+// that passes every check is enough. The Chain keeps the slice: the caller must
+// not change it afterwards.
 func (s *Store) Verify(presented []*x509.Certificate, o Options) (Chain, *countersign.Denial) {
 	if o.Now.IsZero() {
 		o.Now = s.now()

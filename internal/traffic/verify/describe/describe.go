@@ -31,7 +31,7 @@ func Name(der []byte) string {
 	s, err := dn.String(der)
 	switch {
 	case err != nil:
-		s = fmt.Sprintf("#%X", der)
+		s = fmt.Sprintf("#%X", der[:min(len(der), most)]) // as RFC 4514 writes what has no text
 	case s == "":
 		return "a certificate with an empty name"
 	}

@@ -33,7 +33,8 @@ func (e *entries) add(serial []byte, at time.Time, why Reason) {
 	r.width = len(serial)
 	r.data = append(r.data, serial...)
 	// Before 1970 nothing was revoked; a time there is a mistake, not a reason to lose the entry.
-	seconds := binary.BigEndian.AppendUint64(nil, uint64(max(at.Unix(), 0)))
+	var seconds [8]byte
+	binary.BigEndian.PutUint64(seconds[:], uint64(max(at.Unix(), 0)))
 	r.data = append(r.data, seconds[3:]...)
 	r.data = append(r.data, byte(why))
 }

@@ -260,14 +260,15 @@ func eachExtension(list cryptobyte.String, f func(asn1.ObjectIdentifier, bool, c
 	return nil
 }
 
+var errTime = errors.New("malformed; want YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ")
+
 // readTime reads a Time as RFC 5280 sections 5.1.2.4 and 4.1.2.5 write it: in
 // UTC, to the second. A list has as many as entries, hence no time.Parse.
 func readTime(s *cryptobyte.String) (time.Time, error) {
 	var text cryptobyte.String
 	var tag cbasn1.Tag
-	malformed := errors.New("malformed; want YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ")
 	if !s.ReadAnyASN1(&text, &tag) {
-		return time.Time{}, malformed
+		return time.Time{}, errTime
 	}
 	year := 0
 	switch {
@@ -281,13 +282,13 @@ func readTime(s *cryptobyte.String) (time.Time, error) {
 		year = 100*digits(text[:2]) + digits(text[2:4])
 		text = text[4:]
 	default:
-		return time.Time{}, malformed
+		return time.Time{}, errTime
 	}
 	month, day, hour, minute, second := digits(text[:2]), digits(text[2:4]), digits(text[4:6]), digits(text[6:8]), digits(text[8:10])
 	t := time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC)
 	// time.Date carries February 30 over into March: what comes out must be what went in.
 	if text[10] != 'Z' || year < 0 || t.Month() != time.Month(month) || t.Day() != day || t.Hour() != hour || t.Minute() != minute || t.Second() != second {
-		return time.Time{}, malformed
+		return time.Time{}, errTime
 	}
 	return t, nil
 }
