@@ -13,12 +13,13 @@ import (
 	tag "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// Tags of GeneralName (RFC 5280 section 4.2.1.6) that name a client.
-var (
-	tagEmail = tag.Tag(1).ContextSpecific()
-	tagDNS   = tag.Tag(2).ContextSpecific()
-	tagURI   = tag.Tag(6).ContextSpecific()
-	tagIP    = tag.Tag(7).ContextSpecific()
+// Identifier octets of the kinds of GeneralName (RFC 5280 section 4.2.1.6) that
+// name a client: [1], [2], [6], [7], all implicit strings.
+const (
+	tagEmail tag.Tag = 0x81
+	tagDNS   tag.Tag = 0x82
+	tagURI   tag.Tag = 0x86
+	tagIP    tag.Tag = 0x87
 )
 
 // alternativeNames reads leaf's subject alternative names into id. The fields

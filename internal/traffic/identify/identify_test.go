@@ -72,6 +72,16 @@ func TestFromDescribesTheLeaf(t *testing.T) {
 	}
 }
 
+func TestPresented(t *testing.T) {
+	root := testpki.NewRoot(t, "Root")
+	if id := identify.Presented(root.Client("device").X509); id == nil || id.Subject != "CN=device" {
+		t.Errorf("got %+v", id)
+	}
+	if id := identify.Presented(root.Client("x", subject("admin\x00", "")).X509); id != nil {
+		t.Errorf("got %+v of a certificate that From refuses", id)
+	}
+}
+
 func TestAnonymousIsNotNobody(t *testing.T) {
 	a := identify.Anonymous()
 	if !a.Known() || !a.Anonymous() || a.Verified() || a.Identity() != nil || !a.Chain().IsZero() {

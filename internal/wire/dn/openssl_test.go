@@ -3,7 +3,6 @@ package dn_test
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"math/big"
 	"math/rand/v2"
 	"os/exec"
@@ -210,7 +209,7 @@ func randomValue(r *rand.Rand) (tag byte, value []byte) {
 }
 
 func randomName(r *rand.Rand) []byte {
-	rdns := make([][]attr, r.IntN(5))
+	rdns := make([][]attr, r.IntN(12))
 	for i := range rdns {
 		n := 1
 		if r.IntN(3) == 0 {
@@ -238,10 +237,7 @@ func randomSerial(r *rand.Rand) *big.Int {
 
 func TestPrintsAsOpenSSL(t *testing.T) {
 	program := testrequire.Program(t, "openssl")
-	certificates := 160
-	if testing.Short() {
-		certificates = 20
-	}
+	const certificates = 60 // two names each, of five RDNs or so
 	var wg sync.WaitGroup
 	for worker := range 4 {
 		wg.Go(func() {
@@ -254,8 +250,8 @@ func TestPrintsAsOpenSSL(t *testing.T) {
 	wg.Wait()
 }
 
-// Values that sit on the edges of a rule, each as the only attribute of a
-// subject, two in an RDN as the issuer.
+// Values that sit on the edges of a rule: each in an RDN of its own in subjects,
+// beside another one in issuers.
 func TestEdgesAsOpenSSL(t *testing.T) {
 	program := testrequire.Program(t, "openssl")
 	var values []attr
@@ -275,25 +271,50 @@ func TestEdgesAsOpenSSL(t *testing.T) {
 	for _, bits := range []string{"\x00", "\x00\xff", "\x04\xf0"} {
 		values = append(values, attr{oidCN, 3, []byte(bits)}, attr{[]byte{0x55, 4, 45}, 3, []byte(bits)})
 	}
-	slots := make(chan struct{}, 4)
-	for i, v := range values {
-		t.Run(fmt.Sprintf("tag %#02x %X", v.tag, v.value), func(t *testing.T) {
-			t.Parallel()
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			serial := big.NewInt(int64(i) - 2)
-			compare(t, program, encode([]attr{v}), encode([]attr{{oidOU, 12, []byte("x")}}, []attr{v, {oidUID, 12, []byte("y")}}), serial)
+	// One process for every value that is refused, one for many that are not.
+	type names struct{ subject, issuer []byte }
+	var work []names
+	var subject, issuer [][]attr
+	flush := func() {
+		work = append(work, names{encode(subject...), encode(issuer...)})
+		subject, issuer = nil, nil
+	}
+	for _, v := range values {
+		alone := encode([]attr{v})
+		if _, err := dn.String(alone); err != nil {
+			work = append(work, names{alone, encode()})
+			continue
+		}
+		subject = append(subject, []attr{v})
+		issuer = append(issuer, []attr{v, {oidUID, 12, []byte("y")}})
+		if len(subject) == 12 {
+			flush()
+		}
+	}
+	flush()
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			for i := worker; i < len(work); i += 4 {
+				compare(t, program, work[i].subject, work[i].issuer, big.NewInt(int64(i)-2))
+			}
 		})
 	}
+	wg.Wait()
 }
 
-// Every short name of ours is the installed OpenSSL's.
+// Every short name of ours is the installed OpenSSL's, and all of 3.0's are ours.
 func TestShortNamesAreOpenSSLs(t *testing.T) {
 	program := testrequire.Program(t, "openssl")
 	out, err := exec.Command(program, "list", "-objects").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
+	version, err := exec.Command(program, "version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := !strings.HasPrefix(string(version), "OpenSSL 3.0.") // has names that 3.0 lacks
 	checked := 0
 	for line := range strings.Lines(string(out)) {
 		name, rest, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " = ")
@@ -304,6 +325,9 @@ func TestShortNamesAreOpenSSLs(t *testing.T) {
 			continue
 		}
 		got, err := dn.String(encode([]attr{{oidContent(t, oid), 12, nil}}))
+		if later && got == oid+"=#0C00" {
+			continue
+		}
 		if err != nil || got != name+"=" {
 			t.Errorf("%s: got %q, %v, openssl says %s", oid, got, err, name)
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
@@ -488,6 +489,23 @@ func TestCompileFaults(t *testing.T) {
 	}
 	if _, err := idheader.Compile(set("X-SSL-Client-S-DN", "{subject}")); err != nil {
 		t.Errorf("a dialect's field where the dialect is not in use: %v", err)
+	}
+}
+
+// A client may have no subject, with its names elsewhere (RFC 5280 section 4.1.2.6).
+func TestEmptySubject(t *testing.T) {
+	p := newPKI(t)
+	leaf := p.root.Client("", testpki.Subject(pkix.Name{}), testpki.URI("spiffe://a/b"))
+	got := render(t, everything(), p.verified(t, leaf.Chain()), idheader.Connection{})
+	for header, want := range map[string]string{"X-Amzn-Mtls-Clientcert-Subject": "", "X-SSL-Client-Verify": "SUCCESS", "X-Own-san_uri": "spiffe://a/b"} {
+		if v := value(t, got, header); v != want {
+			t.Errorf("%s: got %q, want %q", header, v, want)
+		}
+	}
+	for _, f := range got {
+		if f.value == "" && f.name != "X-Amzn-Mtls-Clientcert-Subject" || f.name == "X-Own-subject" {
+			t.Errorf("%s: %q", f.name, f.value)
+		}
 	}
 }
 

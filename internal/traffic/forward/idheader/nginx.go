@@ -31,7 +31,9 @@ func nginx() dialect {
 			}
 			if o.standing == verified {
 				id := o.client.Identity()
-				o.set(nginxSubject, appendName(nil, id.Subject))
+				if id.Subject != "" {
+					o.set(nginxSubject, appendName(nil, id.Subject))
+				}
 				o.set(nginxIssuer, appendName(nil, id.Issuer))
 				o.setString(nginxSerial, id.Serial)
 				o.setString(nginxStart, asn1Time(id.NotBefore))
