@@ -1,3 +1,5 @@
-// Package test holds the house rules as Go tests, the documentation's promises
-// as well: what CONTRIBUTING.md and ARCHITECTURE.md say is checked here.
+// Package test holds what the documents promise to Go tests.
+//
+// The house rules of CONTRIBUTING.md, the paths in ARCHITECTURE.md, the commands
+// in README.md: each is checked here.
 package test

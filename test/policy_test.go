@@ -172,7 +172,8 @@ func TestNoInitFunctions(t *testing.T) {
 	}
 }
 
-// Size is a question, not a verdict: this reports and fails only far beyond.
+// The size of a package is a question, and reported; a file beyond 400 lines has
+// a second idea in it.
 func TestPackageSizes(t *testing.T) {
 	for _, p := range packages(t) {
 		total := 0
@@ -184,9 +185,6 @@ func TestPackageSizes(t *testing.T) {
 		}
 		if total > 800 {
 			t.Logf("%s has %d lines: is it still one idea?", p.dir, total)
-		}
-		if total > 1600 {
-			t.Errorf("%s has %d lines: cut it where its second idea begins", p.dir, total)
 		}
 	}
 }
