@@ -135,7 +135,7 @@ func (c *Chunks) octet(b byte) *Error {
 		}
 	case atDataCR, atDataLF:
 		if b != ChunkEnd[c.state-atDataCR] {
-			return badChunk("the octet %#02x behind the data of a chunk, expected CR LF", b)
+			return badChunk("the octet 0x%02x behind the data of a chunk, expected CR LF", b)
 		}
 		if c.state++; c.state > atDataLF {
 			c.state = atSize
@@ -166,7 +166,7 @@ func (c *Chunks) sizeLine(b byte) *Error {
 		c.left = c.left<<4 | int64(digit)
 		c.digits++
 	case c.digits == 0:
-		return badChunk("the octet %#02x where a chunk size has to start", b)
+		return badChunk("the octet 0x%02x where a chunk size has to start", b)
 	case b == '\r':
 		if c.state == atSpace {
 			return badChunk("white space behind a chunk size")
@@ -174,14 +174,14 @@ func (c *Chunks) sizeLine(b byte) *Error {
 		c.state = atSizeLF
 	case c.state == atExt:
 		if !inValue(b) {
-			return badChunk("the octet %#02x in a chunk extension", b)
+			return badChunk("the octet 0x%02x in a chunk extension", b)
 		}
 	case b == ';':
 		c.state = atExt
 	case b == ' ' || b == '\t':
 		c.state = atSpace
 	default:
-		return badChunk("the octet %#02x behind a chunk size", b)
+		return badChunk("the octet 0x%02x behind a chunk size", b)
 	}
 	c.line++
 	return nil

@@ -70,9 +70,9 @@ func badName(before []Field, line []byte, n int) *Error {
 	case c == '\r' && line[n+1] == '\n':
 		return bad(BadHeader, "the line %s has no colon", quote(line[:n]))
 	case c == 0 || c == '\r':
-		return bad(BadHeader, "the octet %#02x in a field name, behind %s", c, quote(line[:n]))
+		return bad(BadHeader, "the octet 0x%02x in a field name, behind %s", c, quote(line[:n]))
 	default:
-		return bad(NonCompliantHeader, "the octet %#02x in a field name, behind %s", c, quote(line[:n]))
+		return bad(NonCompliantHeader, "the octet 0x%02x in a field name, behind %s", c, quote(line[:n]))
 	}
 }
 
@@ -81,7 +81,7 @@ func badOctet(name []byte, c byte) *Error {
 	if c == 0 || c == '\r' {
 		kind = BadHeader
 	}
-	return bad(kind, "the octet %#02x in the value of the field %s", c, quote(name))
+	return bad(kind, "the octet 0x%02x in the value of the field %s", c, quote(name))
 }
 
 // suspicious returns SuspiciousHeader for a name that some recipient may take

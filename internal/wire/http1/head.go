@@ -61,6 +61,18 @@ func (s *scanner) next(buf []byte, max, over int, lim *Limits) (end int, e *Erro
 	return end, nil
 }
 
+// rest returns the index behind the empty line that ends the head, or 0 when
+// buf ends before the head does.
+func (s *scanner) rest(buf []byte, lim *Limits) (end int, e *Error) {
+	for {
+		start := s.line
+		end, e = s.next(buf, lim.Field, statusFields, lim)
+		if end == 0 || end-start == len("\r\n") {
+			return end, e
+		}
+	}
+}
+
 const (
 	statusLine   = http.StatusRequestURITooLong
 	statusFields = http.StatusRequestHeaderFieldsTooLarge

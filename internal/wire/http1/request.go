@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"net/http"
 )
 
@@ -95,11 +96,14 @@ func (r *Request) parse(buf []byte, lim *Limits) (n int, e *Error) {
 	s := &r.scan
 	resumed := s.first > 0
 	if !resumed {
-		if s.at == 0 && !s.begin(buf) {
+		if s.at == 0 && bytes.HasPrefix(buf, []byte("\r\n")) {
+			s.skip, s.line, s.at = 2, 2, 2
+		}
+		if len(buf) == s.line || string(buf) == "\r" {
 			return 0, nil
 		}
 		if !tchar[buf[s.line]] {
-			return 0, bad(BadMethod, "a request cannot start with the octet %#02x", buf[s.line])
+			return 0, bad(BadMethod, "a request cannot start with the octet 0x%02x", buf[s.line])
 		}
 		end, e := s.next(buf, lim.Line, statusLine, lim)
 		if end == 0 {
@@ -110,36 +114,17 @@ func (r *Request) parse(buf []byte, lim *Limits) (n int, e *Error) {
 		}
 		s.first = end
 	}
-	for start, end := s.line, 0; end-start != 2; {
-		start = s.line
-		if end, e = s.next(buf, lim.Field, statusFields, lim); end == 0 {
-			return 0, e
-		}
+	if n, e = s.rest(buf, lim); n == 0 {
+		return 0, e
 	}
 	if resumed {
 		// The buffer may have moved since; the line is known to be good.
 		_ = r.readLine(buf[s.skip : s.first-2])
 	}
-	n = s.line
 	if r.Fields, e = appendFields(r.Fields, buf[:n:n], s.first, lim); e != nil {
 		return 0, e
 	}
 	return n, r.conclude()
-}
-
-// begin steps over one CRLF. It reports false while nothing of the head itself
-// is there.
-func (s *scanner) begin(buf []byte) bool {
-	if len(buf) > 0 && buf[0] == '\r' {
-		if len(buf) == 1 {
-			return false
-		}
-		if buf[1] == '\n' {
-			s.skip = 2
-		}
-	}
-	s.line, s.at = s.skip, s.skip
-	return len(buf) > s.skip
 }
 
 // readLine parses a request line without its CRLF (RFC 9112 section 3).
@@ -163,21 +148,12 @@ func (r *Request) readLine(b []byte) *Error {
 	}
 	var e *Error
 	if r.Minor, e = version(b[i+1:]); e != nil {
-		if e.Status == http.StatusBadRequest && hasSpace(b[i+1:]) {
+		if e.Status == http.StatusBadRequest && bytes.IndexByte(b[i+1:], ' ') >= 0 {
 			return bad(SpaceInURI, "the request line has more than two spaces (RFC 9112 section 3)")
 		}
 		return e
 	}
 	return r.readTarget()
-}
-
-func hasSpace(b []byte) bool {
-	for _, c := range b {
-		if c == ' ' || c == '\t' {
-			return true
-		}
-	}
-	return false
 }
 
 // version reads "HTTP/1.0" or "HTTP/1.1", in capitals (RFC 9112 section 2.3).

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,9 +25,14 @@ func parseBoth(t rapid.TB, b []byte, lim Limits) (*Request, int, *Error) {
 	var whole Request
 	n, err := whole.Parse(b, lim)
 	var bytewise Request
+	copies := [2][]byte{bytes.Clone(b), bytes.Clone(b)}
 	for i := range len(b) + 1 {
-		m, stepErr := bytewise.Parse(append([]byte(nil), b[:i]...), lim)
+		m, stepErr := bytewise.Parse(copies[i%2][:i:i], lim)
 		if stepErr == ErrIncomplete && i < len(b) {
+			// Asking again without more changes nothing.
+			if _, err := bytewise.Parse(copies[i%2][:i:i], lim); err != ErrIncomplete {
+				t.Fatalf("asked twice after %d octets: %v", i, err)
+			}
 			continue
 		}
 		if got, want := describe(&bytewise, m, stepErr), describe(&whole, n, err); got != want {
@@ -233,6 +239,8 @@ func TestRequestRefused(t *testing.T) {
 		{"other protocol", lines("GET / ICAP/1.1", "Host: h"), 400, BadVersion, "RFC 9112 2.3"},
 		{"CR in the version", lines("GET / HTTP/1.1\r", "Host: h"), 400, BadVersion, "RFC 9112 2.2"},
 		// Request target.
+		{"empty target", lines("GET  HTTP/1.1", "Host: h"), 400, BadURI, "RFC 9112 3.2"},
+		{"percent in the path of an absolute-form", lines("GET http://h/%x HTTP/1.1", "Host: h"), 400, BadURI, "RFC 3986 2.1"},
 		{"relative target", lines("GET a HTTP/1.1", "Host: h"), 400, BadURI, "RFC 9112 3.2"},
 		{"asterisk with GET", lines("GET * HTTP/1.1", "Host: h"), 400, BadURI, "RFC 9112 3.2.4"},
 		{"asterisk with a query", lines("OPTIONS *?a HTTP/1.1", "Host: h"), 400, BadURI, "RFC 9112 3.2.4"},
@@ -427,6 +435,36 @@ func TestRequestAgain(t *testing.T) {
 	}
 	if _, err := r.Parse([]byte(second), Limits{}); err != nil {
 		t.Errorf("after an error: %v", err)
+	}
+}
+
+// TestMovedBuffer: between two calls the caller may have grown its buffer, and
+// used the old one for something else.
+func TestMovedBuffer(t *testing.T) {
+	in := lines("GET http://h/p?q HTTP/1.1", "Host: h", "X: y")
+	for i := range len(in) {
+		var r Request
+		old := []byte(in[:i])
+		if _, err := r.Parse(old, Limits{}); err != ErrIncomplete {
+			t.Fatal(err)
+		}
+		clear(old)
+		n, err := r.Parse([]byte(in), Limits{})
+		if got := string(writeRequest(&r)); err != nil || n != len(in) || got != in || string(r.Path)+string(r.Query)+string(r.Host)+string(r.Scheme) != "/pqhhttp" {
+			t.Fatalf("moved after %d octets: %q, %v", i, got, err)
+		}
+	}
+	in = lines("HTTP/1.1 200 Fine", "X: y")
+	for i := range len(in) {
+		var r Response
+		old := []byte(in[:i])
+		if _, err := r.Parse(old, Limits{}, nil); err != ErrIncomplete {
+			t.Fatal(err)
+		}
+		clear(old)
+		if _, err := r.Parse([]byte(in), Limits{}, nil); err != nil || string(r.Reason) != "Fine" || string(r.Fields[0].Name) != "X" {
+			t.Fatalf("moved after %d octets: %q, %v", i, r.Reason, err)
+		}
 	}
 }
 

@@ -77,16 +77,12 @@ func (r *Response) parse(buf []byte, lim *Limits, requestMethod []byte) (n int, 
 		}
 		s.first = end
 	}
-	for start, end := s.line, 0; end-start != 2; {
-		start = s.line
-		if end, e = s.next(buf, lim.Field, statusFields, lim); end == 0 {
-			return 0, e
-		}
+	if n, e = s.rest(buf, lim); n == 0 {
+		return 0, e
 	}
 	if resumed {
 		_ = r.readLine(buf[:s.first-2]) // The buffer may have moved since.
 	}
-	n = s.line
 	if r.Fields, e = appendFields(r.Fields, buf[:n:n], s.first, lim); e != nil {
 		return 0, e
 	}
@@ -118,7 +114,7 @@ func (r *Response) readLine(b []byte) (e *Error) {
 		r.Reason = b[fixed+1:]
 	}
 	if i := valueEnd(r.Reason, 0); i < len(r.Reason) {
-		return bad(BadStatus, "the octet %#02x in the reason phrase", r.Reason[i])
+		return bad(BadStatus, "the octet 0x%02x in the reason phrase", r.Reason[i])
 	}
 	return nil
 }

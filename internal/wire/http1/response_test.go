@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -18,9 +19,14 @@ func parseResponseBoth(t rapid.TB, b []byte, lim Limits, method string) (*Respon
 	var whole Response
 	n, err := whole.Parse(b, lim, []byte(method))
 	var bytewise Response
+	copies := [2][]byte{bytes.Clone(b), bytes.Clone(b)}
 	for i := range len(b) + 1 {
-		m, stepErr := bytewise.Parse(append([]byte(nil), b[:i]...), lim, []byte(method))
+		m, stepErr := bytewise.Parse(copies[i%2][:i:i], lim, []byte(method))
 		if stepErr == ErrIncomplete && i < len(b) {
+			// Asking again without more changes nothing.
+			if _, err := bytewise.Parse(copies[i%2][:i:i], lim, []byte(method)); err != ErrIncomplete {
+				t.Fatalf("asked twice after %d octets: %v", i, err)
+			}
 			continue
 		}
 		if got, want := describeResponse(&bytewise, m, stepErr), describeResponse(&whole, n, err); got != want {

@@ -90,9 +90,9 @@ func (r *Request) readPath(t []byte) *Error {
 		case c == '#':
 			return bad(BadURI, "the request target has a fragment, which is not sent (RFC 9110 section 7.1)")
 		case c == 0 || c == '\r' || c >= 0x80:
-			return bad(BadURI, "the octet %#02x in the request target", c)
+			return bad(BadURI, "the octet 0x%02x in the request target", c)
 		default:
-			return bad(AmbiguousURI, "the octet %#02x in the request target", c)
+			return bad(AmbiguousURI, "the octet 0x%02x in the request target", c)
 		}
 	}
 	return nil
