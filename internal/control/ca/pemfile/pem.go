@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 )
 
 // The PEM labels of RFC 7468 sections 5, 6 and 10.
@@ -48,13 +49,17 @@ func Read(path, label string) ([]byte, error) {
 	}
 	block, rest := pem.Decode(data)
 	if block == nil {
-		return nil, fmt.Errorf("%s has no PEM block in it: expected a %s", path, label)
+		return nil, fmt.Errorf("%s has no PEM block in it: expected %q", path, label)
 	}
 	if block.Type != label {
-		return nil, fmt.Errorf("%s holds a %s: expected a %s", path, block.Type, label)
+		hint := ""
+		if label == Key && strings.HasSuffix(block.Type, Key) { // EC, RSA, ENCRYPTED
+			hint = "; convert it with `openssl pkey -in OLD -out NEW`"
+		}
+		return nil, fmt.Errorf("%s holds %q: expected %q%s", path, block.Type, label, hint)
 	}
 	if another, _ := pem.Decode(rest); another != nil {
-		return nil, fmt.Errorf("%s holds more than one PEM block: expected one %s", path, label)
+		return nil, fmt.Errorf("%s holds more than one PEM block: expected one %q", path, label)
 	}
 	return block.Bytes, nil
 }
@@ -82,7 +87,7 @@ func ReadChain(path string) ([]*x509.Certificate, error) {
 	var chain []*x509.Certificate
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != Certificate {
-			return nil, fmt.Errorf("%s holds a %s: expected certificates", path, block.Type)
+			return nil, fmt.Errorf("%s holds %q: expected certificates", path, block.Type)
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
