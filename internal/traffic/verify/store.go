@@ -113,9 +113,7 @@ func (s *Store) addAnchors(limits Limits, now time.Time) []error {
 		}
 		seen[sum] = true
 		for _, p := range anchorProblems(a, now) {
-			if p.Warning {
-				s.warnings = append(s.warnings, p)
-			} else {
+			if !p.Warning { // LoadBundle has given the warnings, with their lines
 				errs = append(errs, p)
 			}
 		}
@@ -160,8 +158,9 @@ func (s *Store) Anchors() []*x509.Certificate { return s.anchors }
 // advertises them puts into its CertificateRequest.
 func (s *Store) Pool() *x509.CertPool { return s.pool }
 
-// Warnings returns what is doubtful about the store although it works: an
-// expired anchor, a revocation list that is out of date or of no anchor.
+// Warnings returns what is doubtful about the store although it works: a
+// revocation list that is out of date, or of no anchor. What is doubtful about
+// the anchors, LoadBundle says.
 func (s *Store) Warnings() []Problem { return s.warnings }
 
 // Remembered returns how many verified chains are in the memory.
