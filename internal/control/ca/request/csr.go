@@ -42,6 +42,8 @@ func ReadCSR(data []byte, p issuance.Profile) (CSR, error) {
 		return CSR{}, err
 	}
 	switch r.SignatureAlgorithm {
+	case x509.UnknownSignatureAlgorithm:
+		return CSR{}, errors.New("the request is signed in a way that is not known here: expected RSA, RSA-PSS (salt as long as the hash) or ECDSA with SHA-256 or better, or Ed25519")
 	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.ECDSAWithSHA1:
 		return CSR{}, fmt.Errorf("the request is signed with %s: expected SHA-256 or better", r.SignatureAlgorithm)
 	}
