@@ -89,7 +89,7 @@ func (a *Authority) publish(lifetime time.Duration) (Lists, error) {
 		return Lists{}, err
 	}
 	lists := Lists{Root: published.Root}
-	list := crl.List{Number: number, ThisUpdate: now, Lifetime: lifetime, Entries: own}
+	list := crl.List{Number: number, Now: now, Lifetime: lifetime, Entries: own}
 	if lists.Issuing, err = list.Write(a.Path(CRLFile), a.issuingCert, a.issuing.key); err != nil {
 		return Lists{}, err
 	}

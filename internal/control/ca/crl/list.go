@@ -21,23 +21,27 @@ type Entry struct {
 	Reason    Reason
 }
 
-// A List is what is to be signed. Lifetime is the time from ThisUpdate to
-// nextUpdate, shortened to the end of the issuer.
+// backdate is how far thisUpdate lies before now: a verifier whose clock is
+// behind would take the list for one of the future, and refuse everybody.
+const backdate = 5 * time.Minute
+
+// A List is what is to be signed. Lifetime is the time from Now to nextUpdate,
+// shortened to the end of the issuer.
 type List struct {
-	Number     int64
-	ThisUpdate time.Time
-	Lifetime   time.Duration
-	Entries    []Entry
+	Number   int64
+	Now      time.Time
+	Lifetime time.Duration
+	Entries  []Entry
 }
 
 // Write signs the list and puts it at path, replacing its predecessor in one step.
 func (l List) Write(path string, issuer *x509.Certificate, key crypto.Signer) (*x509.RevocationList, error) {
 	template := x509.RevocationList{
 		Number:     big.NewInt(l.Number),
-		ThisUpdate: l.ThisUpdate,
-		NextUpdate: l.ThisUpdate.Add(l.Lifetime),
+		ThisUpdate: l.Now.Add(-backdate),
+		NextUpdate: l.Now.Add(l.Lifetime),
 	}
-	if !l.ThisUpdate.Before(issuer.NotAfter) {
+	if !l.Now.Before(issuer.NotAfter) {
 		return nil, fmt.Errorf("the authority %q expired on %s UTC and can sign no more lists: make a new one",
 			issuer.Subject.CommonName, issuer.NotAfter.UTC().Format(time.DateTime))
 	}
