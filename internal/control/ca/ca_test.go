@@ -160,6 +160,31 @@ func TestInitOverwritesNothing(t *testing.T) {
 	}
 }
 
+func TestOfTwoFoundersOneWins(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "pki")
+	var wg sync.WaitGroup
+	won := make(chan *Authority, 4)
+	for range cap(won) {
+		wg.Go(func() {
+			if a, err := Init(Founding{Config: Config{Dir: dir}}); err == nil {
+				won <- a
+			}
+		})
+	}
+	wg.Wait()
+	close(won)
+	if len(won) != 1 {
+		t.Fatalf("%d of 4 founded an authority in one directory, want 1", len(won))
+	}
+	a, err := Open(Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if winner := <-won; !a.Root().Equal(winner.Root()) {
+		t.Error("the directory holds another authority than the winner's")
+	}
+}
+
 func TestOpenRefusesWhatDoesNotHoldTogether(t *testing.T) {
 	a, _ := found(t)
 	b, _ := found(t)

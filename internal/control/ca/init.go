@@ -56,6 +56,11 @@ func Init(f Founding) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Whoever creates this file founds the authority; of two at once the other
+	// must not tidy up after itself here.
+	if err := writeKey(filepath.Join(f.Dir, RootKeyFile), root.key); err != nil {
+		return nil, err
+	}
 	a, err := f.write(root, issuing)
 	if err != nil {
 		// Nobody has seen any of it: half an authority is only in the way.
@@ -64,6 +69,15 @@ func Init(f Founding) (*Authority, error) {
 	return a, nil
 }
 
+func writeKey(path string, key crypto.Signer) error {
+	data, err := pemfile.EncodeKey(key)
+	if err != nil {
+		return err
+	}
+	return durable.CreateFile(path, data, 0o600)
+}
+
+// clear takes back what an unfinished Init has written.
 func (f Founding) clear(created bool) (err error) {
 	for _, name := range []string{RootCertFile, RootKeyFile, IssuingCertFile, IssuingKeyFile, BundleFile,
 		CRLFile, RootCRLFile, IssuedDir, LedgerFile, lockFile} {
@@ -112,32 +126,21 @@ func (f Founding) authority(parent *signer, p issuance.Profile, name string, lif
 	return newSigner(f.Config, certificate, key)
 }
 
-// write puts everything into the directory, the ledger last: a directory
-// without one is not an authority yet.
+// write puts everything but the root's key into the directory, the ledger
+// last: a directory without one is not an authority yet.
 func (f Founding) write(root, issuing *signer) (*Authority, error) {
-	a := &Authority{dir: f.Dir, now: f.Now}
-	for _, s := range []struct {
-		keyFile, certFile string
-		key               crypto.Signer
-		certificate       *x509.Certificate
-	}{
-		{RootKeyFile, RootCertFile, root.key, root.certificate},
-		{IssuingKeyFile, IssuingCertFile, issuing.key, issuing.certificate},
-	} {
-		key, err := pemfile.EncodeKey(s.key)
-		if err != nil {
-			return nil, err
-		}
-		if err := durable.CreateFile(a.Path(s.keyFile), key, 0o600); err != nil {
-			return nil, err
-		}
-		if err := durable.CreateFile(a.Path(s.certFile), pemfile.EncodeCertificates(s.certificate), 0o644); err != nil {
-			return nil, err
-		}
-	}
-	// No blank line, no comment: AWS refuses the first, and only PEM is left.
-	if err := durable.CreateFile(a.Path(BundleFile), pemfile.EncodeCertificates(root.certificate, issuing.certificate), 0o644); err != nil {
+	a := &Authority{dir: f.Dir}
+	if err := writeKey(a.Path(IssuingKeyFile), issuing.key); err != nil {
 		return nil, err
+	}
+	for file, certificates := range map[string][]*x509.Certificate{
+		RootCertFile:    {root.certificate},
+		IssuingCertFile: {issuing.certificate},
+		BundleFile:      {root.certificate, issuing.certificate},
+	} {
+		if err := durable.CreateFile(a.Path(file), pemfile.EncodeCertificates(certificates...), 0o644); err != nil {
+			return nil, err
+		}
 	}
 	if err := os.Mkdir(a.Path(IssuedDir), 0o755); err != nil {
 		return nil, err

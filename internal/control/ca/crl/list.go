@@ -80,6 +80,9 @@ func Read(path string, issuer *x509.Certificate) (*x509.RevocationList, error) {
 	if err == nil {
 		err = list.CheckSignatureFrom(issuer)
 	}
+	if err == nil && (list.Number == nil || !list.Number.IsInt64()) {
+		err = errors.New("its number is missing, or none of ours")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s is damaged: %w; remove it to have it made anew from the ledger", path, err)
 	}
