@@ -39,6 +39,7 @@ type session struct {
 	shook      handshake.Outcome // zero on a listener without TLS
 	connection *accesslog.Connection
 	front      *http.Front
+	exchanging http.Exchange // the one under way; here so that it is not allocated for each
 	host       hostMemo
 }
 

@@ -58,10 +58,11 @@ func (x exchangeRecord) refuse(d *countersign.Denial, ends bool) (more, unread b
 // forward sends the request on under its grant.
 func (x exchangeRecord) forward(grant authorize.Grant) (more, unread bool) {
 	s := x.s
-	res := s.front.Forward(&http.Exchange{
+	s.exchanging = http.Exchange{
 		Grant: grant, Identity: s.identity, Port: s.connection.ListenerPort,
 		Last: s.front.Closing() || time.Since(s.accepted) > s.listener.KeepAlive,
-	})
+	}
+	res := s.front.Forward(&s.exchanging)
 	if res.Denial != nil && !res.Answered {
 		ends := res.Unread || res.Denial.Code == countersign.ClientClosed
 		closing := ends || !s.front.Request.KeepAlive || s.front.Closing()

@@ -17,13 +17,16 @@ type body struct {
 	left     int64
 	chunks   http1.Chunks
 	size     int64 // bytes of data so far
-	denial   *countersign.Denial
 }
 
 // takeBody moves what has arrived of the body behind the head in f.out, so that
 // a small request leaves in one write.
-func (f *Front) takeBody() (b body) {
-	q := &f.Request
+func (f *Front) takeBody() (denial *countersign.Denial) {
+	q, b := &f.Request, &f.body
+	chunks := b.chunks
+	chunks.Reset()
+	chunks.Limits = f.set.Request
+	*b = body{chunks: chunks}
 	switch q.Body {
 	case http1.Length:
 		n := min(q.ContentLength, int64(f.w-f.r))
@@ -34,17 +37,18 @@ func (f *Front) takeBody() (b body) {
 		b.complete = b.left == 0
 	case http1.Chunked:
 		before := f.r
-		f.out, b.denial = f.recode(&b, f.out, f.in[:f.w], &f.r)
+		f.out, denial = f.recode(f.out, f.in[:f.w], &f.r)
 		f.received += int64(f.r - before)
 	default:
 		b.complete = true
 	}
-	return b
+	return denial
 }
 
 // recode appends the chunks in in[*at:] to dst, framed anew: extensions, odd
 // spellings and trailer fields that claim an identity or framing do not pass.
-func (f *Front) recode(b *body, dst, in []byte, at *int) ([]byte, *countersign.Denial) {
+func (f *Front) recode(dst, in []byte, at *int) ([]byte, *countersign.Denial) {
+	b := &f.body
 	for *at < len(in) && !b.complete {
 		data, n, done, err := b.chunks.Next(in[*at:])
 		if err != nil {
@@ -62,13 +66,11 @@ func (f *Front) recode(b *body, dst, in []byte, at *int) ([]byte, *countersign.D
 			b.complete = true
 			dst = append(dst, "0\r\n"...)
 			for i := range b.chunks.Trailers() {
-				if t := &b.chunks.Trailers()[i]; !f.set.Identity.Strips(t.Name) {
+				if t := &b.chunks.Trailers()[i]; !f.Request.Hop(t) && !f.set.Identity.Strips(t.Name) {
 					dst = appendField(dst, t)
 				}
 			}
 			dst = append(dst, '\r', '\n')
-		} else if n == 0 {
-			break // an incomplete chunk header: more has to come
 		}
 	}
 	return dst, nil
@@ -97,11 +99,11 @@ type upload struct {
 }
 
 // startUpload returns nil when there is nothing left to send.
-func (f *Front) startUpload(conn *upstream.Conn, b *body) *upload {
-	if b.complete {
+func (f *Front) startUpload(conn *upstream.Conn) *upload {
+	if f.body.complete {
 		return nil
 	}
-	u := &upload{body: b, conn: conn, done: make(chan struct{})}
+	u := &upload{body: &f.body, conn: conn, done: make(chan struct{})}
 	u.progress.Store(time.Now().UnixNano())
 	go func() {
 		defer close(u.done)
@@ -117,11 +119,8 @@ func (u *upload) run(f *Front) {
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)
 	var framed []byte
-	// What takeBody could not decode, an incomplete chunk header, is still in f.in.
-	held := copy(buf[:], f.in[f.r:f.w])
-	f.r = f.w
 	for !u.body.complete {
-		in := buf[held:]
+		in := buf[:]
 		if f.Request.Body == http1.Length && int64(len(in)) > u.body.left {
 			in = in[:u.body.left]
 		}
@@ -131,22 +130,18 @@ func (u *upload) run(f *Front) {
 			return
 		}
 		u.received += int64(n)
-		out := buf[:held+n]
+		out := buf[:n]
 		if f.Request.Body == http1.Length {
 			u.body.left -= int64(n)
 			u.body.complete = u.body.left == 0
 		} else {
 			at := 0
-			framed, u.denial = f.recode(u.body, framed[:0], out, &at)
-			if u.denial != nil {
+			if framed, u.denial = f.recode(framed[:0], out, &at); u.denial != nil {
 				return
 			}
-			if u.body.complete {
-				u.rest = append([]byte(nil), out[at:]...)
-				u.received -= int64(len(u.rest))
-			} else {
-				held = copy(buf[:], out[at:])
-			}
+			// What lies behind the body is the beginning of the next request.
+			u.rest = append(u.rest, out[at:]...)
+			u.received -= int64(n - at)
 			out = framed
 		}
 		if len(out) == 0 {
@@ -199,7 +194,6 @@ func (u *upload) stop(f *Front, conn *upstream.Conn) bool {
 	if !u.body.complete || u.failed() {
 		return false
 	}
-	// What was read beyond the body is the beginning of the next request.
 	f.in = append(f.in[:0], u.rest...)
 	f.in = f.in[:max(cap(f.in), firstSize)]
 	f.r, f.w = 0, len(u.rest)

@@ -3,12 +3,13 @@ package http
 import (
 	"context"
 	"errors"
+	"net"
+	"os"
 	"time"
 
 	"countersign.dev"
 	"countersign.dev/internal/traffic/authorize"
 	"countersign.dev/internal/traffic/forward/upstream"
-	"countersign.dev/internal/wire/http1"
 )
 
 // An Exchange is what a request is forwarded with.
@@ -43,58 +44,57 @@ type Result struct {
 	Chosen, Replied time.Time
 }
 
-// mostTargets bounds how many targets one request can be offered to.
-const mostTargets = 4
+// mostTargets bounds how many targets one request can be offered to; the
+// configuration allows no more.
+const mostTargets = 10
 
 // Forward sends the request that Next read to a target of the granted group
 // and the answer to the client. A zero Grant is refused.
-func (f *Front) Forward(x *Exchange) (res Result) {
+func (f *Front) Forward(x *Exchange) Result {
+	res := &f.result
+	*res = Result{}
 	if !x.Grant.Given() {
 		res.Denial = countersign.Deny(countersign.StageForward, countersign.CredentialNotProven,
 			"forwarding was asked for without a grant; this is a fault in countersign, please report it")
-		return res
+		return *res
 	}
 	group := x.Grant.Action().Forward
-	f.out = f.appendRequest(f.out[:0], x, f.Request.ExpectContinue && f.Request.Body != http1.NoBody)
-	body := f.takeBody()
-	if body.denial != nil {
-		res.Denial, res.Unread = body.denial, true
-		return res
+	f.out = f.appendRequest(f.out[:0], x, f.Request.ExpectContinue)
+	if res.Denial = f.takeBody(); res.Denial != nil {
+		res.Unread = true
+		return *res
 	}
-
 	var tried [mostTargets]*upstream.Target
-	attempts := min(max(group.Attempts(), 1), mostTargets)
-	for n := 0; n < attempts; n++ {
+	for n := range min(group.Attempts(), mostTargets) {
 		target, denial := group.Pick(tried[:n]...)
 		if denial != nil {
-			if res.Denial == nil {
+			if n == 0 {
 				res.Denial = denial
 			}
-			break
+			break // else the reason why the last one failed says more
 		}
 		tried[n], res.Target = target, target
-		again := f.offer(x, target, &body, &res)
-		if !again {
-			return res
+		if again := f.offer(x, target); !again {
+			return *res
 		}
 	}
-	res.Unread = !body.complete
-	return res
+	res.Unread = !f.body.complete
+	return *res
 }
 
 // offer tries one target: over a pooled connection, and over a new one when the
 // pooled one turns out to be dead. It returns true when another target may be
 // tried, with the reason in res.Denial.
-func (f *Front) offer(x *Exchange, target *upstream.Target, body *body, res *Result) (again bool) {
+func (f *Front) offer(x *Exchange, target *upstream.Target) (again bool) {
+	res := &f.result
 	conn, reused, err := target.Get()
 	for {
 		if err != nil {
-			code := countersign.TargetConnectFailed
-			res.Denial = countersign.Deny(countersign.StageForward, code, "target %s: %v", target.Address(), err)
+			res.Denial = unreachable(err)
 			return true
 		}
 		res.Chosen, res.Denial = time.Now(), nil
-		outcome := f.exchange(x, conn, reused, body, res)
+		outcome := f.exchange(x, conn, reused)
 		conn.Release(outcome == clean)
 		if outcome != stale {
 			return false
@@ -108,6 +108,15 @@ func (f *Front) offer(x *Exchange, target *upstream.Target, body *body, res *Res
 	}
 }
 
+// unreachable says why there is no connection to a target; err names it.
+func unreachable(err error) *countersign.Denial {
+	code := countersign.TargetConnectFailed
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		code = countersign.TargetTimeout
+	}
+	return countersign.Deny(countersign.StageForward, code, "%v", err)
+}
+
 // An outcome is what an exchange leaves of the connection to the target.
 type outcome uint8
 
@@ -118,7 +127,8 @@ const (
 )
 
 // exchange sends what f.out holds and the rest of the body, and relays the answer.
-func (f *Front) exchange(x *Exchange, conn *upstream.Conn, reused bool, body *body, res *Result) outcome {
+func (f *Front) exchange(x *Exchange, conn *upstream.Conn, reused bool) outcome {
+	res, body := &f.result, &f.body
 	f.target.Store(conn)
 	defer f.target.Store(nil)
 	if f.cut.Load() {
@@ -130,15 +140,15 @@ func (f *Front) exchange(x *Exchange, conn *upstream.Conn, reused bool, body *bo
 		if reused && body.complete && (n == 0 || mayRepeat) {
 			return stale
 		}
-		if n == 0 || errors.Is(err, context.DeadlineExceeded) {
+		if n == 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 			res.Denial = countersign.Deny(countersign.StageForward, countersign.TargetClosed,
 				"target %s took %d of %d bytes of the request: %v", conn.Target().Address(), n, len(f.out), err)
 			return spoiled
 		}
 		// The target may have answered before it closed; read on.
 	}
-	up := f.startUpload(conn, body)
-	outcome := f.relay(x, conn, up, mayRepeat, res)
+	up := f.startUpload(conn)
+	outcome := f.answer(x, conn, up, mayRepeat)
 	if up != nil {
 		done := up.stop(f, conn)
 		if up.denial != nil && !res.Answered {

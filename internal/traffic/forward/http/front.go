@@ -34,8 +34,8 @@ type Front struct {
 
 	in       []byte // what was read; in[r:w] is not consumed yet
 	r, w     int
-	out      []byte // what is being assembled for a write
-	read     deadline.Lazy
+	out      []byte        // what is being assembled for a write
+	read     deadline.Lazy // of conn
 	write    deadline.Lazy
 	closing  atomic.Bool
 	cut      atomic.Bool
@@ -45,7 +45,11 @@ type Front struct {
 	dateSecond int64 // of dateText
 	dateText   []byte
 
-	// Of the exchange under way.
+	// Of the exchange under way. They are here, not on the stack, because what
+	// a goroutine might share would be allocated anew for each request.
+	body     body
+	relay    relay
+	result   Result
 	set      *Settings
 	started  time.Time
 	received int64

@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"time"
 
-	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/wire/http1"
 )
 
@@ -21,7 +20,11 @@ func (f *Front) appendRequest(dst []byte, x *Exchange, expect bool) []byte {
 		dst = append(dst, q.Query...)
 	}
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
-	dst = append(dst, q.Host...)
+	if q.Host != nil {
+		dst = append(dst, q.Host...)
+	} else { // HTTP/1.0 need not say; the address it came to is what it meant
+		dst = append(dst, f.conn.LocalAddr().String()...)
+	}
 	dst = append(dst, '\r', '\n')
 	forwardedFor := false
 	for i := range q.Fields {
@@ -140,13 +143,15 @@ func (f *Front) appendResponse(dst []byte, frame framing, closing bool) []byte {
 		case http1.TransferEncoding:
 			continue
 		case http1.ContentLength:
-			if frame != asIs {
+			// HEAD and 304 describe what a GET would return; 1xx and 204 may not
+			// have the field at all (RFC 9110 section 8.6).
+			if frame != asIs || p.Status < 200 || p.Status == 204 {
 				continue
 			}
 		case http1.Date:
 			dated = true
 		case http1.Vary:
-			if idheader.VaryNeedsStar(fl.Value) {
+			if f.set.Identity.VaryNeedsStar(fl.Value) {
 				dst = append(dst, "Vary: *\r\n"...)
 				continue
 			}

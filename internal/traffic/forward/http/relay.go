@@ -2,6 +2,7 @@ package http
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"time"
@@ -22,14 +23,15 @@ type relay struct {
 	r, w int
 }
 
-// relay passes the answer on. mayRepeat says that silence on this connection
-// may be taken for a dead connection.
-func (f *Front) relay(x *Exchange, conn *upstream.Conn, up *upload, mayRepeat bool, res *Result) outcome {
+// answer passes the target's answer on. mayRepeat says that an end of the
+// connection before the first byte may be taken for a connection that was dead.
+func (f *Front) answer(x *Exchange, conn *upstream.Conn, up *upload, mayRepeat bool) outcome {
 	pooled := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(pooled)
-	a := relay{f: f, x: x, conn: conn, up: up, res: res, buf: pooled[:]}
-	if f.set.Response.Head >= len(a.buf) {
-		a.buf = make([]byte, f.set.Response.Head+1)
+	a, res := &f.relay, &f.result
+	*a = relay{f: f, x: x, conn: conn, up: up, res: res, buf: pooled[:]}
+	if f.set.Response.Head > len(a.buf) {
+		a.buf = make([]byte, f.set.Response.Head)
 	}
 	for {
 		err := a.head()
@@ -79,6 +81,10 @@ func (a *relay) head() error {
 			}
 		}
 		if a.w == len(a.buf) {
+			if a.r == 0 {
+				return &http1.Error{Status: 502, Kind: http1.TooLarge,
+					Reason: fmt.Sprintf("the head does not end within %d bytes (limits.response_headers)", len(a.buf))}
+			}
 			a.w = copy(a.buf, a.buf[a.r:a.w])
 			a.r = 0
 		}
@@ -234,7 +240,7 @@ func (a *relay) lengthBody() error {
 // chunkedBody passes on a chunked body, framed anew; to HTTP/1.0 without framing.
 func (a *relay) chunkedBody(framed bool) error {
 	f := a.f
-	var chunks http1.Chunks
+	chunks := http1.Chunks{Limits: f.set.Response}
 	for {
 		done := false
 		for !done && a.r < a.w {
@@ -251,14 +257,13 @@ func (a *relay) chunkedBody(framed bool) error {
 			default:
 				f.out = append(f.out, data...)
 			}
-			if n == 0 && !done {
-				break
-			}
 		}
 		if done && framed {
 			f.out = append(f.out, "0\r\n"...)
 			for i := range chunks.Trailers() {
-				f.out = appendField(f.out, &chunks.Trailers()[i])
+				if t := &chunks.Trailers()[i]; !f.response.Hop(t) {
+					f.out = appendField(f.out, t)
+				}
 			}
 			f.out = append(f.out, '\r', '\n')
 		}
