@@ -51,7 +51,7 @@ func compile(file string) (*publish.Draft, config.Faults) {
 	if cfg == nil {
 		return nil, faults
 	}
-	draft, found := publish.Compile(cfg, nil)
+	draft, found := publish.Compile(cfg, publish.Options{})
 	return draft, append(faults, found...).Sorted()
 }
 

@@ -35,7 +35,7 @@ type TrustStore struct {
 
 // A Filter matches a certificate when each of its keys does; a key with several
 // values matches when one of them does, and never when the certificate lacks the
-// field. * in a value stands for any text, ? for one character.
+// field. * in a value stands for any text.
 type Filter struct {
 	// SubjectCN is a common name, such as MacID-*.
 	SubjectCN []string `yaml:"subject_cn"`

@@ -197,17 +197,18 @@ func (s *session) misdirected() *countersign.Denial {
 	if s.listener.TLS == nil || s.host.isLast(s.front.Request.Host) {
 		return nil
 	}
-	name, err := handshake.NormalizeName(string(s.front.Request.Host))
-	if err != nil {
-		return countersign.Deny(countersign.StageRoute, countersign.BadRequest, "host %q: %v", s.front.Request.Host, err)
-	}
-	if wanted := s.listener.Policies.For(name); wanted != s.policy {
+	host := s.front.Request.Host
+	switch wanted := s.listener.Policies.For(string(host)); wanted {
+	case s.policy:
+		s.host.remember(host)
+		return nil
+	case nil:
+		return countersign.Deny(countersign.StageRoute, countersign.BadRequest, "host %q is no host name", host)
+	default:
 		return countersign.Deny(countersign.StageRoute, countersign.MisdirectedRequest,
 			"host %q is under policy %q; the connection was made for %q, under policy %q",
-			s.front.Request.Host, wanted.Name, s.shook.ServerName, s.policy.Name)
+			host, wanted.Name, s.shook.ServerName, s.policy.Name)
 	}
-	s.host.remember(s.front.Request.Host)
-	return nil
 }
 
 // describe says what a dialect may tell about the connection itself.

@@ -16,6 +16,7 @@ import (
 	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/verify"
+	"countersign.dev/internal/traffic/verify/revocation"
 )
 
 // A Draft is a configuration compiled: all of it is good, none of it is in force.
@@ -25,15 +26,27 @@ type Draft struct {
 	Listeners []*snapshot.Listener
 	Groups    []upstream.GroupConfig
 	Stores    []*verify.Store
+	// Lists are the revocation lists of each trust store, by its name.
+	Lists map[string][]*revocation.List
 	// Expiries are the dates that an operator must not miss.
 	Expiries []telemetry.Expiry
 }
 
-// Compile checks everything that the configuration names and compiles it. Keys
-// seals session tickets; nil serves none. The Draft is nil if a fault is more
-// than a warning.
-func Compile(cfg *config.Config, keys *handshake.TicketKeys) (*Draft, config.Faults) {
-	c := &compiler{cfg: cfg, keys: keys, stores: map[string]*verify.Store{}, draft: &Draft{Config: cfg}}
+// Options are what a configuration is compiled with; the zero value is a look at
+// the configuration alone.
+type Options struct {
+	// Keys seal session tickets; nil serves none.
+	Keys *handshake.TicketKeys
+	// InForce is the draft that this one would replace: a revocation list may not
+	// be older than the one in force.
+	InForce *Draft
+}
+
+// Compile checks everything that the configuration names and compiles it. The
+// Draft is nil if a fault is more than a warning.
+func Compile(cfg *config.Config, o Options) (*Draft, config.Faults) {
+	c := &compiler{cfg: cfg, options: o, stores: map[string]*verify.Store{},
+		draft: &Draft{Config: cfg, Lists: map[string][]*revocation.List{}}}
 	for i := range cfg.TrustStores {
 		c.trustStore(i)
 	}
@@ -52,11 +65,11 @@ func Compile(cfg *config.Config, keys *handshake.TicketKeys) (*Draft, config.Fau
 
 // A compiler collects faults instead of stopping at the first.
 type compiler struct {
-	cfg    *config.Config
-	keys   *handshake.TicketKeys
-	stores map[string]*verify.Store // nil for one with faults
-	faults config.Faults
-	draft  *Draft
+	cfg     *config.Config
+	options Options
+	stores  map[string]*verify.Store // nil for one with faults
+	faults  config.Faults
+	draft   *Draft
 }
 
 func (c *compiler) fault(path, found, expected, hint string) {

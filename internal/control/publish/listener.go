@@ -42,7 +42,7 @@ func (c *compiler) listener(i int) {
 			return
 		}
 		out.TLS, err = handshake.New(handshake.Config{
-			Listener: l.Name, Certificates: certificates, Policies: out.Policies, TLS: policy, Keys: c.keys,
+			Listener: l.Name, Certificates: certificates, Policies: out.Policies, TLS: policy, Keys: c.options.Keys,
 			NextProtos: []string{"http/1.1"}, Timeout: l.Timeouts.Handshake,
 		})
 		c.errs(path, err)
@@ -93,8 +93,14 @@ func (c *compiler) policy(name string, a *config.ClientAuth) (*handshake.Policy,
 	return p, true
 }
 
+// forwardedNames are what the engine sets or passes under its own spelling; in
+// any other, X_Forwarded_For, a backend that folds names would take a client's
+// word for ours (CVE-2026-39858).
+var forwardedNames = []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port"}
+
 func (c *compiler) identityHeaders(l *config.Listener, path string) *idheader.Plan {
 	cfg := idheader.Config{
+		Strip:  append(c.cfg.OwnHeaders(), forwardedNames...),
 		Limits: idheader.Limits{Header: int(l.Limits.Header), Headers: int(l.Limits.Headers)},
 	}
 	for _, h := range l.IdentityHeaders {

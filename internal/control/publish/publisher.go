@@ -42,10 +42,11 @@ type Publisher struct {
 	keys    *handshake.TicketKeys
 	watcher *watch.Watcher
 
-	mu     sync.Mutex
-	number uint64
-	files  []string // of the configuration in force
-	logs   logs
+	mu      sync.Mutex
+	number  uint64
+	inForce *Draft   // nil before the first
+	files   []string // of the configuration in force
+	logs    logs
 }
 
 // NewPublisher returns a Publisher that has put nothing into force yet. Close
@@ -83,7 +84,7 @@ func (p *Publisher) publish(ctx context.Context) error {
 		return faults
 	}
 	p.watch(append(p.files, cfg.Files()...))
-	draft, found := Compile(cfg, p.keys)
+	draft, found := Compile(cfg, Options{Keys: p.keys, InForce: p.inForce})
 	faults = append(faults, found...).Sorted()
 	if draft == nil {
 		return faults
@@ -91,7 +92,7 @@ func (p *Publisher) publish(ctx context.Context) error {
 	if err := p.swap(ctx, draft); err != nil {
 		return err
 	}
-	p.files = cfg.Files()
+	p.inForce, p.files = draft, cfg.Files()
 	p.watch(p.files)
 	for _, warning := range faults {
 		p.cfg.Logger.Warn(warning.String())
@@ -137,6 +138,13 @@ func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
 		draft.Listeners[i] = l
 	}
 	p.cfg.Metrics.Publish(inventory(snap, draft))
+	for _, g := range draft.Groups {
+		for _, address := range g.Targets {
+			if g.Health == nil { // nobody else will ever say so
+				p.cfg.Metrics.Health(g.Name, address, true)
+			}
+		}
+	}
 	if err := p.cfg.Node.Publish(snap, sockets); err != nil {
 		return err // the node is shutting down; nothing matters any more
 	}

@@ -86,6 +86,12 @@ func (c *compiler) revocation(ts *config.TrustStore, path string) revocation.Con
 		}
 		out.Lists = append(out.Lists, lists...)
 	}
+	if before := c.options.InForce; before != nil {
+		for _, err := range revocation.Regressed(before.Lists[ts.Name], out.Lists) {
+			c.fault(path+".revocation.crls", err.Error(), "", "")
+		}
+	}
+	c.draft.Lists[ts.Name] = out.Lists
 	if entries > ts.Limits.CRLEntries {
 		c.fault(path+".revocation.crls", fmt.Sprintf("%d revoked certificates", entries),
 			fmt.Sprintf("at most %d", ts.Limits.CRLEntries), "limits.crl_entries of the trust store allows more")

@@ -12,7 +12,10 @@ import (
 type Config struct {
 	Dialects []Dialect // each at most once
 	Set      []Header
-	Limits   Limits
+	// Strip lists further names that clients may not send here: the own headers
+	// of other listeners, whose backends may be the same.
+	Strip  []string
+	Limits Limits
 }
 
 // A Header is a field of the operator's own.
@@ -91,6 +94,9 @@ func Compile(c Config) (*Plan, error) {
 		setBy[folded] = "header " + h.Name
 		p.own = append(p.own, o)
 		p.names.add(folded)
+	}
+	for _, name := range c.Strip {
+		p.names.add(foldString(name))
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)

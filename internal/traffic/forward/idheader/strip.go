@@ -63,7 +63,8 @@ func strippedXClient(rest []byte) bool {
 		hasWord(rest, "ssl") || hasWord(rest, "tls") || hasWord(rest, "mtls")
 }
 
-// Strips is Stripped, and true for the names that p's own headers have.
+// Strips is Stripped, and true for the names that p's own headers have or that
+// its Config says to strip.
 func (p *Plan) Strips(name []byte) bool {
 	return Stripped(name) || p != nil && p.names.has(name)
 }
