@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 )
 
 // A screen is what up tells a person, as it happens.
@@ -21,7 +22,28 @@ func (s *screen) step(format string, args ...any) {
 }
 
 func (s *screen) row(label, format string, args ...any) {
-	fmt.Fprintf(s.out, "    %-24s %s\n", label, fmt.Sprintf(format, args...))
+	for _, line := range wrap(fmt.Sprintf(format, args...), 90) {
+		fmt.Fprintf(s.out, "    %-24s %s\n", label, line)
+		label = ""
+	}
+}
+
+// wrap breaks text between words into lines of at most width bytes; a word that
+// is longer has a line to itself.
+func wrap(text string, width int) []string {
+	lines := []string{""}
+	for word := range strings.FieldsSeq(text) {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case len(*last)+1+len(word) <= width:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
 }
 
 // command prints a line to copy, under what it is for.

@@ -35,6 +35,8 @@ func (s *session) begin() exchangeRecord {
 		switch fl := &q.Fields[i]; {
 		case fl.Kind == http1.UserAgent:
 			x.event.UserAgent(fl.Value)
+		case fl.Kind == http1.XAmznTraceID:
+			x.event.TraceID(fl.Value)
 		case fl.Kind == http1.Other && http1.FoldEqual(fl.Name, "referer"):
 			x.event.Referer(fl.Value)
 		}
@@ -95,8 +97,16 @@ func (x exchangeRecord) finish(res http.Result, action route.Action) {
 	case res.Denial != nil:
 		ev.Actions = "fixed-response"
 	}
-	if res.Target != nil {
-		ev.Target(res.Target.Address(), res.TargetStatus)
+	if kind := front.Oddity(); kind != "" {
+		ev.Classification, ev.ClassificationReason = http1.Classification(kind), kind
+	}
+	tried := front.Tried()
+	for i, t := range tried {
+		status := 0
+		if i == len(tried)-1 {
+			status = res.TargetStatus
+		}
+		ev.Target(t.Address(), status)
 	}
 	if !res.Chosen.IsZero() {
 		ev.RequestTime = res.Chosen.Sub(front.Started())
@@ -122,6 +132,7 @@ func (s *session) logConnection() {
 		state := &s.shook.State
 		c.TLSVersion, c.Cipher, c.Curve = state.Version, state.CipherSuite, state.CurveID
 		c.ALPN, c.Resumed, c.ServerName = state.NegotiatedProtocol, state.DidResume, s.shook.ServerName
+		c.ServerCertificate = s.shook.Certificate
 		c.HandshakeLatency = s.shook.Latency
 		if s.shook.Refused {
 			c.HandshakeLatency = -1

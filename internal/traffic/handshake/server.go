@@ -121,6 +121,9 @@ func newProfile(p *Policy, c Config) *profile {
 type Outcome struct {
 	Policy     *Policy // nil when the client never said what it wants
 	ServerName string  // in normal form, "" when the client named none
+	// Certificate names the one that the client was shown, by its first DNS
+	// name or else its common name; "" when none was, as on a resumption.
+	Certificate string
 
 	// Chain is the client's proof: zero without a certificate, and whenever
 	// there is a Denial.
@@ -169,6 +172,9 @@ func (s *Server) Handshake(ctx context.Context, raw net.Conn) (*tls.Conn, Outcom
 	}
 	out := Outcome{ServerName: h.serverName, State: conn.ConnectionState(), Latency: time.Since(start)}
 	out.Presented = out.State.PeerCertificates
+	if h.shown != nil {
+		out.Certificate = nameOf(h.shown)
+	}
 	if h.profile != nil {
 		out.Policy = h.profile.policy
 	}
@@ -184,6 +190,13 @@ func (s *Server) Handshake(ctx context.Context, raw net.Conn) (*tls.Conn, Outcom
 		out.Chain = h.chain
 	}
 	return conn, out
+}
+
+func nameOf(c *x509.Certificate) string {
+	if len(c.DNSNames) > 0 {
+		return c.DNSNames[0]
+	}
+	return c.Subject.CommonName
 }
 
 func (h *session) refuse(raw net.Conn, err error, out Outcome) Outcome {

@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"slices"
 	"strconv"
 	"time"
@@ -22,6 +23,7 @@ type session struct {
 	server     *Server
 	profile    *profile // from the ClientHello on
 	serverName string
+	shown      *x509.Certificate // ours; nil on a resumption, which shows none
 	config     tls.Config
 
 	// refusal is a reason of our own to end the handshake, found before the
@@ -72,7 +74,7 @@ func (h *session) choose(hello *tls.ClientHelloInfo) *tls.Config {
 	}
 	h.serverName = name
 	h.profile = s.profiles[s.policies.lookup(name)]
-	c.GetCertificate = s.template.pick
+	c.GetCertificate = h.pick
 	c.NextProtos = s.template.nextProtos
 	if offersACMEAlone(hello.SupportedProtos) && !slices.Contains(c.NextProtos, acmeProtocol) {
 		h.refusal = countersign.Deny(countersign.StageHandshake, countersign.HandshakeFailed,
@@ -86,6 +88,15 @@ func (h *session) choose(hello *tls.ClientHelloInfo) *tls.Config {
 		c.WrapSession, c.UnwrapSession = h.wrap, h.unwrap
 	}
 	return c
+}
+
+// pick is tls.Config.GetCertificate: it notes which certificate was shown.
+func (h *session) pick(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	cert, err := h.server.template.pick(hello)
+	if err == nil && cert.Leaf != nil {
+		h.shown = cert.Leaf
+	}
+	return cert, err
 }
 
 func offersACMEAlone(protos []string) bool { return len(protos) == 1 && protos[0] == acmeProtocol }

@@ -64,16 +64,15 @@ func (f *Front) Forward(x *Exchange) Result {
 		res.Unread = true
 		return *res
 	}
-	var tried [mostTargets]*upstream.Target
 	for n := range min(group.Attempts(), mostTargets) {
-		target, denial := group.Pick(tried[:n]...)
+		target, denial := group.Pick(f.tried[:n]...)
 		if denial != nil {
 			if n == 0 {
 				res.Denial = denial
 			}
 			break // else the reason why the last one failed says more
 		}
-		tried[n], res.Target = target, target
+		f.tried[n], f.tries, res.Target = target, n+1, target
 		if again := f.offer(x, target); !again {
 			return *res
 		}

@@ -50,6 +50,9 @@ type Front struct {
 	body     body
 	relay    relay
 	result   Result
+	tried    [mostTargets]*upstream.Target
+	tries    int
+	oddity   string // what AWS's access log calls what is wrong with the request, or odd
 	set      *Settings
 	started  time.Time
 	received int64
@@ -71,7 +74,7 @@ var errStopped = errors.New("the connection is closing")
 // closed it between two requests, was idle for longer than set.Idle, or
 // Interrupt was called. A Denial is to be answered with Refuse.
 func (f *Front) Next(set *Settings) (bool, *countersign.Denial) {
-	f.set, f.answered, f.sent = set, false, 0
+	f.set, f.answered, f.sent, f.tries, f.oddity = set, false, 0, 0, ""
 	f.Request.Reset()
 	f.started = time.Now()
 	begun := f.w > f.r
@@ -81,10 +84,12 @@ func (f *Front) Next(set *Settings) (bool, *countersign.Denial) {
 			if err == nil {
 				f.r += n
 				f.received = int64(n)
+				f.oddity = f.Request.Desync()
 				return true, f.checkRequest()
 			}
 			if !errors.Is(err, http1.ErrIncomplete) {
 				f.received = int64(f.w - f.r)
+				f.oddity = kindOf(err)
 				return false, malformed(err)
 			}
 		}
@@ -122,6 +127,14 @@ func (f *Front) Started() time.Time { return f.started }
 // Received and Sent count the bytes of the exchange under way, heads included.
 func (f *Front) Received() int64 { return f.received }
 func (f *Front) Sent() int64     { return f.sent }
+
+// Tried returns the targets that the exchange was offered to, the one that
+// counts last. It is valid until Next.
+func (f *Front) Tried() []*upstream.Target { return f.tried[:f.tries] }
+
+// Oddity names what is wrong with the form of the request, or merely unusual, in
+// the words of AWS's access log (http1.Classification); "" is nothing.
+func (f *Front) Oddity() string { return f.oddity }
 
 // Interrupt makes the connection end as soon as no exchange is under way. It
 // may be called from any goroutine.
@@ -220,6 +233,14 @@ func (f *Front) checkRequest() *countersign.Denial {
 func tooLarge(size, limit int64) *countersign.Denial {
 	return countersign.Deny(countersign.StageParse, countersign.BodyTooLarge,
 		"the request body has %d bytes or more, limits.body allows %d", size, limit)
+}
+
+// kindOf is the codec's name for what is wrong.
+func kindOf(err error) string {
+	if e, ok := errors.AsType[*http1.Error](err); ok {
+		return e.Kind
+	}
+	return ""
 }
 
 // malformed turns the codec's error into a Denial.
