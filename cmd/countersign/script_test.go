@@ -26,12 +26,31 @@ func TestMain(m *testing.M) {
 //
 //	[!program:openssl] skip    # fails instead where COUNTERSIGN_REQUIRE=all
 //	mode 0600 FILE...          # the permission bits, exactly
+//	openssl-pki DIR            # certificates of every kind, made by openssl
+//	serve FILE                 # a gateway in the background; signal, ended
+//	backend NAME               # something to forward to; [!] header
+//	client NAME ...            # a connection that is kept
+//	waitfor FILE PATTERN       # until the file says so
+//
+// Each is described where it is implemented, in script_*_test.go.
 func TestScripts(t *testing.T) {
+	pki := &opensslPKI{dir: t.TempDir()}
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata/script",
 		RequireUniqueNames: true,
 		Condition:          condition,
-		Cmds:               map[string]func(*testscript.TestScript, bool, []string){"mode": mode},
+		Setup:              setUpStage,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"mode":        mode,
+			"openssl-pki": pki.cmdOpensslPKI,
+			"serve":       cmdServe,
+			"signal":      cmdSignal,
+			"ended":       cmdEnded,
+			"waitfor":     cmdWaitfor,
+			"backend":     cmdBackend,
+			"header":      cmdHeader,
+			"client":      cmdClient,
+		},
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"sync"
@@ -88,11 +87,17 @@ type gateway struct {
 	publisher *publish.Publisher
 	admin     adminServer
 	again     chan struct{} // asks for a reload
+	signaled  chan os.Signal
 }
 
 // newGateway wires the parts, top to bottom. Nothing runs yet but the fleet's reaper.
 func newGateway(cfg gatewayConfig) (*gateway, error) {
-	g := &gateway{cfg: cfg, again: make(chan struct{}, 1)}
+	g := &gateway{cfg: cfg, again: make(chan struct{}, 1), signaled: make(chan os.Signal, 4)}
+	if !cfg.Quiet {
+		// From the beginning: an early SIGHUP would end a program that does not
+		// listen for it yet.
+		signal.Notify(g.signaled, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
+	}
 
 	// The file says how the program logs; until it has been read, as text.
 	logging := config.ProgramLog{Format: "text"}
@@ -125,8 +130,9 @@ func (g *gateway) start(ctx context.Context) error {
 	if err := g.publisher.Publish(ctx); err != nil {
 		return err
 	}
-	for address, bound := range g.node.Addresses() {
-		g.logger.Info("listening", "address", address, "bound", bound.String())
+	bound := g.node.Addresses()
+	for _, l := range g.node.Current().Listeners {
+		g.logger.Info("listening", "listener", l.Name, "address", l.Address, "bound", bound[l.Address].String())
 	}
 	return nil
 }
@@ -168,18 +174,11 @@ func (g *gateway) run(ctx context.Context) error {
 
 // signals waits for the one that ends the program, and sees to the others.
 func (g *gateway) signals(ctx context.Context) error {
-	if g.cfg.Quiet {
-		<-ctx.Done()
-		return nil
-	}
-	ch := make(chan os.Signal, 4)
-	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1)
 	for {
 		select {
 		case <-ctx.Done():
-			signal.Stop(ch)
 			return nil
-		case s := <-ch:
+		case s := <-g.signaled:
 			switch s {
 			case syscall.SIGHUP:
 				select {
@@ -193,7 +192,7 @@ func (g *gateway) signals(ctx context.Context) error {
 			default:
 				g.logger.Info("stopping", "signal", s.String())
 				go func() {
-					for s := range ch {
+					for s := range g.signaled {
 						if s == syscall.SIGTERM || s == syscall.SIGINT {
 							g.logger.Warn("stopping at once", "signal", s.String())
 							os.Exit(1)
@@ -234,7 +233,6 @@ func notify(logger *slog.Logger, state string) {
 type adminServer struct {
 	mu      sync.Mutex
 	address string
-	bound   net.Addr
 	end     func() error
 }
 
@@ -246,7 +244,6 @@ func (a *adminServer) move(cfg admin.Config) error {
 	if cfg.Address == a.address {
 		return nil
 	}
-	var bound net.Addr
 	var end func() error
 	if cfg.Address != "" {
 		server, err := admin.New(cfg)
@@ -256,10 +253,11 @@ func (a *adminServer) move(cfg admin.Config) error {
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
 		go func() { ended <- server.Run(ctx) }()
-		bound, end = server.Addr(), func() error { cancel(); return <-ended }
+		end = func() error { cancel(); return <-ended }
+		cfg.Logger.Info("listening for operators", "address", cfg.Address, "bound", server.Addr().String())
 	}
 	old := a.end
-	a.address, a.bound, a.end = cfg.Address, bound, end
+	a.address, a.end = cfg.Address, end
 	if old != nil {
 		return old()
 	}
