@@ -44,8 +44,12 @@ policy = any
 preserve = yes
 unique_subject = no
 [any]
+countryName = optional
+organizationName = optional
+organizationalUnitName = optional
+commonName = optional
 [req]
-distinguished_name = any
+distinguished_name = req
 string_mask = utf8only
 [authority]
 basicConstraints = critical,CA:true
