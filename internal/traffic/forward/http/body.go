@@ -87,7 +87,9 @@ func appendChunk(dst, data []byte) []byte {
 type upload struct {
 	body     *body
 	conn     *upstream.Conn
-	progress atomic.Int64 // UnixNano of the last byte passed on
+	moved    atomic.Int64 // UnixNano of the last byte passed on, in either direction
+	waiting  atomic.Bool  // for the client, who knows that it is its turn
+	heard    atomic.Bool  // all of the body was read
 	stopping atomic.Bool
 	done     chan struct{}
 
@@ -104,7 +106,7 @@ func (f *Front) startUpload(conn *upstream.Conn) *upload {
 		return nil
 	}
 	u := &upload{body: &f.body, conn: conn, done: make(chan struct{})}
-	u.progress.Store(time.Now().UnixNano())
+	u.moved.Store(time.Now().UnixNano())
 	go func() {
 		defer close(u.done)
 		u.run(f)
@@ -124,8 +126,13 @@ func (u *upload) run(f *Front) {
 		if f.Request.Body == http1.Length && int64(len(in)) > u.body.left {
 			in = in[:u.body.left]
 		}
+		u.waiting.Store(u.received > 0 || !f.Request.ExpectContinue)
 		n, err := f.readClient(in, f.set.Idle, &u.stopping)
+		u.waiting.Store(false)
 		if err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) && time.Since(u.lastMoved()) < f.set.Idle {
+				continue // the answer is on its way to the client
+			}
 			u.denial = u.interrupted(f, err)
 			return
 		}
@@ -144,13 +151,26 @@ func (u *upload) run(f *Front) {
 			u.received -= int64(n - at)
 			out = framed
 		}
+		u.heard.Store(u.body.complete)
 		if len(out) == 0 {
 			continue
 		}
 		if _, u.err = writeTo(u.conn, out, f.set.Wait); u.err != nil {
 			return
 		}
-		u.progress.Store(time.Now().UnixNano())
+		u.moved.Store(time.Now().UnixNano())
+	}
+}
+
+func (u *upload) lastMoved() time.Time { return time.Unix(0, u.moved.Load()) }
+
+// awaitsClient reports whether it is for the client, not the target, to go on.
+func (u *upload) awaitsClient() bool {
+	select {
+	case <-u.done:
+		return false
+	default:
+		return u.waiting.Load()
 	}
 }
 
@@ -164,38 +184,43 @@ func (u *upload) interrupted(f *Front, err error) *countersign.Denial {
 		"the client closed in the middle of the request body (%v)", err)
 }
 
-// finished reports whether the whole body has been passed on.
-func (u *upload) finished() bool {
-	select {
-	case <-u.done:
-		return !u.failed()
-	default:
-		return false
-	}
-}
-
 // failed is valid once done is closed.
 func (u *upload) failed() bool { return u.denial != nil || u.err != nil }
 
+// settle is how long the last write of a body may go on after the answer: the
+// target has read everything, unless it answers without doing so.
+const settle = 100 * time.Millisecond
+
 // stop ends the upload, if it is not over, and waits for it. It returns whether
-// the whole body had been read.
-func (u *upload) stop(f *Front, conn *upstream.Conn) bool {
-	select {
-	case <-u.done:
-	default:
+// the client was heard out, so that its next request may follow.
+func (u *upload) stop(f *Front) (heard bool) {
+	if !u.over() {
 		// The answer is complete and the client still sends: no one wants it.
 		u.stopping.Store(true)
-		abort(conn)
+		abort(u.conn)
 		f.conn.SetReadDeadline(time.Unix(1, 0))
 		<-u.done
 		u.denial = nil
 	}
 	f.received += u.received
-	if !u.body.complete || u.failed() {
+	f.rest = u.rest
+	return u.heard.Load()
+}
+
+// over reports whether the upload has ended, or does so at once.
+func (u *upload) over() bool {
+	if u.heard.Load() {
+		select {
+		case <-u.done:
+			return true
+		case <-time.After(settle):
+			return false
+		}
+	}
+	select {
+	case <-u.done:
+		return true
+	default:
 		return false
 	}
-	f.in = append(f.in[:0], u.rest...)
-	f.in = f.in[:max(cap(f.in), firstSize)]
-	f.r, f.w = 0, len(u.rest)
-	return true
 }

@@ -10,6 +10,7 @@ import (
 	"countersign.dev"
 	"countersign.dev/internal/traffic/authorize"
 	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/wire/http1"
 )
 
 // An Exchange is what a request is forwarded with.
@@ -56,29 +57,40 @@ func (f *Front) Forward(x *Exchange) Result {
 	if !x.Grant.Given() {
 		res.Denial = countersign.Deny(countersign.StageForward, countersign.CredentialNotProven,
 			"forwarding was asked for without a grant; this is a fault in countersign, please report it")
+		res.Unread = f.Request.Body != http1.NoBody
 		return *res
 	}
 	group := x.Grant.Action().Forward
 	f.out = f.appendRequest(f.out[:0], x, f.Request.ExpectContinue)
-	if res.Denial = f.takeBody(); res.Denial != nil {
-		res.Unread = true
-		return *res
+	if res.Denial = f.takeBody(); res.Denial == nil {
+		f.offerAround(x, group)
 	}
+	if res.Denial != nil && f.cut.Load() { // whatever seemed to be the matter
+		res.Denial = countersign.Deny(countersign.StageForward, countersign.ShuttingDown,
+			"the connection was cut in the middle of the exchange")
+	}
+	if !f.body.complete { // what is left of it would be taken for the next request
+		res.Unread, res.KeepAlive = true, false
+	}
+	return *res
+}
+
+// offerAround tries targets of the group one after the other.
+func (f *Front) offerAround(x *Exchange, group *upstream.Group) {
+	res := &f.result
 	for n := range min(group.Attempts(), mostTargets) {
 		target, denial := group.Pick(f.tried[:n]...)
 		if denial != nil {
 			if n == 0 {
 				res.Denial = denial
 			}
-			break // else the reason why the last one failed says more
+			return // else the reason why the last one failed says more
 		}
 		f.tried[n], f.tries, res.Target = target, n+1, target
 		if again := f.offer(x, target); !again {
-			return *res
+			return
 		}
 	}
-	res.Unread = !f.body.complete
-	return *res
 }
 
 // offer tries one target: over a pooled connection, and over a new one when the
@@ -136,7 +148,7 @@ func (f *Front) exchange(x *Exchange, conn *upstream.Conn, reused bool) outcome 
 	mayRepeat := reused && body.complete && idempotent(f.Request.Method)
 	n, err := writeTo(conn, f.out, f.set.Wait)
 	if err != nil {
-		if reused && body.complete && (n == 0 || mayRepeat) {
+		if reused && (n == 0 || mayRepeat) && !f.cut.Load() {
 			return stale
 		}
 		if n == 0 || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -149,16 +161,18 @@ func (f *Front) exchange(x *Exchange, conn *upstream.Conn, reused bool) outcome 
 	up := f.startUpload(conn)
 	outcome := f.answer(x, conn, up, mayRepeat)
 	if up != nil {
-		done := up.stop(f, conn)
-		if up.denial != nil && !res.Answered {
-			res.Denial = up.denial
-		}
-		if !done || up.failed() {
+		if heard := up.stop(f); !heard {
 			res.KeepAlive, res.Unread = false, true
-			if outcome == clean {
-				outcome = spoiled
-			}
 		}
+		if res.Denial != nil && up.denial != nil {
+			res.Denial = up.denial // it broke off the answer
+		}
+		if up.failed() {
+			err = up.err
+		}
+	}
+	if outcome == clean && (err != nil || !body.complete) {
+		outcome = spoiled
 	}
 	return outcome
 }

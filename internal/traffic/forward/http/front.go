@@ -34,6 +34,7 @@ type Front struct {
 
 	in       []byte // what was read; in[r:w] is not consumed yet
 	r, w     int
+	rest     []byte        // of the next request, read with the end of a body
 	out      []byte        // what is being assembled for a write
 	read     deadline.Lazy // of conn
 	write    deadline.Lazy
@@ -58,6 +59,7 @@ type Front struct {
 	received int64
 	sent     int64
 	answered bool // a final status line went out
+	torn     bool // the client must not take the end of the connection for the end of a body
 }
 
 // NewFront wraps the client's connection. client is the address that targets
@@ -76,6 +78,7 @@ var errStopped = errors.New("the connection is closing")
 func (f *Front) Next(set *Settings) (bool, *countersign.Denial) {
 	f.set, f.answered, f.sent, f.tries, f.oddity = set, false, 0, 0, ""
 	f.Request.Reset()
+	f.takeRest()
 	f.started = time.Now()
 	begun := f.w > f.r
 	for {
@@ -96,12 +99,8 @@ func (f *Front) Next(set *Settings) (bool, *countersign.Denial) {
 		if f.closing.Load() && !begun {
 			return false, nil
 		}
-		patience := set.Idle
-		if begun {
-			patience = set.Headers
-		}
 		f.room(set.Request.Head)
-		n, err := f.fill(patience, begun)
+		n, err := f.fill(begun)
 		switch {
 		case err == nil:
 			if !begun && n > 0 {
@@ -169,15 +168,32 @@ func (f *Front) room(largest int) {
 	f.in = grown
 }
 
-// fill reads once into f.in; Interrupt ends it while no request has begun.
-func (f *Front) fill(patience time.Duration, begun bool) (int, error) {
-	stop := &f.closing
+// fill reads once into f.in. While no request has begun, it waits for as long
+// as a connection may be idle, and Interrupt ends it; then the time is what is
+// left for the head, lest a client that sends an octet now and then holds the
+// connection for ever.
+func (f *Front) fill(begun bool) (int, error) {
+	patience, stop := f.set.Idle, &f.closing
 	if begun {
-		stop = nil
+		patience, stop = f.set.Headers-time.Since(f.started), nil
+		if patience <= 0 {
+			return 0, os.ErrDeadlineExceeded
+		}
 	}
 	n, err := f.readClient(f.in[f.w:], patience, stop)
 	f.w += n
 	return n, err
+}
+
+// takeRest puts what was read behind the last body where the next head is
+// looked for. f.in was empty while that body was read.
+func (f *Front) takeRest() {
+	if len(f.rest) == 0 {
+		return
+	}
+	f.in = append(f.in[:0], f.rest...)
+	f.in = f.in[:cap(f.in)]
+	f.r, f.w, f.rest = 0, len(f.rest), nil
 }
 
 // readClient reads at least one byte from the client within patience, or until
@@ -221,7 +237,7 @@ func (f *Front) send(p []byte) error {
 func (f *Front) checkRequest() *countersign.Denial {
 	q := &f.Request
 	switch {
-	case string(q.Method) == "TRACE", string(q.Method) == "CONNECT":
+	case http1.FoldEqual(q.Method, "trace"), http1.FoldEqual(q.Method, "connect"):
 		return countersign.Deny(countersign.StageParse, countersign.MethodNotAllowed,
 			"%s is refused: it would show or tunnel what a gateway keeps apart", q.Method)
 	case f.set.Body > 0 && q.Body == http1.Length && q.ContentLength > f.set.Body:
@@ -274,12 +290,38 @@ const (
 // read away within bounds if it was not heard out.
 func (f *Front) Finish(unread bool) {
 	defer f.conn.Close()
+	if f.torn {
+		f.reset()
+		return
+	}
 	f.conn.SetWriteDeadline(time.Now().Add(lingerFor))
 	if f.conn.CloseWrite() != nil || !unread {
 		return
 	}
+	if tcp := f.tcp(); tcp != nil {
+		tcp.CloseWrite() // of TLS, CloseWrite sends the alert alone
+	}
 	f.conn.SetReadDeadline(time.Now().Add(lingerFor))
 	io.CopyN(io.Discard, onlyReader{f.conn}, lingerBytes)
+}
+
+// reset ends the connection without close_notify and FIN: a body that ends with
+// the connection would seem to be complete (RFC 9112 section 8).
+func (f *Front) reset() {
+	if tcp := f.tcp(); tcp != nil {
+		tcp.SetLinger(0)
+		tcp.Close()
+	}
+}
+
+// tcp returns the connection beneath TLS, if any; nil if it is not TCP.
+func (f *Front) tcp() *net.TCPConn {
+	var conn net.Conn = f.conn
+	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = over.NetConn()
+	}
+	tcp, _ := conn.(*net.TCPConn)
+	return tcp
 }
 
 // onlyReader hides WriteTo, which would read past the bound.

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 
@@ -102,9 +103,12 @@ func (f *Front) upgrade() []byte {
 	if q.Body != http1.NoBody || len(q.UpgradeTo) == 0 || q.Minor == 0 {
 		return nil
 	}
-	for _, hidden := range [...]string{"h2c", "h2", "http", "tls"} {
-		if len(q.UpgradeTo) >= len(hidden) && http1.FoldEqual(q.UpgradeTo[:len(hidden)], hidden) {
-			return nil
+	for protocol := range bytes.SplitSeq(q.UpgradeTo, []byte{','}) {
+		protocol = bytes.TrimSpace(protocol)
+		for _, hidden := range [...]string{"h2", "http", "tls"} {
+			if len(protocol) >= len(hidden) && http1.FoldEqual(protocol[:len(hidden)], hidden) {
+				return nil
+			}
 		}
 	}
 	return q.UpgradeTo

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	nethttp "net/http"
+	"regexp"
 	"strconv"
 
 	"countersign.dev"
@@ -78,28 +79,29 @@ type problem struct {
 // acceptsProblem reports whether the client would read a problem document: it
 // names JSON, or takes anything and is not a browser that would rather read text.
 func (f *Front) acceptsProblem() bool {
-	any, named := true, false
+	var named, json, html, any bool
 	for i := range f.Request.Fields {
-		fl := &f.Request.Fields[i]
-		if fl.Kind != http1.Accept {
-			continue
+		if fl := &f.Request.Fields[i]; fl.Kind == http1.Accept {
+			named = true
+			json = json || accepts(fl.Value, "application/problem+json") || accepts(fl.Value, "application/json")
+			html = html || accepts(fl.Value, "text/html")
+			any = any || accepts(fl.Value, "*/*") || accepts(fl.Value, "application/*")
 		}
-		named = true
-		if accepts(fl.Value, "application/problem+json") || accepts(fl.Value, "application/json") {
-			return true
-		}
-		any = !accepts(fl.Value, "text/html") && (accepts(fl.Value, "*/*") || accepts(fl.Value, "application/*"))
 	}
-	return !named || any
+	return !named || json || any && !html
 }
 
-// accepts reports whether an Accept value lists the media range, whatever its weight.
+// accepts reports whether an Accept value lists the media range with a weight
+// other than 0 (RFC 9110 section 12.5.1).
 func accepts(value []byte, media string) bool {
 	for item := range bytes.SplitSeq(value, []byte{','}) {
-		name, _, _ := bytes.Cut(item, []byte{';'})
+		name, parameters, _ := bytes.Cut(item, []byte{';'})
 		if http1.FoldEqual(bytes.TrimSpace(name), media) {
-			return true
+			return !refusedWeight.Match(parameters)
 		}
 	}
 	return false
 }
+
+// refusedWeight finds a weight of 0 (RFC 9110 section 12.4.2).
+var refusedWeight = regexp.MustCompile(`(?i)(^|;)[ \t]*q=0(\.0*)?[ \t]*(;|$)`)

@@ -36,7 +36,7 @@ func (f *Front) answer(x *Exchange, conn *upstream.Conn, up *upload, mayRepeat b
 	for {
 		err := a.head()
 		if err != nil {
-			if mayRepeat && a.w == 0 && !errors.Is(err, os.ErrDeadlineExceeded) {
+			if mayRepeat && a.w == 0 && !errors.Is(err, os.ErrDeadlineExceeded) && !f.cut.Load() {
 				return stale
 			}
 			res.Denial = a.noAnswer(err)
@@ -95,7 +95,7 @@ func (a *relay) head() error {
 }
 
 // read reads once from the target. The wait begins anew for as long as the
-// client's body is still moving.
+// client's body is still moving, or is waited for.
 func (a *relay) read() error {
 	for since := time.Now(); ; {
 		n, err := readFrom(a.conn, a.buf[a.w:], a.f.set.Wait)
@@ -107,7 +107,7 @@ func (a *relay) read() error {
 			continue
 		}
 		if a.up != nil && errors.Is(err, os.ErrDeadlineExceeded) {
-			if moved := time.Unix(0, a.up.progress.Load()); moved.After(since) {
+			if a.up.awaitsClient() || a.up.lastMoved().After(since) {
 				since = time.Now()
 				continue
 			}
@@ -150,7 +150,7 @@ func (a *relay) final() outcome {
 	}
 	// A body that is still on its way when the answer is there may never end;
 	// this connection carries no other request.
-	early := a.up != nil && !a.up.finished()
+	early := a.up != nil && !a.up.heard.Load()
 	closing := early || frame == byClose || a.x.Last || !f.Request.KeepAlive || f.closing.Load()
 	f.out = f.appendResponse(f.out[:0], frame, closing)
 	a.res.Status, a.res.Answered, f.answered = p.Status, true, true
@@ -178,6 +178,7 @@ func (a *relay) final() outcome {
 	// The client has a head and a part of a body. Only the end of the
 	// connection can tell it that the rest will not come.
 	a.res.KeepAlive = false
+	f.torn = frame == byClose
 	var bad *http1.Error
 	if errors.As(err, &bad) {
 		a.res.Denial = countersign.Deny(countersign.StageForward, countersign.TargetBadResponse,
@@ -206,6 +207,9 @@ func (a *relay) clientGone(err error) outcome {
 func (a *relay) toClient(p []byte) error {
 	if err := a.f.send(p); err != nil {
 		return errors.Join(errClient, err)
+	}
+	if a.up != nil {
+		a.up.moved.Store(time.Now().UnixNano())
 	}
 	return nil
 }

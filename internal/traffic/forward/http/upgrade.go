@@ -1,12 +1,14 @@
 package http
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"sync/atomic"
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/wire/http1"
 )
 
 // switchProtocols answers 101 and then passes bytes both ways until both sides
@@ -14,10 +16,9 @@ import (
 // end of that direction alone; a silence of both for longer than set.Idle ends all.
 func (a *relay) switchProtocols() outcome {
 	f := a.f
-	asked := f.upgrade()
-	if asked == nil || len(f.response.UpgradeTo) == 0 {
+	if !offered(f.upgrade(), f.response.UpgradeTo) {
 		a.res.Denial = countersign.Deny(countersign.StageForward, countersign.TargetBadResponse,
-			"target %s switched protocols and was not asked to", a.conn.Target().Address())
+			"target %s switched to protocol %q, which it was not asked to", a.conn.Target().Address(), f.response.UpgradeTo)
 		return spoiled
 	}
 	f.out = f.appendResponse(f.out[:0], switching, true)
@@ -39,6 +40,20 @@ func (a *relay) switchProtocols() outcome {
 	f.received += t.received
 	f.r, f.w = 0, 0
 	return spoiled
+}
+
+// offered reports whether the protocols chosen, one or several in layers, are
+// all among those asked for (RFC 9110 section 7.8).
+func offered(asked, chosen []byte) bool {
+	if len(chosen) == 0 {
+		return false
+	}
+	for protocol := range bytes.SplitSeq(chosen, []byte{','}) {
+		if !http1.HasToken(asked, bytes.TrimSpace(protocol)) {
+			return false
+		}
+	}
+	return true
 }
 
 // A tunnel is a connection after a switch of protocols.
