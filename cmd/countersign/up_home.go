@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -139,12 +140,25 @@ func (h *home) suggest(s *screen, address, admin string) {
 	s.command("a verified request", "curl %s %s https://%s/", ca, with("device"), address)
 	s.command("no certificate", "curl %s https://%s/", ca, address)
 	s.command("another authority's", "curl %s %s https://%s/", ca, with("stranger"), address)
-	s.command("why?", "countersign explain -c %s --cert %s", quote(h.config()), quote(h.path("stranger.crt")))
-	s.command("revoke the device", "countersign ca revoke %s %s", quote(h.path("pki")), quote(h.path("device.crt")))
+	s.command("why?", "%s explain -c %s --cert %s", program(), quote(h.config()), quote(h.path("stranger.crt")))
+	s.command("revoke the device", "%s ca revoke %s %s", program(), quote(h.path("pki")), quote(h.path("device.crt")))
 	if admin != "" {
 		s.command("what is counted", "curl http://%s/metrics", admin)
 	}
 	s.command("who came", "tail %s", quote(h.path("connection.log")))
+}
+
+// program is how a person calls what is running: by name where it is installed,
+// else as they did.
+func program() string {
+	self, err := os.Executable()
+	if found, lookErr := exec.LookPath("countersign"); lookErr == nil && err == nil && found == self {
+		return "countersign"
+	}
+	if err == nil && strings.Contains(self, "go-build") { // where go run puts it
+		return "go run ./cmd/countersign"
+	}
+	return quote(os.Args[0])
 }
 
 const exampleConfig = `# Made by "countersign up"; yours to change. The running gateway follows every
