@@ -9,11 +9,6 @@ import (
 	"countersign.dev/internal/traffic/deadline"
 )
 
-// probeAfter is how long a connection must have been idle for the look at the
-// socket, which costs a system call, to be worth it: a target that closes
-// sooner than this is found out by the exchange failing.
-const probeAfter = time.Second
-
 // A Conn is a connection to a target, held by one exchange from Get or Dial to
 // Release. It is a net.Conn with lazy deadlines: arm one with ArmRead or
 // ArmWrite before every wait, for a deadline of the exchange before may be left.

@@ -111,8 +111,7 @@ func TestIdleConnectionsAreClosedByTheReaper(t *testing.T) {
 	open(t, held, kept)
 }
 
-// probed puts a connection into the pool, lets peer do something to it, and
-// lets more time go by than a connection is trusted for.
+// probed puts a connection into the pool and lets peer do something to it.
 func probed(t *testing.T, do func(c *Conn, peer net.Conn)) (f *testFleet, tg *Target, peer net.Conn) {
 	s := newServer(t)
 	f = newFleet(t)
@@ -121,7 +120,6 @@ func probed(t *testing.T, do func(c *Conn, peer net.Conn)) (f *testFleet, tg *Ta
 	peer = s.accept(t)
 	c.Release(true)
 	do(c, peer)
-	f.forward.Add(int64(2 * time.Second))
 	return f, tg, peer
 }
 
@@ -279,29 +277,17 @@ func TestReuseAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, exchange); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if n := testing.AllocsPerRun(1000, func() {
-		f.forward.Add(int64(2 * time.Second))
-		exchange()
-	}); n != 0 {
-		t.Errorf("%v allocations with a look at the socket", n)
-	}
 }
 
 func BenchmarkReuse(b *testing.B) {
 	s := newServer(b)
-	for name, step := range map[string]time.Duration{"fresh": 0, "probed": 2 * time.Second} {
-		b.Run(name, func(b *testing.B) {
-			f := newFleet(b)
-			tg := target(b, f, GroupConfig{Targets: []string{s.address}})
-			get(b, tg, false).Release(true)
-			for b.Loop() {
-				f.forward.Add(int64(step))
-				c, reused, err := tg.Get()
-				if err != nil || !reused {
-					b.Fatal(reused, err)
-				}
-				c.Release(true)
-			}
-		})
+	tg := target(b, newFleet(b), GroupConfig{Targets: []string{s.address}})
+	get(b, tg, false).Release(true)
+	for b.Loop() {
+		c, reused, err := tg.Get()
+		if err != nil || !reused {
+			b.Fatal(reused, err)
+		}
+		c.Release(true)
 	}
 }

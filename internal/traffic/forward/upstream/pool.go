@@ -58,16 +58,13 @@ func (p *pool) take(now time.Time) *Conn {
 		c := p.idle[n]
 		p.idle[n] = nil
 		p.idle = p.idle[:n]
-		rested := now.Sub(c.idleSince)
-		good := rested < p.idleTimeout
-		if good && rested < probeAfter {
-			c.held, c.reused = true, true
-			p.mu.Unlock()
-			return c
-		}
+		good := now.Sub(c.idleSince) < p.idleTimeout
 		p.mu.Unlock()
 
-		// Not in idle, not held: nobody else has it but the end of draining.
+		// Not in idle, not held: nobody else has it but the end of draining. The
+		// look costs a system call, however short the rest was: what a target sends
+		// behind the end of its answer would be the answer to the next client, and
+		// that one's to the client after it.
 		if good && c.quiet() {
 			p.mu.Lock()
 			if !p.gone {
