@@ -60,7 +60,9 @@ func (s *session) run() {
 		return
 	}
 	s.identify()
-	s.logConnection()
+	if s.listener.TLS != nil { // else with the first request, since until then nothing was said
+		s.logConnection()
+	}
 	s.front = http.NewFront(conn, addrPort(s.raw.RemoteAddr()), s.listener.TLS != nil)
 	if !s.node.enter(s) {
 		s.front.Finish(false)

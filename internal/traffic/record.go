@@ -23,7 +23,10 @@ type exchangeRecord struct {
 
 // begin notes what the request line says while its bytes are there.
 func (s *session) begin() exchangeRecord {
-	x := exchangeRecord{s: s, event: s.snap.AccessLog.Begin(s.connection)}
+	if s.connection == nil {
+		s.logConnection()
+	}
+	x := exchangeRecord{s: s, event: s.node.current.Load().AccessLog.Begin(s.connection)}
 	if x.event == nil {
 		return x
 	}
@@ -114,13 +117,15 @@ func (x exchangeRecord) finish(res http.Result, action route.Action) {
 			ev.TargetTime, ev.ResponseTime = res.Replied.Sub(res.Chosen), now.Sub(res.Replied)
 		}
 	}
-	s.snap.AccessLog.Commit(ev)
+	// To the log of this moment: the one of the beginning may be closed.
+	s.node.current.Load().AccessLog.Commit(ev)
 }
 
 // logConnection fixes what the logs say about the connection, counts it and
-// writes its line. It is called once, when it is known who the client is, or
-// that it is refused. A connection that closed without a word, as the health
-// check of a TCP balancer does, has no line.
+// writes its line. It is called once: when it is known who the client is, or
+// that it is refused; without TLS, when the first request is there. A connection
+// that closed without a word, as the health check of a TCP balancer does, has no
+// line.
 func (s *session) logConnection() {
 	c := &accesslog.Connection{
 		Time: s.accepted, TraceID: s.trace, Client: addrPort(s.raw.RemoteAddr()),
@@ -153,7 +158,7 @@ func (s *session) logConnection() {
 		m.Denied(s.denial)
 	}
 	if !s.shook.Silent {
-		s.snap.ConnectionLog.Connection(c)
+		s.node.current.Load().ConnectionLog.Connection(c)
 	}
 }
 

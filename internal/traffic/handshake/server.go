@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"countersign.dev"
@@ -138,7 +139,7 @@ type Outcome struct {
 	// in plain text and close it with Linger. A Denial without Refused is a
 	// client to be told in HTTP (on_failure: respond).
 	Refused bool
-	// Silent: the client closed before it said anything, as health checks of
+	// Silent: the client closed before it said hello, as health checks of
 	// TCP load balancers do.
 	Silent bool
 
@@ -201,7 +202,8 @@ func nameOf(c *x509.Certificate) string {
 
 func (h *session) refuse(raw net.Conn, err error, out Outcome) Outcome {
 	out.Refused = true
-	out.Silent = err == io.EOF && h.profile == nil // EOF between records
+	// EOF between records, or the reset by which HAProxy's checks end.
+	out.Silent = h.profile == nil && (err == io.EOF || errors.Is(err, syscall.ECONNRESET))
 	if out.Denial = h.refusal; out.Denial == nil {
 		out.Denial = classify(err)
 	}
