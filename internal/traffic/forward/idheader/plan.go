@@ -88,7 +88,7 @@ func Compile(c Config) (*Plan, error) {
 		}
 		folded := foldString(h.Name)
 		if by := setBy[folded]; by != "" {
-			faults = append(faults, fmt.Errorf("identity header %s: %s sets it already; backends that fold case, \"-\", \"_\", \".\" would see two", h.Name, by))
+			faults = append(faults, fmt.Errorf("identity header %s: %s sets it already; backends that fold case and punctuation would see two", h.Name, by))
 			continue
 		}
 		setBy[folded] = "header " + h.Name

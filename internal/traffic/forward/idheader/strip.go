@@ -7,7 +7,8 @@ import "strings"
 // client's certificate: every field of every dialect, configured or not, and
 // what other proxies and servers use. Names are compared as the most lenient
 // backend reads them: case folded, "_" and "." as "-" (CVE-2026-52845,
-// CVE-2025-64484). It does not allocate.
+// CVE-2025-64484), and so all other punctuation, from which lighttpd too makes
+// the "_" of HTTP_X_SSL_CLIENT_VERIFY. It does not allocate.
 func Stripped(name []byte) bool {
 	// Two letters tell most names apart from these, few get to a comparison.
 	if len(name) < len("x-ssl") {
@@ -95,12 +96,12 @@ func (n *names) has(name []byte) bool {
 // fold maps a byte of a name to the one it is compared as.
 func fold(c byte) byte {
 	switch {
+	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		return c
 	case 'A' <= c && c <= 'Z':
 		return c | 0x20
-	case c == '_' || c == '.':
-		return '-'
 	}
-	return c
+	return '-'
 }
 
 func foldString(name string) string {

@@ -31,7 +31,7 @@ func TestStrips(t *testing.T) {
 	}
 	spellings := func(name string) []string {
 		all := []string{name, strings.ToLower(name), strings.ToUpper(name)}
-		for _, separator := range []string{"_", "."} {
+		for _, separator := range []string{"_", ".", "+", "!", "~", "'"} {
 			all = append(all, strings.ReplaceAll(name, "-", separator), strings.ToLower(strings.Replace(name, "-", separator, 1)))
 		}
 		return all
@@ -53,7 +53,7 @@ func TestStrips(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range append(ordinary(), "X-Client-Info2", "X-Client-Inf", "X-Client+Info") {
+	for _, name := range append(ordinary(), "X-Client-Info2", "X-Client-Inf") {
 		if plan.Strips([]byte(name)) {
 			t.Errorf("%s does not reach the backend", name)
 		}
