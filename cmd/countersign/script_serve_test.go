@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -179,8 +181,9 @@ func cmdEnded(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cmdWaitfor is "waitfor FILE PATTERN [COUNT]": waits until the file has
-// (COUNT) matches of the regular expression, with ^ and $ at every line.
+// cmdWaitfor is "waitfor FILE PATTERN [COUNT]": waits until the file, or the page
+// where FILE is an http:// address, has (COUNT) matches of the regular expression,
+// with ^ and $ at every line.
 func cmdWaitfor(ts *testscript.TestScript, neg bool, args []string) {
 	count := 1
 	if len(args) == 3 {
@@ -190,16 +193,28 @@ func cmdWaitfor(ts *testscript.TestScript, neg bool, args []string) {
 		args = args[:2]
 	}
 	if neg || len(args) != 2 {
-		ts.Fatalf("usage: waitfor FILE PATTERN [COUNT]")
+		ts.Fatalf("usage: waitfor FILE|URL PATTERN [COUNT]")
 	}
 	pattern, err := regexp.Compile("(?m)" + args[1])
 	ts.Check(err)
 	var data []byte
 	for deadline := time.Now().Add(longest); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		data, err = os.ReadFile(ts.MkAbs(args[0]))
+		data, err = look(ts, args[0])
 		if err == nil && len(pattern.FindAll(data, count)) >= count {
 			return
 		}
 	}
 	ts.Fatalf("%s has no %d matches of %q: %v\n%s", args[0], count, args[1], err, data)
+}
+
+func look(ts *testscript.TestScript, where string) ([]byte, error) {
+	if !strings.HasPrefix(where, "http://") {
+		return os.ReadFile(ts.MkAbs(where))
+	}
+	response, err := http.Get(where)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	return io.ReadAll(response.Body)
 }
