@@ -119,7 +119,7 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 	g.node = traffic.New(traffic.Config{Logger: g.logger})
 	g.publisher, err = publish.NewPublisher(publish.PublisherConfig{
 		Path: cfg.File, Node: g.node, Fleet: g.fleet, Metrics: g.metrics,
-		Logger: g.logger, Stdout: cfg.Out, Changed: g.changed,
+		Logger: g.logger, Stdout: cfg.Out, Prepare: g.prepare,
 	})
 	return g, err
 }
@@ -137,15 +137,23 @@ func (g *gateway) start(ctx context.Context) error {
 	return nil
 }
 
-// changed applies what a snapshot does not hold.
-func (g *gateway) changed(cfg *config.Config) error {
-	if err := telemetry.SetLevel(g.logger, cfg.Logs.Program.Level.String()); err != nil {
-		return err
-	}
-	return g.admin.move(admin.Config{
+// prepare makes ready what a snapshot does not hold.
+func (g *gateway) prepare(cfg *config.Config) (publish.Change, error) {
+	change, err := g.admin.move(admin.Config{
 		Address: cfg.Node.Admin.Address,
 		Metrics: g.metrics.Handler(), Ready: g.notReady, Draining: g.node.Draining, Logger: g.logger,
 	})
+	if err != nil {
+		return change, err
+	}
+	move := change.Apply
+	change.Apply = func() {
+		move()
+		if err := telemetry.SetLevel(g.logger, cfg.Logs.Program.Level.String()); err != nil {
+			g.logger.Error("the level of this log stays as it was", "error", err)
+		}
+	}
+	return change, nil
 }
 
 // notReady says what keeps the node from serving; nothing when it serves.
@@ -236,32 +244,43 @@ type adminServer struct {
 	end     func() error
 }
 
-// move serves at cfg.Address from now on; "" is nowhere. When the new address
-// cannot be had, the old one is still served.
-func (a *adminServer) move(cfg admin.Config) error {
+// move binds cfg.Address, "" being nowhere, and returns what serves there
+// instead of where it was.
+func (a *adminServer) move(cfg admin.Config) (publish.Change, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if cfg.Address == a.address {
-		return nil
+		return publish.Change{Apply: func() {}, Abandon: func() {}}, nil
 	}
-	var end func() error
-	if cfg.Address != "" {
-		server, err := admin.New(cfg)
-		if err != nil {
-			return err
-		}
+	if cfg.Address == "" {
+		return publish.Change{Apply: func() { a.replace(cfg, nil) }, Abandon: func() {}}, nil
+	}
+	server, err := admin.New(cfg)
+	if err != nil {
+		return publish.Change{}, err
+	}
+	return publish.Change{Apply: func() { a.replace(cfg, server) }, Abandon: func() { server.Close() }}, nil
+}
+
+// replace starts server, if there is one, and ends the one before.
+func (a *adminServer) replace(cfg admin.Config, server *admin.Server) {
+	a.mu.Lock()
+	old := a.end
+	a.address, a.end = cfg.Address, nil
+	if server != nil {
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
 		go func() { ended <- server.Run(ctx) }()
-		end = func() error { cancel(); return <-ended }
+		a.end = func() error { cancel(); return <-ended }
 		cfg.Logger.Info("listening for operators", "address", cfg.Address, "bound", server.Addr().String())
 	}
-	old := a.end
-	a.address, a.end = cfg.Address, end
-	if old != nil {
-		return old()
+	a.mu.Unlock()
+	if old == nil {
+		return
 	}
-	return nil
+	if err := old(); err != nil {
+		cfg.Logger.Error("the former admin address was not given up in good order", "error", err)
+	}
 }
 
 func (a *adminServer) stop() error {

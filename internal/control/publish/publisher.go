@@ -30,9 +30,16 @@ type PublisherConfig struct {
 	Logger  *slog.Logger
 	Stdout  io.Writer // of logs with the path "-"; nil: os.Stdout
 
-	// Changed is called after a configuration has come into force, with what it
-	// is, for what a snapshot does not hold: the admin address, the program log.
-	Changed func(*config.Config) error
+	// Prepare is called before a configuration comes into force, with what it is,
+	// for what a snapshot does not hold: the admin address, the program log. All
+	// that can fail does so there; one of the two functions is called afterwards.
+	Prepare func(*config.Config) (Change, error)
+}
+
+// A Change is ready to be made.
+type Change struct {
+	Apply   func() // the configuration is in force
+	Abandon func() // it was refused
 }
 
 // A Publisher puts configurations into force. Its methods are safe for
@@ -55,8 +62,8 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Changed == nil {
-		cfg.Changed = func(*config.Config) error { return nil }
+	if cfg.Prepare == nil {
+		cfg.Prepare = func(*config.Config) (Change, error) { return Change{Apply: func() {}, Abandon: func() {}}, nil }
 	}
 	watcher, err := watch.New(watch.Config{})
 	if err != nil {
@@ -97,7 +104,7 @@ func (p *Publisher) publish(ctx context.Context) error {
 	for _, warning := range faults {
 		p.cfg.Logger.Warn(warning.String())
 	}
-	return p.cfg.Changed(cfg)
+	return nil
 }
 
 // swap puts draft into force. Everything that can fail comes before the first
@@ -116,10 +123,17 @@ func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
 		sockets.Close()
 		return err
 	}
+	change, err := p.cfg.Prepare(draft.Config)
+	if err != nil {
+		sockets.Close()
+		opened.discard(p.logs)
+		return err
+	}
 	groups, err := p.cfg.Fleet.Apply(draft.Groups)
 	if err != nil {
 		sockets.Close()
 		opened.discard(p.logs)
+		change.Abandon()
 		return err
 	}
 	p.number++
@@ -146,8 +160,10 @@ func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
 		}
 	}
 	if err := p.cfg.Node.Publish(snap, sockets); err != nil {
+		change.Abandon()
 		return err // the node is shutting down; nothing matters any more
 	}
+	change.Apply()
 	old := p.logs
 	p.logs = opened
 	old.discard(opened)
