@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"countersign.dev/internal/config"
@@ -110,7 +111,8 @@ func (c *compiler) errs(path string, err error) {
 
 // read returns the content of a file of at most limit bytes, or reports why not.
 func (c *compiler) read(path, file string, limit int64) ([]byte, bool) {
-	f, err := os.Open(file)
+	// O_NONBLOCK: a named pipe is a fault, not a wait for somebody to write to it.
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		var cause *fs.PathError
 		if errors.As(err, &cause) {
