@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,6 +55,9 @@ type Publisher struct {
 	inForce *Draft   // nil before the first
 	files   []string // of the configuration in force
 	logs    logs
+
+	closing  chan struct{}  // closed by Close
+	retiring sync.WaitGroup // logs that were replaced
 }
 
 // NewPublisher returns a Publisher that has put nothing into force yet. Close
@@ -69,7 +73,10 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Publisher{cfg: cfg, watcher: watcher, keys: handshake.NewTicketKeys(handshake.TicketKeysConfig{})}, nil
+	return &Publisher{
+		cfg: cfg, watcher: watcher, closing: make(chan struct{}),
+		keys: handshake.NewTicketKeys(handshake.TicketKeysConfig{}),
+	}, nil
 }
 
 // Publish reads the configuration, and puts it into force if it is good. Its
@@ -85,12 +92,12 @@ func (p *Publisher) Publish(ctx context.Context) error {
 
 func (p *Publisher) publish(ctx context.Context) error {
 	// Watched before it is read: a change from now on is not missed.
-	p.watch(append(p.files, p.cfg.Path))
+	p.watch(p.watcher.Set, p.files, p.cfg.Path)
 	cfg, faults := config.Load(p.cfg.Path)
 	if cfg == nil {
 		return faults
 	}
-	p.watch(append(p.files, cfg.Files()...))
+	p.watch(p.watcher.Amend, p.files, cfg.Files()...)
 	draft, found := Compile(cfg, Options{Keys: p.keys, InForce: p.inForce})
 	faults = append(faults, found...).Sorted()
 	if draft == nil {
@@ -100,7 +107,7 @@ func (p *Publisher) publish(ctx context.Context) error {
 		return err
 	}
 	p.inForce, p.files = draft, cfg.Files()
-	p.watch(p.files)
+	p.watch(p.watcher.Amend, p.files)
 	for _, warning := range faults {
 		p.cfg.Logger.Warn(warning.String())
 	}
@@ -114,27 +121,31 @@ func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
 	for i, l := range draft.Listeners {
 		addresses[i] = l.Address
 	}
+	var undo []func()
+	refuse := func(err error) error {
+		for _, f := range slices.Backward(undo) {
+			f()
+		}
+		return err
+	}
 	sockets, err := p.cfg.Node.Open(ctx, addresses)
 	if err != nil {
 		return err
 	}
+	undo = append(undo, sockets.Close)
 	opened, err := p.logs.open(draft.Config.Logs, p.cfg.Stdout, p.cfg.Logger)
 	if err != nil {
-		sockets.Close()
-		return err
+		return refuse(err)
 	}
+	undo = append(undo, func() { closeLogs(opened.without(p.logs)) })
 	change, err := p.cfg.Prepare(draft.Config)
 	if err != nil {
-		sockets.Close()
-		opened.discard(p.logs)
-		return err
+		return refuse(err)
 	}
+	undo = append(undo, change.Abandon)
 	groups, err := p.cfg.Fleet.Apply(draft.Groups)
 	if err != nil {
-		sockets.Close()
-		opened.discard(p.logs)
-		change.Abandon()
-		return err
+		return refuse(err)
 	}
 	p.number++
 	snap := &snapshot.Snapshot{
@@ -160,14 +171,28 @@ func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
 		}
 	}
 	if err := p.cfg.Node.Publish(snap, sockets); err != nil {
-		change.Abandon()
-		return err // the node is shutting down; nothing matters any more
+		return refuse(err) // the node is shutting down
 	}
 	change.Apply()
 	old := p.logs
 	p.logs = opened
-	old.discard(opened)
+	p.retire(old.without(opened))
 	return nil
+}
+
+// retire closes logs that have been replaced, a moment later: an exchange that
+// is about to write its line may have looked up the old one just before.
+func (p *Publisher) retire(old []*accesslog.Log) {
+	if len(old) == 0 {
+		return
+	}
+	p.retiring.Go(func() {
+		select {
+		case <-time.After(time.Second):
+		case <-p.closing:
+		}
+		closeLogs(old)
+	})
 }
 
 func forwardTo(cfg *config.Config, listener string) string {
@@ -201,8 +226,8 @@ func inventory(snap *snapshot.Snapshot, draft *Draft) telemetry.Inventory {
 	return inv
 }
 
-func (p *Publisher) watch(files []string) {
-	if err := p.watcher.Set(files); err != nil {
+func (p *Publisher) watch(set func([]string) error, files []string, more ...string) {
+	if err := set(slices.Concat(files, more)); err != nil {
 		p.cfg.Logger.Warn("some files are not watched by the kernel; changes are noticed within ten seconds", "error", err)
 	}
 }
@@ -253,10 +278,13 @@ func (p *Publisher) Reopen() error {
 	return errors.Join(p.logs.connection.log.Reopen(), p.logs.access.log.Reopen())
 }
 
-// Close ends watching, then writes out the logs.
+// Close ends watching, then writes out the logs. It is called once, when
+// nothing is served any more.
 func (p *Publisher) Close(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	close(p.closing)
+	p.retiring.Wait()
 	return errors.Join(p.watcher.Close(), p.logs.connection.log.Close(ctx), p.logs.access.log.Close(ctx))
 }
 
@@ -279,7 +307,7 @@ func (l logs) open(cfg config.Logs, stdout io.Writer, logger *slog.Logger) (logs
 		next.access, err2 = l.access.open(a.Path, a.Format, stdout, logger)
 	}
 	if err := errors.Join(err, err2); err != nil {
-		next.discard(l)
+		closeLogs(next.without(l))
 		return logs{}, err
 	}
 	return next, nil
@@ -296,13 +324,22 @@ func (o openLog) open(path, format string, stdout io.Writer, logger *slog.Logger
 	return openLog{log, path, format}, nil
 }
 
-// discard closes the logs of l that kept does not have.
-func (l logs) discard(kept logs) {
-	for _, pair := range [][2]openLog{{l.connection, kept.connection}, {l.access, kept.access}} {
-		if pair[0].log != nil && pair[0].log != pair[1].log {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-			pair[0].log.Close(ctx)
-			cancel()
+// without returns the logs of l that other does not have.
+func (l logs) without(other logs) []*accesslog.Log {
+	var own []*accesslog.Log
+	for _, pair := range [][2]*accesslog.Log{{l.connection.log, other.connection.log}, {l.access.log, other.access.log}} {
+		if pair[0] != nil && pair[0] != pair[1] {
+			own = append(own, pair[0])
 		}
+	}
+	return own
+}
+
+// closeLogs writes out what is queued and closes, within a second each.
+func closeLogs(logs []*accesslog.Log) {
+	for _, l := range logs {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		l.Close(ctx) // what is lost is counted
+		cancel()
 	}
 }

@@ -63,12 +63,24 @@ func (w *Watcher) Close() error { return w.notify.Close() }
 // Call it before the files are read, so that a change during the reading is
 // told. The error joins the directories that cannot be watched; those files are
 // still swept.
-func (w *Watcher) Set(files []string) error {
+func (w *Watcher) Set(files []string) error { return w.set(files, false) }
+
+// Amend is Set for files of which some have been read already: of a name that
+// was watched before, what was known stays known, so that a change since is told.
+func (w *Watcher) Amend(files []string) error { return w.set(files, true) }
+
+func (w *Watcher) set(files []string, keep bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.files = append([]string(nil), files...)
 	err := w.rewatch()
+	known := w.seen
 	w.seen = w.look()
+	for name := range w.seen {
+		if was, ok := known[name]; keep && ok {
+			w.seen[name] = was
+		}
+	}
 	return err
 }
 

@@ -121,6 +121,23 @@ func TestChangesAreTold(t *testing.T) {
 	}
 }
 
+// A file that changes after it was read, and before the names that it led to are
+// watched, has changed.
+func TestAChangeBeforeAmendIsTold(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/f", "1")
+	w := start(t, dir+"/f")
+	write(t, dir+"/f", "22")
+	if err := w.Amend([]string{dir + "/f", dir + "/g"}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-w.Changed():
+	case <-time.After(10 * time.Second):
+		t.Fatal("the change was not told")
+	}
+}
+
 // An event in the directory that leaves the file as it is is no change: the
 // next value to arrive is for the change that follows.
 func TestNeighborsAreNotAChange(t *testing.T) {
