@@ -48,7 +48,8 @@ type Connection struct {
 type Plan struct {
 	dialects []dialect
 	own      []own
-	names    names
+	set      names // of own
+	names    names // of own, and what is to be stripped beside
 	limits   Limits
 }
 
@@ -93,6 +94,7 @@ func Compile(c Config) (*Plan, error) {
 		}
 		setBy[folded] = "header " + h.Name
 		p.own = append(p.own, o)
+		p.set.add(folded)
 		p.names.add(folded)
 	}
 	for _, name := range c.Strip {

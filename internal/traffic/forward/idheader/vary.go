@@ -10,11 +10,12 @@ import "bytes"
 // that needs it is enough.
 func VaryNeedsStar(value []byte) bool { return (*Plan)(nil).VaryNeedsStar(value) }
 
-// VaryNeedsStar is the function of that name, for p's own headers too.
+// VaryNeedsStar is the function of that name, for p's own headers too. What is
+// merely stripped, X-Forwarded-Proto say, does not tell one client from another.
 func (p *Plan) VaryNeedsStar(value []byte) bool {
 	for len(value) > 0 {
 		token, rest, _ := bytes.Cut(value, []byte(","))
-		if p.Strips(bytes.Trim(token, " \t")) {
+		if name := bytes.Trim(token, " \t"); Stripped(name) || p != nil && p.set.has(name) {
 			return true
 		}
 		value = rest
