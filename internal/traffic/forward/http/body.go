@@ -133,7 +133,9 @@ func (u *upload) run(f *Front) {
 			if errors.Is(err, os.ErrDeadlineExceeded) && time.Since(u.lastMoved()) < f.set.Idle {
 				continue // the answer is on its way to the client
 			}
-			u.denial = u.interrupted(f, err)
+			if err != errStopped {
+				u.denial = u.interrupted(f, err)
+			}
 			return
 		}
 		u.received += int64(n)
@@ -200,7 +202,6 @@ func (u *upload) stop(f *Front) (heard bool) {
 		abort(u.conn)
 		f.conn.SetReadDeadline(time.Unix(1, 0))
 		<-u.done
-		u.denial = nil
 	}
 	f.received += u.received
 	f.rest = u.rest

@@ -1,16 +1,15 @@
 package http_test
 
 import (
-	"bufio"
 	"context"
-	"io"
+	"crypto/tls"
 	"net"
-	nethttp "net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"countersign.dev"
 	"countersign.dev/internal/traffic/authorize"
@@ -23,42 +22,64 @@ import (
 	"countersign.dev/internal/wire/http1"
 )
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what must happen before it fails.
+const patience = 20 * time.Second
+
+// identity is what the pipeline has rendered about the client.
+const identity = "X-Amzn-Mtls-Clientcert-Subject: CN=test\r\n"
+
 // A bench is one listener's worth of engine between a client and targets, all
 // over real sockets on loopback.
 type bench struct {
+	setup
 	t       testing.TB
-	set     http.Settings
-	group   *upstream.Group
-	results chan http.Result
-	denials chan *countersign.Denial
+	results chan http.Result         // of every exchange
+	denials chan *countersign.Denial // of Next
+	fronts  chan *http.Front         // one for each connection
 	address string
 }
 
-type option func(*http.Settings, *upstream.GroupConfig)
+// A setup is what a test may change about a bench before it starts.
+type setup struct {
+	set    http.Settings
+	group  upstream.GroupConfig
+	grant  authorize.Grant
+	client netip.AddrPort            // what the engine is told that the client's address is
+	tls    *tls.Config               // nil: plain TCP
+	last   bool                      // every request is the last of its connection
+	wrap   func(http.Conn) http.Conn // the client's connection; nil: as it is
+}
 
 // start serves the targets at these addresses through the engine.
-func start(t testing.TB, targets []string, options ...option) *bench {
+func start(t testing.TB, targets []string, changes ...func(*setup)) *bench {
 	t.Helper()
-	plan, err := idheader.Compile(idheader.Config{Dialects: []idheader.Dialect{idheader.AWS}})
+	plan, err := idheader.Compile(idheader.Config{Dialects: []idheader.Dialect{idheader.AWS},
+		Strip: []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := http.Settings{Identity: plan, // as the configuration's defaults
-		Request:   http1.Limits{Line: 16 << 10, Field: 16 << 10, Head: 80 << 10},
-		Response:  http1.Limits{Line: 32 << 10, Field: 32 << 10, Head: 32 << 10},
-		Forwarded: http.ForwardedAppend,
-		Headers:   5 * time.Second, Idle: 5 * time.Second, Wait: 5 * time.Second}
-	cfg := upstream.GroupConfig{Name: "test", Targets: targets, FailOpen: true}
-	for _, o := range options {
-		o(&set, &cfg)
+	s := setup{
+		set: http.Settings{Identity: plan, // as the configuration's defaults, but for the times
+			Request:   http1.Limits{Line: 16 << 10, Field: 16 << 10, Head: 80 << 10},
+			Response:  http1.Limits{Line: 32 << 10, Field: 32 << 10, Head: 32 << 10},
+			Forwarded: http.ForwardedAppend,
+			Headers:   patience, Idle: patience, Wait: patience},
+		group:  upstream.GroupConfig{Name: "test", Targets: targets, FailOpen: true},
+		client: netip.MustParseAddrPort("192.0.2.7:4711"),
+	}
+	for _, change := range changes {
+		change(&s)
 	}
 	fleet := upstream.NewFleet(upstream.FleetConfig{})
-	groups, err := fleet.Apply([]upstream.GroupConfig{cfg})
+	groups, err := fleet.Apply([]upstream.GroupConfig{s.group})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, set: set, group: groups["test"],
-		results: make(chan http.Result, 1024), denials: make(chan *countersign.Denial, 1024)}
+	s.grant = granted(t, groups["test"])
+	b := &bench{setup: s, t: t, results: make(chan http.Result, 1024),
+		denials: make(chan *countersign.Denial, 1024), fronts: make(chan *http.Front, 1024)}
 	ln := listen(t)
 	b.address = ln.Addr().String()
 	var running sync.WaitGroup
@@ -82,39 +103,51 @@ func start(t testing.TB, targets []string, options ...option) *bench {
 }
 
 // serve is the pipeline in small: every request is granted to the group.
-func (b *bench) serve(conn net.Conn) {
-	f := http.NewFront(conn.(*net.TCPConn), netip.MustParseAddrPort("192.0.2.7:4711"), true)
-	x := http.Exchange{Grant: grant(b.t, b.group), Identity: []byte("X-Amzn-Mtls-Clientcert-Subject: CN=test\r\n"), Port: 8443}
-	for {
-		ok, denial := f.Next(&b.set)
-		if !ok && denial == nil {
-			f.Finish(false)
-			return
-		}
-		if denial != nil {
-			b.denials <- denial
-			f.Refuse(denial, true)
-			f.Finish(true)
-			return
-		}
-		res := f.Forward(&x)
-		if res.Denial != nil && !res.Answered {
-			closing := res.Unread
-			f.Refuse(res.Denial, closing)
-			res.KeepAlive = !closing
-		}
-		select {
-		case b.results <- res:
-		default: // nobody looks
-		}
-		if !res.KeepAlive {
-			f.Finish(res.Unread)
-			return
-		}
+func (b *bench) serve(raw net.Conn) {
+	var conn http.Conn = raw.(*net.TCPConn)
+	if b.tls != nil {
+		conn = tls.Server(raw, b.tls)
 	}
+	if b.wrap != nil {
+		conn = b.wrap(conn)
+	}
+	f := http.NewFront(conn, b.client, true)
+	b.fronts <- f
+	x := &http.Exchange{Grant: b.grant, Identity: []byte(identity), Port: 8443}
+	more, unread := true, false
+	for more {
+		more, unread = b.exchange(f, x)
+	}
+	f.Finish(unread)
 }
 
-func grant(t testing.TB, group *upstream.Group) authorize.Grant {
+func (b *bench) exchange(f *http.Front, x *http.Exchange) (more, unread bool) {
+	ok, denial := f.Next(&b.set)
+	if !ok && denial == nil {
+		return false, false
+	}
+	if denial != nil {
+		b.denials <- denial
+		f.Refuse(denial, true)
+		return false, true
+	}
+	x.Last = b.last || f.Closing()
+	res := f.Forward(x)
+	if res.Denial != nil && !res.Answered {
+		ends := res.Unread || res.Denial.Code == countersign.ClientClosed
+		closing := ends || !f.Request.KeepAlive || f.Closing()
+		var err error
+		res.Status, err = f.Refuse(res.Denial, closing)
+		res.KeepAlive = !closing && err == nil
+	}
+	select {
+	case b.results <- res:
+	default: // nobody looks
+	}
+	return res.KeepAlive, res.Unread
+}
+
+func granted(t testing.TB, group *upstream.Group) authorize.Grant {
 	g, denial := authorize.Decide(authorize.Question{
 		Policy: &handshake.Policy{Name: "test", Mode: countersign.ClientAuthOff},
 		Client: identify.Anonymous(),
@@ -126,6 +159,52 @@ func grant(t testing.TB, group *upstream.Group) authorize.Grant {
 	return g
 }
 
+// result waits for the end of the next exchange.
+func (b *bench) result() http.Result {
+	b.t.Helper()
+	return receive(b.t, b.results, "the end of an exchange")
+}
+
+// refused waits for the next request that Next refuses and demands the code.
+func (b *bench) refused(code countersign.Code) {
+	b.t.Helper()
+	if d := receive(b.t, b.denials, "a refusal"); d.Code != code {
+		b.t.Errorf("refused with %v, want %s", d, code)
+	}
+}
+
+// ends waits for the next exchange and demands the code of its denial.
+func (b *bench) ends(code countersign.Code) http.Result {
+	b.t.Helper()
+	res := b.result()
+	if res.Denial == nil || res.Denial.Code != code {
+		b.t.Errorf("the exchange ended with %v, want %s", res.Denial, code)
+	}
+	return res
+}
+
+// receive waits for an event.
+func receive[T any](t testing.TB, events <-chan T, what string) T {
+	t.Helper()
+	select {
+	case e := <-events:
+		return e
+	case <-time.After(patience):
+		t.Fatalf("waited %s for %s", patience, what)
+		panic("unreachable")
+	}
+}
+
+// none demands that no event has happened.
+func none[T any](t testing.TB, events <-chan T, what string) {
+	t.Helper()
+	select {
+	case e := <-events:
+		t.Errorf("%s: %+v", what, e)
+	default:
+	}
+}
+
 func listen(t testing.TB) net.Listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -133,111 +212,4 @@ func listen(t testing.TB) net.Listener {
 		t.Fatal(err)
 	}
 	return ln
-}
-
-// target serves each connection with handle until the test ends.
-func target(t testing.TB, handle func(net.Conn)) string {
-	t.Helper()
-	ln := listen(t)
-	var running sync.WaitGroup
-	var mu sync.Mutex
-	open := map[net.Conn]bool{}
-	running.Go(func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			open[conn] = true
-			mu.Unlock()
-			running.Go(func() {
-				defer conn.Close()
-				handle(conn)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		ln.Close()
-		mu.Lock()
-		for conn := range open {
-			conn.Close()
-		}
-		mu.Unlock()
-		running.Wait()
-	})
-	return ln.Addr().String()
-}
-
-// server is a target that net/http serves.
-func server(t testing.TB, handle nethttp.HandlerFunc) string {
-	t.Helper()
-	ln := listen(t)
-	s := &nethttp.Server{Handler: handle}
-	done := make(chan struct{})
-	go func() { defer close(done); s.Serve(ln) }()
-	t.Cleanup(func() { s.Close(); <-done })
-	return ln.Addr().String()
-}
-
-// replies answers every request head on a connection with the same bytes and
-// hands the head to seen, if there is one.
-func replies(answer string, seen chan<- string) func(net.Conn) {
-	return func(conn net.Conn) {
-		r := bufio.NewReader(conn)
-		for {
-			head, err := readHead(r)
-			if err != nil {
-				return
-			}
-			if seen != nil {
-				seen <- head
-			}
-			if _, err := io.WriteString(conn, answer); err != nil {
-				return
-			}
-		}
-	}
-}
-
-// readHead reads up to and including the next empty line.
-func readHead(r *bufio.Reader) (string, error) {
-	var b strings.Builder
-	for {
-		line, err := r.ReadString('\n')
-		b.WriteString(line)
-		if err != nil {
-			return b.String(), err
-		}
-		if line == "\r\n" {
-			return b.String(), nil
-		}
-	}
-}
-
-// dial connects to the engine.
-func (b *bench) dial() *net.TCPConn {
-	b.t.Helper()
-	conn, err := net.Dial("tcp", b.address)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
-	b.t.Cleanup(func() { conn.Close() })
-	return conn.(*net.TCPConn)
-}
-
-// send writes a request and returns everything that comes back until the engine
-// closes the connection, which the request should ask for.
-func (b *bench) send(request string) string {
-	b.t.Helper()
-	conn := b.dial()
-	if _, err := io.WriteString(conn, request); err != nil {
-		b.t.Fatal(err)
-	}
-	answer, err := io.ReadAll(conn)
-	if err != nil {
-		b.t.Fatalf("after %q: %v", answer, err)
-	}
-	return string(answer)
 }

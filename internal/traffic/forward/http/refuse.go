@@ -79,16 +79,16 @@ type problem struct {
 // acceptsProblem reports whether the client would read a problem document: it
 // names JSON, or takes anything and is not a browser that would rather read text.
 func (f *Front) acceptsProblem() bool {
-	var named, json, html, any bool
+	var named, problem, html, any bool
 	for i := range f.Request.Fields {
 		if fl := &f.Request.Fields[i]; fl.Kind == http1.Accept {
 			named = true
-			json = json || accepts(fl.Value, "application/problem+json") || accepts(fl.Value, "application/json")
+			problem = problem || accepts(fl.Value, "application/problem+json") || accepts(fl.Value, "application/json")
 			html = html || accepts(fl.Value, "text/html")
 			any = any || accepts(fl.Value, "*/*") || accepts(fl.Value, "application/*")
 		}
 	}
-	return !named || json || any && !html
+	return !named || problem || any && !html
 }
 
 // accepts reports whether an Accept value lists the media range with a weight
