@@ -1,5 +1,5 @@
 # Everything here is one command; nothing needs this file.
-.PHONY: build test race ci up fuzz
+.PHONY: build test race ci up fuzz bench
 
 build: ## the binary, pure Go
 	CGO_ENABLED=0 go build -o countersign ./cmd/countersign
@@ -15,6 +15,9 @@ ci: ## what has to pass before a change lands
 
 up: ## from nothing to a verified request
 	go run ./cmd/countersign up
+
+bench: ## the same work through nginx, HAProxy and countersign, side by side
+	go run ./bench
 
 fuzz: ## every parser of bytes from the network, a minute each
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r file; do \

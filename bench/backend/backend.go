@@ -1,0 +1,166 @@
+package backend
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+)
+
+// Paths that are answered in their own way; any other with Small bytes.
+const (
+	LargePath = "/large" // Large bytes
+	EchoPath  = "/echo"  // the head of the request as it arrived
+)
+
+// Sizes of answers, in bytes.
+const (
+	Small = 64
+	Large = 1 << 20
+)
+
+// Main serves on a free port of the loopback address, which it writes to out as
+// a line, until in ends.
+func Main(in io.Reader, out io.Writer) error {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- Serve(ctx, ln) }()
+	fmt.Fprintln(out, ln.Addr())
+	_, err = io.Copy(io.Discard, in)
+	cancel()
+	return errors.Join(err, <-served)
+}
+
+// Serve answers on ln until ctx ends.
+func Serve(ctx context.Context, ln net.Listener) error {
+	a := answers{small: render(bytes.Repeat([]byte("x"), Small)), large: render(bytes.Repeat([]byte("y"), Large))}
+	var mu sync.Mutex
+	var running sync.WaitGroup
+	open := map[net.Conn]struct{}{}
+	stop := context.AfterFunc(ctx, func() {
+		ln.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		for c := range open {
+			c.Close()
+		}
+	})
+	defer running.Wait()
+	defer stop()
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		mu.Lock()
+		open[conn] = struct{}{}
+		if ctx.Err() != nil {
+			conn.Close()
+		}
+		mu.Unlock()
+		running.Go(func() {
+			a.serve(conn)
+			mu.Lock()
+			delete(open, conn)
+			mu.Unlock()
+			conn.Close()
+		})
+	}
+}
+
+// answers are whole responses, head and body in one.
+type answers struct{ small, large []byte }
+
+func render(body []byte) []byte {
+	return append(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", len(body)), body...)
+}
+
+var endOfHead = []byte("\r\n\r\n")
+
+// serve answers the requests of one connection until it ends.
+func (a *answers) serve(conn net.Conn) {
+	buf := make([]byte, 64<<10)
+	have := 0 // bytes of the next request in buf
+	for {
+		head := bytes.Index(buf[:have], endOfHead)
+		if head < 0 {
+			if have == len(buf) {
+				return
+			}
+			n, err := conn.Read(buf[have:])
+			if have += n; n == 0 && err != nil {
+				return
+			}
+			continue
+		}
+		head += len(endOfHead)
+		answer := a.choose(buf[:head])
+		body, ok := bodyLength(buf[:head])
+		if !ok {
+			return
+		}
+		if have -= head; have > body { // the next request follows
+			copy(buf, buf[head+body:head+have])
+			have -= body
+			body = 0
+		} else {
+			body -= have
+			have = 0
+		}
+		for body > 0 {
+			n, err := conn.Read(buf[:min(body, len(buf))])
+			if body -= n; n == 0 && err != nil {
+				return
+			}
+		}
+		if _, err := conn.Write(answer); err != nil {
+			return
+		}
+	}
+}
+
+func (a *answers) choose(head []byte) []byte {
+	_, rest, _ := bytes.Cut(head, []byte(" "))
+	path, _, _ := bytes.Cut(rest, []byte(" "))
+	switch string(path) {
+	case LargePath:
+		return a.large
+	case EchoPath:
+		return render(head)
+	}
+	return a.small
+}
+
+var lengthField = []byte("content-length:")
+
+// bodyLength reads Content-Length; it is false for a body of another framing,
+// which this server does not read.
+func bodyLength(head []byte) (n int, ok bool) {
+	for len(head) > 0 {
+		line, rest, _ := bytes.Cut(head, []byte("\r\n"))
+		head = rest
+		if len(line) > 0 && line[0]|0x20 == 't' && bytes.EqualFold(line[:min(len(line), 18)], []byte("transfer-encoding:")) {
+			return 0, false
+		}
+		if len(line) < len(lengthField) || !bytes.EqualFold(line[:len(lengthField)], lengthField) {
+			continue
+		}
+		for _, c := range bytes.TrimSpace(line[len(lengthField):]) {
+			if c < '0' || c > '9' || n > 1<<40 {
+				return 0, false
+			}
+			n = n*10 + int(c-'0')
+		}
+	}
+	return n, true
+}

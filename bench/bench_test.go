@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"countersign.dev/bench/peer"
+	"countersign.dev/bench/report"
+)
+
+// TestMain lets this binary be the child processes that bench starts.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && (os.Args[1] == "load" || os.Args[1] == "backend") {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// Every workload is done by countersign, without an error; how fast is not asked.
+func TestWorkloadsSucceed(t *testing.T) {
+	if _, err := os.Stat("/proc/self/smaps_rollup"); err != nil {
+		t.Skip("needs Linux's /proc")
+	}
+	file := filepath.Join(t.TempDir(), "report.json")
+	o := options{turns: 1, time: 50 * time.Millisecond, settle: time.Millisecond, idleConnections: 40, json: file}
+	var out bytes.Buffer
+	if err := compare(t.Context(), o, workloads(o), &out); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	for _, want := range report.Columns() {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the table has no column %q:\n%s", want, out.String())
+		}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r report.Report
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Versions[peer.Self] == "" || len(r.Workloads) != len(workloads(o)) {
+		t.Errorf("versions %v, %d workloads", r.Versions, len(r.Workloads))
+	}
+	for _, w := range r.Workloads {
+		if len(w.Rows) != 1 || len(w.Rows[0].Turns) != 1 {
+			t.Fatalf("%s: %+v", w.Name, w.Rows)
+		}
+		turn := w.Rows[0].Turns[0]
+		if turn.Operations < 1 || turn.Errors != 0 || turn.Connections < 1 || turn.PSS < 1<<20 || turn.Elapsed <= 0 {
+			t.Errorf("%s: %+v", w.Name, turn)
+		}
+		if (w.Metric != report.Memory) != (turn.P50 > 0 && turn.P99 >= turn.P50) {
+			t.Errorf("%s: p50 %s, p99 %s", w.Name, turn.P50, turn.P99)
+		}
+		if !strings.Contains(out.String(), w.Name) {
+			t.Errorf("%s is not in the table", w.Name)
+		}
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	var list bytes.Buffer
+	if err := run(t.Context(), []string{"--list"}, nil, &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range workloads(options{}) {
+		if !strings.Contains(list.String(), w.name) || w.about == "" || w.required < w.aim {
+			t.Errorf("%s is not listed, or not described: %+v", w.name, w)
+		}
+	}
+	o, err := parse([]string{"--only", "idle,body-1m", "--peers=nginx", "--time", "2s", "--turns=3", "--json", "x"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chosen, err := choose(workloads(o), o.only)
+	if err != nil || len(chosen) != 2 || chosen[0].name != "idle" || len(o.peers) != 1 || o.time != 2*time.Second || o.turns != 3 || o.json != "x" {
+		t.Errorf("%+v, %+v, %v", o, chosen, err)
+	}
+	for args, want := range map[string]string{
+		"--only=nothing": `"nothing"`, "--peers=apache": `"apache"`, "--turns=0": "at least 1", "--time=0s": "more than 0", "now": `"now"`,
+	} {
+		if err := run(t.Context(), []string{args}, nil, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s in it", args, err, want)
+		}
+	}
+}

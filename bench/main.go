@@ -1,0 +1,137 @@
+// Command bench gives countersign, nginx and HAProxy the same work in turns,
+// one after the other on the loopback interface, and prints what each needed.
+//
+//	go run ./bench
+//	go run ./bench --only h1-keepalive,handshake-full --time 2s --turns 3
+//
+// Package peer has the servers with their configurations, load the client side,
+// backend what stands behind, measure the reading of CPU time and memory,
+// report the table. docs/performance.md says what the figures mean.
+//
+// With the word load or backend as its only argument, the program is one of its
+// own child processes.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"countersign.dev/bench/backend"
+	"countersign.dev/bench/load"
+)
+
+// options are what the command line says.
+type options struct {
+	only   []string // workloads; none: all
+	peers  []string // beside countersign
+	turns  int
+	time   time.Duration // of a turn
+	settle time.Duration // of the silence of idle connections
+	json   string        // file for the report; "": none
+	list   bool
+
+	idleConnections int
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdin, os.Stdout); err != nil {
+		stop()
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
+	if len(args) == 1 {
+		switch args[0] {
+		case "load":
+			return load.Main(in, out)
+		case "backend":
+			return backend.Main(in, out)
+		}
+	}
+	o, err := parse(args, out)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if o.list {
+		for _, w := range workloads(o) {
+			fmt.Fprintf(out, "%-20s  %s\n", w.name, w.about)
+		}
+		return nil
+	}
+	chosen, err := choose(workloads(o), o.only)
+	if err != nil {
+		return err
+	}
+	return compare(ctx, o, chosen, out)
+}
+
+func parse(args []string, out io.Writer) (options, error) {
+	var o options
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.SetOutput(out)
+	var only, peers string
+	f.StringVar(&only, "only", "", "`workloads` to run, separated by commas (default all)")
+	f.StringVar(&peers, "peers", "nginx,haproxy", "`servers` to compare with, separated by commas; \"\" is none")
+	f.IntVar(&o.turns, "turns", 5, "how `often` each server is given each workload")
+	f.DurationVar(&o.time, "time", 5*time.Second, "`duration` of a turn, after its warm-up")
+	f.DurationVar(&o.settle, "settle", 30*time.Second, "`duration` for which idle connections are silent before memory is measured")
+	f.IntVar(&o.idleConnections, "idle-connections", 5000, "`number` of idle connections")
+	f.StringVar(&o.json, "json", "", "`file` to write the report to, each turn included")
+	f.BoolVar(&o.list, "list", false, "print the workloads")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	o.only, o.peers = words(only), words(peers)
+	switch {
+	case f.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q: bench has flags only, see --help", f.Arg(0))
+	case o.turns < 1 || o.idleConnections < 1:
+		return o, errors.New("--turns and --idle-connections are at least 1")
+	case o.time <= 0 || o.settle < 0:
+		return o, errors.New("--time is more than 0, --settle not less")
+	}
+	return o, nil
+}
+
+func words(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// choose returns the workloads of those names; all for none.
+func choose(all []workload, names []string) ([]workload, error) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	var chosen []workload
+	var known []string
+	for _, w := range all {
+		known = append(known, w.name)
+	}
+	for _, name := range names {
+		found := false
+		for _, w := range all {
+			if w.name == name {
+				chosen, found = append(chosen, w), true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("no workload is called %q: want some of %s", name, strings.Join(known, ", "))
+		}
+	}
+	return chosen, nil
+}

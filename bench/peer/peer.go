@@ -1,0 +1,100 @@
+package peer
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"text/template"
+
+	"countersign.dev/bench/credentials"
+)
+
+// A Site is what a server is set up for.
+type Site struct {
+	Dir         string // for its files; exists
+	Listen      string // host:port of clients
+	Backend     string // host:port
+	Files       credentials.Files
+	Log         bool // a line for each request, to Dir/access.log
+	Connections int  // of clients that it must be able to hold
+}
+
+// Workers is the number of threads or processes that a server gets: one a core.
+func (s Site) Workers() int { return runtime.NumCPU() }
+
+// Sockets is how many connections a server is set up for: the clients' and
+// those to the backend, with room to spare.
+func (s Site) Sockets() int { return s.Connections + 1024 }
+
+// Root reports that servers which can give up root's rights must be told not to:
+// their files are in a directory of their owner alone.
+func (s Site) Root() bool { return os.Geteuid() == 0 }
+
+// A Peer is a server program.
+type Peer struct {
+	Name string
+	// Find returns the path of the program, or an error that says what to install.
+	Find func(context.Context, Build) (string, error)
+	// Version returns what the program says about itself, in a line.
+	Version func(ctx context.Context, program string) (string, error)
+	// Arguments are those that run it in the foreground with the configuration file.
+	Arguments func(file string) []string
+	// Template is the name of the template of its configuration.
+	Template string
+}
+
+// Build says how a program is made that does not come from a package.
+type Build struct {
+	Module string // directory of countersign's module
+	Dir    string // where to put the program
+}
+
+// Self is the name of the server that the others are compared with.
+const Self = "countersign"
+
+// All lists the servers, the one that is to be judged first.
+func All() []Peer { return []Peer{countersign(), nginx(), haproxy()} }
+
+//go:embed *.tmpl
+var templates embed.FS
+
+// configure writes the configuration for site and returns its path.
+func (p Peer) configure(site Site) (string, error) {
+	t, err := template.ParseFS(templates, p.Template)
+	if err != nil {
+		return "", err
+	}
+	var text bytes.Buffer
+	if err := t.Execute(&text, site); err != nil {
+		return "", err
+	}
+	file := filepath.Join(site.Dir, p.Template[:len(p.Template)-len(".tmpl")])
+	return file, os.WriteFile(file, text.Bytes(), 0o600)
+}
+
+// installed finds a program of a Debian package of the same name.
+func installed(name string) func(context.Context, Build) (string, error) {
+	return func(context.Context, Build) (string, error) {
+		for _, dir := range []string{"", "/usr/sbin/", "/usr/local/sbin/"} { // the last may not be on a user's PATH
+			if path, err := exec.LookPath(dir + name); err == nil {
+				return path, nil
+			}
+		}
+		return "", fmt.Errorf("%s is not installed; on Debian: apt-get install %s", name, name)
+	}
+}
+
+// firstLine runs a program and returns the first line that it prints.
+func firstLine(ctx context.Context, program string, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
+	line, _, _ := bytes.Cut(bytes.TrimSpace(out), []byte("\n"))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", program, err, line)
+	}
+	return string(line), nil
+}

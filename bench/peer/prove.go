@@ -1,0 +1,85 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"countersign.dev/bench/backend"
+	"countersign.dev/bench/credentials"
+)
+
+// Prove checks that a server does the work that is compared: it lets a device
+// in and tells the backend who it is, and keeps out one that is revoked and one
+// that shows no certificate.
+func (s *Server) Prove(ctx context.Context) error {
+	device := s.Site.Files.Clients[0]
+	c, err := newCaller(s.Site, device)
+	if err != nil {
+		return err
+	}
+	head, err := c.get(ctx, backend.EchoPath)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	names, err := device.Names()
+	if err != nil {
+		return err
+	}
+	told := strings.ToLower(head)
+	var faults []error
+	for _, want := range append(names, "x-client-subject:", "x-client-issuer:", "x-client-serial:", "x-forwarded-for: 127.0.0.1", "x-forwarded-proto: https", "x-forwarded-port:") {
+		if !strings.Contains(told, strings.ToLower(want)) {
+			faults = append(faults, fmt.Errorf("%s does not tell the backend %q, but:\n%s", s.name, want, head))
+		}
+	}
+	for who, client := range map[string]credentials.Client{"without a certificate": {}, "with a revoked certificate": s.Site.Files.Revoked} {
+		c, err := newCaller(s.Site, client)
+		if err != nil {
+			return err
+		}
+		if _, err := c.get(ctx, backend.EchoPath); err == nil {
+			faults = append(faults, fmt.Errorf("%s lets a client in %s", s.name, who))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// A caller asks a server as one client, on a new connection each time.
+type caller struct {
+	client http.Client
+	url    string
+}
+
+func newCaller(site Site, c credentials.Client) (*caller, error) {
+	cfg, err := credentials.Dial(site.Files.Root, c)
+	if err != nil {
+		return nil, err
+	}
+	return &caller{
+		client: http.Client{Transport: &http.Transport{TLSClientConfig: cfg, DisableKeepAlives: true}, Timeout: 5 * time.Second},
+		url:    "https://" + site.Listen,
+	}, nil
+}
+
+// get returns the body of a 200; all else is an error.
+func (c *caller) get(ctx context.Context, path string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+path, nil)
+	if err != nil {
+		return "", err
+	}
+	res, err := c.client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", c.url+path, res.Status)
+	}
+	return string(body), err
+}

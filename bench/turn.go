@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"countersign.dev/bench/load"
+	"countersign.dev/bench/measure"
+	"countersign.dev/bench/peer"
+	"countersign.dev/bench/report"
+)
+
+// run gives a workload to every server in turns: A B C, B C A, C A B, ...
+func (c *comparison) run(ctx context.Context, w workload) (*report.Workload, error) {
+	result := &report.Workload{Name: w.name, About: w.about, Metric: w.metric, Required: w.required, Aim: w.aim}
+	for _, s := range c.servers {
+		result.Rows = append(result.Rows, &report.Row{Server: s.Name})
+	}
+	if most := c.mostConnections(); w.load.Connections > most {
+		result.Notes = append(result.Notes, fmt.Sprintf("%d connections in place of %d: a process may have %d open files", most, w.load.Connections, c.sockets))
+		w.load.Connections = most
+	}
+	w.load.Warmup = min(c.options.time/4, 500*time.Millisecond)
+	w.load.Duration = c.options.time
+	if w.idle {
+		w.load.Duration = c.options.settle
+	}
+	if w.half {
+		if err := c.pace(ctx, &w); err != nil {
+			return nil, err
+		}
+	}
+	n := len(c.servers)
+	for turn := range c.options.turns {
+		for i := range n {
+			at := (turn + i) % n
+			done, err := c.one(ctx, w, c.servers[at], turn == 0)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.servers[at].Name, err)
+			}
+			row := result.Rows[at]
+			row.Add(done)
+			fmt.Fprintf(c.say, "%s, turn %d: %s: %d operations, %s CPU, %d KiB\n",
+				w.name, turn+1, row.Server, done.Operations, done.CPU, done.PSS>>10)
+		}
+	}
+	result.Compare()
+	return result, nil
+}
+
+// pace finds out what the slower peer can do, and sets the rate to half of it.
+func (c *comparison) pace(ctx context.Context, w *workload) error {
+	most := *w
+	most.load.Kind = "keep-alive"
+	peers := c.servers[1:]
+	if len(peers) == 0 {
+		peers = c.servers
+	}
+	peak := math.Inf(1)
+	for _, s := range peers {
+		turn, err := c.one(ctx, most, s, false)
+		if err == nil && turn.Errors > 0 {
+			err = errors.New(turn.Error)
+		}
+		if err != nil {
+			return fmt.Errorf("%s, at its peak: %w", s.Name, err)
+		}
+		peak = min(peak, float64(turn.Operations)/turn.Elapsed.Seconds())
+	}
+	w.load.Rate = peak / 2
+	return nil
+}
+
+// mostConnections is how many one server may be asked to hold: it may need
+// another for each, to the backend, and some to spare.
+func (c *comparison) mostConnections() int { return max((c.sockets-4096)/2, 16) }
+
+// one starts a server, has it do the work once and ends it. Each turn has a
+// server of its own, so that none is measured with what another turn left.
+func (c *comparison) one(ctx context.Context, w workload, s server, prove bool) (t report.Turn, err error) {
+	if err := ctx.Err(); err != nil {
+		return t, err
+	}
+	c.turn++
+	dir := filepath.Join(c.dir, fmt.Sprintf("%s-%d", s.Name, c.turn))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return t, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }() // logs may be large
+	listen, err := peer.FreePort()
+	if err != nil {
+		return t, err
+	}
+	running, err := s.Start(ctx, s.program, peer.Site{
+		Dir: dir, Listen: listen, Backend: c.backend, Files: c.files, Log: w.logs, Connections: w.load.Connections,
+	})
+	if err != nil {
+		return t, err
+	}
+	defer func() { err = errors.Join(err, running.Stop()) }()
+	if prove {
+		if err := running.Prove(ctx); err != nil {
+			return t, err
+		}
+	}
+	return c.work(ctx, w.load, running)
+}
+
+// work puts the load on a server and measures what it needs for that.
+func (c *comparison) work(ctx context.Context, spec load.Spec, s *peer.Server) (t report.Turn, err error) {
+	spec.Address, spec.Root, spec.Clients = s.Site.Listen, c.files.Root, c.files.Clients
+	cmd := exec.CommandContext(ctx, c.self, "load")
+	cmd.Stderr = os.Stderr
+	p, err := load.Start(cmd, spec)
+	if err != nil {
+		return t, err
+	}
+	before, err := measure.CPU(s.PIDs)
+	if err != nil {
+		p.Abort()
+		return t, err
+	}
+	r, err := p.Work()
+	if err != nil {
+		p.Abort()
+		return t, err
+	}
+	after, errCPU := measure.CPU(s.PIDs)
+	pss, errPSS := measure.PSS(s.PIDs)
+	return report.Turn{
+		Operations: r.Operations, Errors: r.Errors, Error: r.Error, Elapsed: r.Elapsed, Connections: r.Connections,
+		CPU: after - before, PSS: pss, P50: r.P50, P99: r.P99, Rate: spec.Rate,
+	}, errors.Join(errCPU, errPSS, p.Finish())
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"countersign.dev/bench/backend"
+	"countersign.dev/bench/load"
+	"countersign.dev/bench/report"
+)
+
+// A workload is a piece of work that every server is given.
+type workload struct {
+	name     string
+	about    string
+	metric   report.Metric
+	required float64 // the most that countersign's figure may be, the better peer's being 1
+	aim      float64
+	load     load.Spec // without what is known only when servers run
+	logs     bool      // every request leaves a line
+	half     bool      // the rate is half of what the slower peer can do
+	idle     bool      // the duration is the option settle, not that of a turn
+}
+
+// workloads lists all of them, in the order in which they are run.
+func workloads(o options) []workload {
+	get := load.Spec{Kind: "keep-alive", Connections: 16, Path: "/", Answer: backend.Small}
+	with := func(s load.Spec, change func(*load.Spec)) load.Spec { change(&s); return s }
+	handshake := with(get, func(s *load.Spec) { s.Kind, s.Connections = "handshake", 8 })
+	return []workload{
+		{
+			name: "h1-keepalive", metric: report.CPU, required: 0.70, aim: 0.55, load: get,
+			about: "HTTP/1.1 GET on 16 kept connections, answers of 64 bytes",
+		},
+		{
+			name: "h1-keepalive-logged", metric: report.CPU, required: 0.70, aim: 0.55, load: get, logs: true,
+			about: "the same with access logs on, in files",
+		},
+		{
+			name: "handshake-full", metric: report.CPU, required: 0.25, aim: 0.18, load: handshake,
+			about: "a new connection with a full handshake, one GET, close; 8 at a time",
+		},
+		{
+			name: "handshake-resumed", metric: report.CPU, required: 0.26, aim: 0.22,
+			load:  with(handshake, func(s *load.Spec) { s.Resume = true }),
+			about: "the same with the session of the connection before",
+		},
+		{
+			name: "body-1m", metric: report.CPU, required: 0.75, aim: 0.65,
+			load:  with(get, func(s *load.Spec) { s.Connections, s.Path, s.Answer = 4, backend.LargePath, backend.Large }),
+			about: "HTTP/1.1 GET on 4 kept connections, answers of 1 MiB",
+		},
+		{
+			name: "upload-1m", metric: report.CPU, required: 0.75, aim: 0.65,
+			load:  with(get, func(s *load.Spec) { s.Connections, s.Upload = 4, 1<<20 }),
+			about: "HTTP/1.1 POST of 1 MiB on 4 kept connections",
+		},
+		{
+			name: "idle", metric: report.Memory, required: 0.50, aim: 0.35, idle: true,
+			load:  with(get, func(s *load.Spec) { s.Kind, s.Connections = "idle", o.idleConnections }),
+			about: "verified connections that have sent one GET and are silent: memory for each",
+		},
+		{
+			name: "latency", metric: report.P99, required: 1.2, aim: 0.8, half: true,
+			load:  with(get, func(s *load.Spec) { s.Kind = "paced" }),
+			about: "GETs on 16 kept connections at a fixed rate, half of what the slower peer can do",
+		},
+	}
+}
