@@ -131,7 +131,7 @@ func appendConnectionAWS(dst []byte, c *Connection, clock *clock) []byte {
 		l.word("")
 		l.word("")
 	} else {
-		l.quote(id.Subject)
+		l.quote(cut(id.Subject))
 		l.field()
 		l.b = append(l.b, "NotBefore="...)
 		l.b = clock.appendSecond(l.b, id.NotBefore)

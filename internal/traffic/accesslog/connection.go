@@ -49,12 +49,19 @@ type Connection struct {
 	TraceID TraceID
 }
 
+// maxName is how much of a name in a certificate is written: anybody can show
+// one of 64 KiB, and each line about one of their exchanges repeats it. Whose it
+// was, the fingerprint and the serial number still say.
+const maxName = 2 << 10
+
+func cut(name string) string { return name[:min(len(name), maxName)] }
+
 // user is the common name of a verified client, or "".
 func (c *Connection) user() string {
 	if c.Certificate == nil || c.TrustStore == "" || c.Denial != nil || len(c.Certificate.CommonNames) == 0 {
 		return ""
 	}
-	return c.Certificate.CommonNames[0]
+	return cut(c.Certificate.CommonNames[0])
 }
 
 // A TraceID ties the lines of one connection and its exchanges together.

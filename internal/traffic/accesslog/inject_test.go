@@ -184,6 +184,24 @@ func TestLongTextsAreCut(t *testing.T) {
 	}
 }
 
+// A request of 40 bytes must not cost a line as long as the certificate that its
+// client once showed.
+func TestACertificateCannotMakeLinesLong(t *testing.T) {
+	long := strings.Repeat(`\C3`, 20<<10)
+	c := &Connection{TLSVersion: tls.VersionTLS13, TrustStore: "fleet", Certificate: &countersign.Identity{
+		Subject: "CN=" + long, Issuer: "CN=" + long, Serial: "02", CommonNames: []string{long}, DNSNames: []string{long}}}
+	a := newAccess().(*Access)
+	a.Connection = c
+	for name, line := range map[string][]byte{
+		"connection, aws": appendConnectionAWS(nil, c, new(clock)), "connection, json": appendConnectionJSON(nil, c, new(clock)),
+		"access, aws": appendAccessAWS(nil, a, new(clock)), "access, json": appendAccessJSON(nil, a, new(clock)), "access, combined": appendCombined(nil, a, new(clock)),
+	} {
+		if len(line) > 16<<10 {
+			t.Errorf("%s: a line of %d bytes", name, len(line))
+		}
+	}
+}
+
 func FuzzLine(f *testing.F) {
 	for _, s := range []string{"", "-", `"`, "a b", "\n", "\\\"", "\xff", "\U0001f512", `" - - Success`, "https://x/ y", "[::1"} {
 		f.Add(s)

@@ -97,8 +97,8 @@ func (o *object) peer(c *Connection) {
 		o.b = strconv.AppendBool(o.b, c.Resumed)
 	}
 	if id := c.Certificate; id != nil {
-		o.text("subject", id.Subject)
-		o.text("issuer", id.Issuer)
+		o.text("subject", cut(id.Subject))
+		o.text("issuer", cut(id.Issuer))
 		o.text("serial", id.Serial)
 		o.name("fingerprint")
 		o.b = append(hex.AppendEncode(append(o.b, `"sha256:`...), id.Fingerprint[:]), '"')

@@ -41,6 +41,20 @@ type Log struct {
 // An event is a *Connection or an *Access.
 type event any
 
+// sizeOf is roughly the memory that an event takes, as far as strangers decide.
+func sizeOf(ev event) int {
+	const fixed = 1 << 10
+	switch ev := ev.(type) {
+	case *Access:
+		return fixed + cap(ev.arena)
+	case *Connection:
+		if id := ev.Certificate; id != nil {
+			return fixed + 2*(len(id.Subject)+len(id.Issuer)) + 32*(len(id.DNSNames)+len(id.URIs)+len(id.Emails)+len(id.IPs))
+		}
+	}
+	return fixed
+}
+
 // Open opens a log, which Close ends.
 func Open(c Config) (*Log, error) {
 	switch c.Format {
@@ -53,7 +67,7 @@ func Open(c Config) (*Log, error) {
 	l := &Log{format: c.Format, pool: sync.Pool{New: newAccess}}
 	var err error
 	l.spool, err = spool.Open(spool.Config[event]{
-		Path: c.Path, Queue: c.Queue, Logger: c.Logger, Stdout: c.Stdout, Append: l.appendLine,
+		Path: c.Path, Queue: c.Queue, Logger: c.Logger, Stdout: c.Stdout, Append: l.appendLine, Size: sizeOf,
 	})
 	if err != nil {
 		return nil, err

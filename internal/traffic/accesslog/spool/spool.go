@@ -15,8 +15,11 @@ import (
 type Config[E any] struct {
 	Path   string       // a file, created with mode 0640 if need be and appended to; "-" is Stdout
 	Queue  int          // events that may wait to be written; 0: 16384
+	Bytes  int64        // that they may take meanwhile, by Size; 0: 64 MiB
 	Logger *slog.Logger // told of write errors, at most once a minute; nil: slog.Default()
 	Stdout io.Writer    // nil: os.Stdout
+	// Size says roughly how much memory an event takes; nil: events are small.
+	Size func(E) int
 	// Append appends the line of an event, its newline included. The owner calls
 	// it, one event at a time.
 	Append func(dst []byte, e E) []byte
@@ -24,6 +27,7 @@ type Config[E any] struct {
 
 const (
 	defaultQueue = 16384
+	defaultBytes = 64 << 20
 	// After it has written, the owner lets events pile up for this long, so that
 	// a busy log costs a few wake-ups and writes a second instead of one per
 	// event, and a quiet one still shows a line at once.
@@ -35,8 +39,10 @@ const (
 type Spool[E any] struct {
 	out  *output
 	line func([]byte, E) []byte
+	size func(E) int
 
 	queue  chan E
+	room   atomic.Int64  // bytes that may still be queued
 	hurry  chan struct{} // the queue is half full
 	reopen chan chan error
 	stop   chan struct{}
@@ -59,6 +65,12 @@ func Open[E any](c Config[E]) (*Spool[E], error) {
 	if c.Queue == 0 {
 		c.Queue = defaultQueue
 	}
+	if c.Bytes == 0 {
+		c.Bytes = defaultBytes
+	}
+	if c.Size == nil {
+		c.Size = func(E) int { return 0 }
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -72,12 +84,14 @@ func Open[E any](c Config[E]) (*Spool[E], error) {
 	s := &Spool[E]{
 		out:    out,
 		line:   c.Append,
+		size:   c.Size,
 		queue:  make(chan E, c.Queue),
 		hurry:  make(chan struct{}, 1),
 		reopen: make(chan chan error),
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 	}
+	s.room.Store(c.Bytes)
 	go s.own()
 	return s, nil
 }
@@ -89,9 +103,16 @@ func (s *Spool[E]) Offer(e E) bool {
 		s.dropped.Add(1)
 		return false
 	}
+	size := int64(s.size(e)) // before the owner has it
+	if s.room.Add(-size) < 0 {
+		s.room.Add(size)
+		s.dropped.Add(1)
+		return false
+	}
 	select {
 	case s.queue <- e:
 	default:
+		s.room.Add(size)
 		s.dropped.Add(1)
 		return false
 	}
@@ -172,6 +193,7 @@ func (s *Spool[E]) own() {
 }
 
 func (s *Spool[E]) add(e E) {
+	s.room.Add(int64(s.size(e)))
 	s.buf = s.line(s.buf, e)
 	s.lines++
 	if len(s.buf) >= batchSize {

@@ -195,6 +195,30 @@ func TestAFullQueueDropsAndCounts(t *testing.T) {
 	}
 }
 
+func TestAQueueOfLargeEventsIsBoundedToo(t *testing.T) {
+	out := newScreen()
+	out.gate = make(chan struct{})
+	s := open(t, Config[string]{Path: "-", Bytes: 100, Stdout: out, Size: func(e string) int { return len(e) }})
+	for range 20 {
+		s.Offer(strings.Repeat("x", 30))
+	}
+	// Three may wait, beside those that the owner has taken for its first write.
+	if n := s.Waiting(); n > 3 {
+		t.Errorf("%d events of 30 bytes wait, 100 bytes may", n)
+	}
+	close(out.gate)
+	for s.Waiting() > 0 {
+		runtime.Gosched()
+	}
+	for !s.Offer("there is room again") {
+		runtime.Gosched()
+	}
+	closeSpool(t, s)
+	if lost, written := s.Dropped(), strings.Count(out.String(), "xxx\n"); lost == 0 || written == 0 {
+		t.Errorf("%d lost, %d written", lost, written)
+	}
+}
+
 func TestCloseGivesUpOnAnOutputThatIsStuck(t *testing.T) {
 	out := newScreen()
 	out.gate = make(chan struct{})
