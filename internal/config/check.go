@@ -178,7 +178,10 @@ func (c *checker) checkAddresses() {
 	for i, l := range c.Listeners {
 		at := item("listeners", i) + ".address"
 		for _, other := range taken {
-			if clash(other.address, l.Address) {
+			// Port 0 is another port each time, but a reload finds a socket by its
+			// address as written.
+			same := other.address == l.Address && other.path != "node.admin.address"
+			if same && l.Address != "" || clash(other.address, l.Address) {
 				hint := fmt.Sprintf("%s is at %s already", other.path, other.address)
 				if line := c.doc.Line(other.path); c.doc.Has(other.path) {
 					hint = fmt.Sprintf("%s on line %d is at %s already", other.path, line, other.address)
