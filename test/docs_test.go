@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -41,9 +43,9 @@ func TestDocumentsAreTrue(t *testing.T) {
 		}
 		t.Run(strings.TrimSuffix(path, ".md"), func(t *testing.T) {
 			t.Parallel()
-			for _, program := range []string{"bash", "curl", "openssl"} {
-				if program != "openssl" || strings.Contains(all, "openssl ") {
-					testrequire.Program(t, program)
+			for _, name := range []string{"bash", "curl", "openssl"} {
+				if name != "openssl" || strings.Contains(all, "openssl ") {
+					testrequire.Program(t, name)
 				}
 			}
 			follow(t, path, blocks)
@@ -123,7 +125,7 @@ func run(t *testing.T, path, dir, script string, blocks []fence) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(countersign(t))+string(os.PathListSeparator)+os.Getenv("PATH"),
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(program(t))+string(os.PathListSeparator)+os.Getenv("PATH"),
 		"HOME="+dir, "NO_PROXY=*", "no_proxy=*", "BASH_ENV=")
 	// bash and all that it starts are one group, so that nothing outlives the test.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -144,12 +146,7 @@ func substitute(t *testing.T) *strings.Replacer {
 	t.Helper()
 	var pairs []string
 	for _, port := range []string{"8443", "8080", "9901"} {
-		ln, err := net.Listen("tcp", ":0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close() // all are held until each has its own
-		pairs = append(pairs, port, strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
+		pairs = append(pairs, port, freePort())
 	}
 	for _, port := range []string{"9001", "9002"} {
 		backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -164,6 +161,22 @@ func substitute(t *testing.T) *strings.Replacer {
 		pairs = append(pairs, port, strconv.Itoa(backend.Listener.Addr().(*net.TCPAddr).Port))
 	}
 	return strings.NewReplacer(pairs...)
+}
+
+// lastPort counts up so that no port is given out twice. It begins anywhere
+// below those that the kernel takes for outgoing connections, of which one might
+// be made before the gateway listens.
+var lastPort atomic.Int32
+
+func freePort() string {
+	lastPort.CompareAndSwap(0, 10_000+rand.Int32N(15_000))
+	for {
+		port := strconv.Itoa(int(lastPort.Add(1)))
+		if ln, err := net.Listen("tcp", ":"+port); err == nil {
+			ln.Close()
+			return port
+		}
+	}
 }
 
 func copyExample(t *testing.T, example, dir string, ports *strings.Replacer) {
@@ -183,8 +196,8 @@ func copyExample(t *testing.T, example, dir string, ports *strings.Replacer) {
 	}
 }
 
-// countersign returns the path of the program, built once for all tests.
-func countersign(t *testing.T) string {
+// program returns the path of the program, built once for all tests.
+func program(t *testing.T) string {
 	t.Helper()
 	path, err := build()
 	if err != nil {

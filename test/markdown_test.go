@@ -77,6 +77,32 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
+// rows returns the tables of a section of a document: the cells of each row by
+// its first one, without quotes.
+func rows(t *testing.T, path, section string) map[string][]string {
+	t.Helper()
+	_, text, ok := strings.Cut(read(t, path), "\n"+section+"\n")
+	if !ok {
+		t.Fatalf("%s has no section %q", path, section)
+	}
+	text, _, _ = strings.Cut(text, "\n## ")
+	found := map[string][]string{}
+	for line := range strings.Lines(text) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if !strings.HasPrefix(line, "|") || strings.HasPrefix(line, "|---") {
+			continue
+		}
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		found[strings.Trim(cells[0], "`")] = cells
+	}
+	for _, head := range []string{"code", "metric", "#"} {
+		delete(found, head)
+	}
+	return found
+}
+
 // told reports the first line of want that does not occur in got, in order. In
 // want "..." stands for anything, and lines need not follow one another.
 func told(want, got string) (missing string, ok bool) {
