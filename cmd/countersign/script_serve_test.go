@@ -21,6 +21,7 @@ const longest = 30 * time.Second
 
 // A stage is what a script has running beside it.
 type stage struct {
+	t        testscript.T // for what goes wrong after the last line of the script
 	gateway  *gatewayProcess
 	backends map[string]*backend
 	clients  map[string]*client
@@ -29,7 +30,10 @@ type stage struct {
 type stageKey struct{}
 
 func setUpStage(env *testscript.Env) error {
-	env.Values[stageKey{}] = &stage{backends: map[string]*backend{}, clients: map[string]*client{}}
+	if os.Getenv("GORACE") == "" { // under -race every command would take a second to end
+		env.Setenv("GORACE", "atexit_sleep_ms=0")
+	}
+	env.Values[stageKey{}] = &stage{t: env.T(), backends: map[string]*backend{}, clients: map[string]*client{}}
 	return nil
 }
 
@@ -38,8 +42,10 @@ func stageOf(ts *testscript.TestScript) *stage { return ts.Value(stageKey{}).(*s
 // A gatewayProcess is a countersign that serves.
 type gatewayProcess struct {
 	cmd   *exec.Cmd
+	log   string        // the file
 	ended chan struct{} // closed when it has
 	err   error         // of Wait, once it has ended
+	seen  bool          // the script has looked at its end
 }
 
 // cmdServe is "serve FILE": countersign serve -c FILE in the background, with
@@ -75,10 +81,10 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = out, log
 	ts.Check(cmd.Start())
-	p := &gatewayProcess{cmd: cmd, ended: make(chan struct{})}
+	p := &gatewayProcess{cmd: cmd, log: log.Name(), ended: make(chan struct{})}
 	go func() { p.err = cmd.Wait(); close(p.ended) }()
 	s.gateway = p
-	ts.Defer(func() { p.leave(ts) })
+	ts.Defer(func() { p.leave(s.t) })
 
 	go func() { // a gateway that ends will not say anything any more
 		<-p.ended
@@ -117,7 +123,7 @@ func awaitReady(systemd *net.UnixConn) error {
 // environment is what the script's variables are at the moment.
 func environment(ts *testscript.TestScript) []string {
 	env := os.Environ()
-	for _, name := range []string{"NOTIFY_SOCKET", "TMPDIR", "HOME"} {
+	for _, name := range []string{"NOTIFY_SOCKET", "TMPDIR", "HOME", "GORACE"} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
 	for name, b := range stageOf(ts).backends {
@@ -126,16 +132,16 @@ func environment(ts *testscript.TestScript) []string {
 	return env
 }
 
-// leave ends the gateway when the script does.
-func (p *gatewayProcess) leave(ts *testscript.TestScript) {
-	select {
-	case <-p.ended:
+// leave ends the gateway when the script does. One that has crashed behind the
+// script's back is found here.
+func (p *gatewayProcess) leave(t testscript.T) {
+	if p.seen {
 		return
-	default:
 	}
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	if err := p.wait(); err != nil {
-		ts.Fatalf("the gateway did not drain: %v\n%s", err, ts.ReadFile("gateway.log"))
+		log, _ := os.ReadFile(p.log)
+		t.Fatal(fmt.Sprintf("the gateway did not end well: %v\n%s", err, log))
 	}
 }
 
@@ -172,6 +178,7 @@ func cmdEnded(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: [!] ended, after serve")
 	}
 	err := s.gateway.wait()
+	s.gateway.seen = true
 	s.gateway = nil
 	switch {
 	case err != nil && !neg:
