@@ -3,8 +3,10 @@ package traffic
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -134,9 +136,20 @@ func (n *Node) serve(address string, socket *listen.Socket) {
 		n.running.Go(func() {
 			defer n.gate.Leave()
 			s := &session{node: n, raw: conn, address: address}
+			defer s.survive()
 			s.run()
 		})
 	}, func(err error) { n.log.Error("cannot accept connections", "error", err) })
+}
+
+// survive keeps a fault in this program that one connection has found from
+// ending all the others. It ends that one.
+func (s *session) survive() {
+	if fault := recover(); fault != nil {
+		s.raw.Close()
+		s.node.log.Error("a fault in countersign ended a connection; please report it",
+			"listener", s.name, "client", s.raw.RemoteAddr().String(), "fault", fmt.Sprint(fault), "stack", string(debug.Stack()))
+	}
 }
 
 // enter registers a session that is ready for requests; false when the node
