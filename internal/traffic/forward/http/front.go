@@ -21,61 +21,68 @@ type Conn interface {
 	CloseWrite() error
 }
 
-// A Front is the client's side of one connection. It is used by one goroutine;
-// Cut and Interrupt alone may be called from another.
+// A Front is the client's side of one connection. It is used by one goroutine
+// at a time; Cut and Interrupt alone may be called from another.
 type Front struct {
-	// Request is the head that Next read. Its slices stay valid until Forward,
-	// or the next call of Next.
-	Request http1.Request
+	*desk // nil while the connection rests
 
 	conn   Conn
 	client netip.AddrPort
 	tls    bool
 
-	in       []byte // what was read; in[r:w] is not consumed yet
-	r, w     int
-	rest     []byte        // of the next request, read with the end of a body
-	out      []byte        // what is being assembled for a write
-	read     deadline.Lazy // of conn
-	write    deadline.Lazy
-	closing  atomic.Bool
-	cut      atomic.Bool
-	target   atomic.Pointer[upstream.Conn] // of the exchange under way
-	response http1.Response
-
-	dateSecond int64 // of dateText
-	dateText   []byte
-
-	// Of the exchange under way. They are here, not on the stack, because what
-	// a goroutine might share would be allocated anew for each request.
-	body     body
-	relay    relay
-	result   Result
-	tried    [mostTargets]*upstream.Target
-	tries    int
-	oddity   string // what AWS's access log calls what is wrong with the request, or odd
-	set      *Settings
-	started  time.Time
-	received int64
-	sent     int64
-	answered bool // a final status line went out
-	torn     bool // the client must not take the end of the connection for the end of a body
+	read    deadline.Lazy // of conn
+	write   deadline.Lazy
+	closing atomic.Bool
+	cut     atomic.Bool
+	target  atomic.Pointer[upstream.Conn] // of the exchange under way
 }
 
 // NewFront wraps the client's connection. client is the address that targets
 // are told; secure says that conn is TLS.
 func NewFront(conn Conn, client netip.AddrPort, secure bool) *Front {
-	return &Front{conn: conn, client: client, tls: secure, in: make([]byte, firstSize)}
+	return &Front{conn: conn, client: client, tls: secure, desk: takeDesk()}
 }
 
 // errStopped says that a read was given up because the connection is closing.
 var errStopped = errors.New("the connection is closing")
+
+// An Arrival says what came of waiting for a request.
+type Arrival uint8
+
+const (
+	Ended   Arrival = iota // the client closed, was idle for too long, or Interrupt was called
+	Silent                 // nothing came so far
+	Arrived                // a request has begun: Next reads it
+)
+
+// Await waits for the first byte of the next request, for silence at most. After
+// Silent the caller may wait again, or let the connection Rest meanwhile; that
+// it has been idle for too long, set.Idle in all, is then the caller's to notice.
+func (f *Front) Await(set *Settings, silence time.Duration) Arrival {
+	f.sit()
+	f.set = set
+	f.takeRest()
+	if f.w > f.r {
+		return Arrived
+	}
+	f.room(set.Request.Head)
+	n, err := f.readClient(f.in[f.w:], silence, &f.closing)
+	f.w += n
+	switch {
+	case err == nil:
+		return Arrived
+	case errors.Is(err, os.ErrDeadlineExceeded) && !f.closing.Load():
+		return Silent
+	}
+	return Ended
+}
 
 // Next waits for the next request and reads its head into f.Request. It
 // returns false, and no Denial, when the connection simply ends: the client
 // closed it between two requests, was idle for longer than set.Idle, or
 // Interrupt was called. A Denial is to be answered with Refuse.
 func (f *Front) Next(set *Settings) (bool, *countersign.Denial) {
+	f.sit()
 	f.set, f.answered, f.sent, f.tries, f.oddity = set, false, 0, 0, ""
 	f.Request.Reset()
 	f.takeRest()
@@ -290,7 +297,7 @@ const (
 // read away within bounds if it was not heard out.
 func (f *Front) Finish(unread bool) {
 	defer f.conn.Close()
-	if f.torn {
+	if f.desk != nil && f.torn {
 		f.reset()
 		return
 	}
