@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -52,7 +53,8 @@ type Authority struct {
 
 // Open reads the directory and refuses one that does not hold together: a file
 // missing, a key that others may read, that is not its certificate's, an
-// issuing certificate that the root did not sign.
+// issuing certificate that the root did not sign; and a directory in which
+// others may put files of theirs in the place of ours.
 func Open(c Config) (*Authority, error) {
 	a := &Authority{dir: c.Dir, now: c.Now}
 	if a.now == nil {
@@ -63,6 +65,9 @@ func Open(c Config) (*Authority, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("%s holds no authority (%w): make one with `countersign ca init %s`", c.Dir, err, c.Dir)
 		}
+		return nil, err
+	}
+	if err := guarded(c.Dir); err != nil {
 		return nil, err
 	}
 	if a.issuingCert, err = pemfile.ReadCertificate(a.Path(IssuingCertFile)); err != nil {
@@ -87,6 +92,20 @@ func Open(c Config) (*Authority, error) {
 		}
 		return err
 	})
+}
+
+// guarded refuses a directory in which somebody else can replace the ledger, or
+// the certificate that trust stores are given.
+func guarded(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		return fmt.Errorf("others can write in %s (mode %04o): expected 0700. Close it with `chmod 700 %s`, and compare %s and %s with what you handed out",
+			dir, mode, dir, BundleFile, CRLFile)
+	}
+	return nil
 }
 
 // Dir returns the directory as it was given.

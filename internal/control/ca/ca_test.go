@@ -203,6 +203,8 @@ func TestOpenRefusesWhatDoesNotHoldTogether(t *testing.T) {
 		{"an intermediate as root", func(dir string) error { return copyFile(a.Path(IssuingCertFile), filepath.Join(dir, RootCertFile)) }, "not a root"},
 		{"a key for everybody", func(dir string) error { return os.Chmod(filepath.Join(dir, IssuingKeyFile), 0o644) }, "chmod 600"},
 		{"a root key for the group", func(dir string) error { return os.Chmod(filepath.Join(dir, RootKeyFile), 0o640) }, "chmod 600"},
+		{"a directory for the group", func(dir string) error { return os.Chmod(dir, 0o770) }, "chmod 700"},
+		{"a directory for everybody", func(dir string) error { return os.Chmod(dir, 0o777) }, "chmod 700"},
 		{"a certificate that is none", func(dir string) error { return os.WriteFile(filepath.Join(dir, RootCertFile), []byte("x"), 0o600) }, "no PEM block"},
 		{"a ledger of another kind", func(dir string) error { return os.WriteFile(filepath.Join(dir, LedgerFile), []byte("x\n"), 0o600) }, "ledger.jsonl:1"},
 	} {
@@ -211,7 +213,10 @@ func TestOpenRefusesWhatDoesNotHoldTogether(t *testing.T) {
 			if err := os.CopyFS(dir, os.DirFS(a.Dir())); err != nil {
 				t.Fatal(err)
 			}
-			for _, key := range []string{RootKeyFile, IssuingKeyFile} { // CopyFS opens files wide
+			if err := os.Chmod(dir, 0o700); err != nil { // CopyFS opens it, and the files, wide
+				t.Fatal(err)
+			}
+			for _, key := range []string{RootKeyFile, IssuingKeyFile} {
 				if err := os.Chmod(filepath.Join(dir, key), 0o600); err != nil {
 					t.Fatal(err)
 				}
