@@ -272,3 +272,6 @@ func (b *bench) send(request string) string {
 	}
 	return answer
 }
+
+// echoPath answers with the path of the request.
+func echoPath(w nethttp.ResponseWriter, r *nethttp.Request) { io.WriteString(w, r.URL.Path) }
