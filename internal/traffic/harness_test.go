@@ -80,7 +80,7 @@ func startBefore(t testing.TB, backend, config string) *rig {
 		testpki.DNS("localhost", "open.example.com", "ops.example.com", "*.ops.example.com", "*.example.com"))
 	r.server.Write(r.dir, "server")
 	r.file("ca.crt", r.root.PEM())
-	r.node = traffic.New(traffic.Config{})
+	r.node = traffic.New(traffic.Config{Silence: 20 * time.Millisecond})
 	r.fleet = upstream.NewFleet(upstream.FleetConfig{})
 	var err error
 	r.publisher, err = publish.NewPublisher(publish.PublisherConfig{

@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,14 +10,19 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/traffic/listen"
+	"countersign.dev/internal/traffic/listen/parking"
 )
 
 // Config is what a Node needs beside its snapshots.
 type Config struct {
 	Logger *slog.Logger
+	// Silence is after how long without a byte a connection is parked, so that
+	// it holds no goroutine and no buffer. 0: a second.
+	Silence time.Duration
 }
 
 // A Node serves the listeners of the snapshot published last.
@@ -33,6 +39,9 @@ type Node struct {
 	sessions map[*session]struct{}
 	draining bool
 	running  sync.WaitGroup // accept loops and sessions
+
+	lot     *parking.Lot // of silent connections; nil: they are not parked
+	silence time.Duration
 }
 
 // New returns a Node that serves nothing yet.
@@ -40,8 +49,15 @@ func New(cfg Config) *Node {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{log: cfg.Logger, sockets: map[string]*listen.Socket{}, sessions: map[*session]struct{}{}}
+	n := &Node{
+		log: cfg.Logger, silence: cmp.Or(cfg.Silence, silence),
+		sockets: map[string]*listen.Socket{}, sessions: map[*session]struct{}{},
+	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	var err error
+	if n.lot, err = parking.New(); err != nil {
+		n.log.Warn("silent connections will take more memory than they need", "error", err)
+	}
 	return n
 }
 
@@ -50,6 +66,14 @@ func (n *Node) Current() *snapshot.Snapshot { return n.current.Load() }
 
 // Connections is how many the node holds.
 func (n *Node) Connections() int { return n.gate.Open() }
+
+// Parked is how many of them are silent, and hold neither goroutine nor buffer.
+func (n *Node) Parked() int {
+	if n.lot == nil {
+		return 0
+	}
+	return n.lot.Len()
+}
 
 // Addresses maps each configured address that is open to the one it is bound to.
 func (n *Node) Addresses() map[string]net.Addr {
@@ -121,7 +145,7 @@ func (n *Node) Publish(snap *snapshot.Snapshot, sockets Sockets) error {
 	}
 	for s := range n.sessions {
 		if l := snap.At(s.address); l == nil || l.Name != s.name {
-			s.front.Interrupt()
+			s.interrupt()
 		}
 	}
 	return nil
@@ -133,23 +157,26 @@ func (n *Node) serve(address string, socket *listen.Socket) {
 			n.refuseFull(address, conn)
 			return
 		}
-		n.running.Go(func() {
-			defer n.gate.Leave()
-			s := &session{node: n, raw: conn, address: address}
-			defer s.survive()
-			s.run()
-		})
+		s := &session{node: n, raw: conn, address: address}
+		n.running.Add(1)
+		go s.live(s.run)
 	}, func(err error) { n.log.Error("cannot accept connections", "error", err) })
 }
 
-// survive keeps a fault in this program that one connection has found from
-// ending all the others. It ends that one.
-func (s *session) survive() {
-	if fault := recover(); fault != nil {
+// live runs a part of the session. A fault in this program that one connection
+// has found ends that one, not all the others.
+func (s *session) live(part func()) {
+	defer func() {
+		fault := recover()
+		if fault == nil {
+			return
+		}
 		s.raw.Close()
 		s.node.log.Error("a fault in countersign ended a connection; please report it",
 			"listener", s.name, "client", s.raw.RemoteAddr().String(), "fault", fmt.Sprint(fault), "stack", string(debug.Stack()))
-	}
+		s.end()
+	}()
+	part()
 }
 
 // enter registers a session that is ready for requests; false when the node
@@ -164,10 +191,21 @@ func (n *Node) enter(s *session) bool {
 	return true
 }
 
-func (n *Node) forget(s *session) {
+// end gives back what the session held of its node. Its connection is closed.
+func (s *session) end() {
+	if s.ended {
+		return
+	}
+	s.ended = true
+	n := s.node
+	if s.listener != nil {
+		s.listener.Metrics.Closed()
+	}
 	n.mu.Lock()
 	delete(n.sessions, s)
 	n.mu.Unlock()
+	n.gate.Leave()
+	n.running.Done()
 }
 
 // Drain stops accepting, lets exchanges under way finish until ctx ends, and
@@ -182,7 +220,7 @@ func (n *Node) Drain(ctx context.Context) (cut int) {
 		socket.Close()
 	}
 	for s := range n.sessions {
-		s.front.Interrupt()
+		s.interrupt()
 	}
 	n.mu.Unlock()
 
@@ -202,6 +240,9 @@ func (n *Node) Drain(ctx context.Context) (cut int) {
 		n.mu.Unlock()
 	}
 	<-done
+	if n.lot != nil {
+		n.lot.Close()
+	}
 	return cut
 }
 

@@ -39,11 +39,13 @@ type session struct {
 	shook      handshake.Outcome // zero on a listener without TLS
 	connection *accesslog.Connection
 	front      *http.Front
+	stay       stay // in the parking lot
+	ended      bool
 	exchanging http.Exchange // the one under way; here so that it is not allocated for each
 	host       hostMemo
 }
 
-// session is THE ORDER, first half: once per connection.
+// run is THE ORDER, first half: once per connection.
 //
 //	accept -> handshake -> verify -> identify
 //
@@ -52,11 +54,12 @@ type session struct {
 // TLS alert.
 func (s *session) run() {
 	if !s.accept() {
+		s.end()
 		return
 	}
-	defer s.leave()
 	conn, ok := s.handshake()
 	if !ok {
+		s.end()
 		return
 	}
 	s.identify()
@@ -66,13 +69,28 @@ func (s *session) run() {
 	s.front = http.NewFront(conn, addrPort(s.raw.RemoteAddr()), s.listener.TLS != nil)
 	if !s.node.enter(s) {
 		s.front.Finish(false)
+		s.end()
 		return
 	}
+	s.serve()
+}
+
+// serve carries exchanges until the connection ends, or falls silent and is
+// parked: then a later call goes on, on another goroutine.
+func (s *session) serve() {
 	unread := false
 	for more := true; more; {
-		more, unread = s.exchange()
+		switch s.await() {
+		case http.Arrived:
+			more, unread = s.exchange()
+		case http.Silent:
+			return
+		default:
+			more, unread = false, false
+		}
 	}
 	s.front.Finish(unread)
+	s.end()
 }
 
 // exchange is THE ORDER, second half: once per request.
@@ -122,12 +140,6 @@ func (s *session) accept() bool {
 	s.name = s.listener.Name
 	s.listener.Metrics.Opened()
 	return true
-}
-
-// leave ends what accept began.
-func (s *session) leave() {
-	s.listener.Metrics.Closed()
-	s.node.forget(s)
 }
 
 // handshake proves that the client holds the key of the certificate it shows,

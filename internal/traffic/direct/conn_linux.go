@@ -1,0 +1,132 @@
+package direct
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+// most is how much one system call may move, in bytes: about what the kernel
+// copies in twenty microseconds.
+const most = 128 << 10
+
+// Wrap returns a connection over c that reads from the socket and writes to it
+// directly, or c itself when it is not TCP. Deadlines and Close act on both
+// alike. One goroutine may read while another writes, not more.
+func Wrap(c net.Conn) net.Conn {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return c
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return c // closed already: whoever uses it will be told
+	}
+	d := &conn{TCPConn: tcp, raw: raw}
+	// Made once, so that a call allocates nothing.
+	d.in.call, d.out.call = d.in.read, d.out.write
+	return d
+}
+
+// A conn is a TCP connection whose bytes take another way than its methods.
+type conn struct {
+	*net.TCPConn
+	raw     syscall.RawConn
+	in, out transfer
+}
+
+// A transfer is one direction, with the call under way.
+type transfer struct {
+	p    []byte
+	n    int // of p are done
+	err  error
+	call func(fd uintptr) (done bool)
+}
+
+// NetConn returns the connection beneath.
+func (c *conn) NetConn() net.Conn { return c.TCPConn }
+
+// Read is net.Conn's.
+func (c *conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := c.in.run(c.raw.Read, p)
+	if n == 0 && err == nil {
+		return 0, io.EOF
+	}
+	return n, c.named("read", err)
+}
+
+// Write is net.Conn's: all of p, or an error and how much of it left.
+func (c *conn) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := c.out.run(c.raw.Write, p)
+	return n, c.named("write", err)
+}
+
+// named makes of err what the net package would have returned.
+func (c *conn) named(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if wrapped, ok := err.(*net.OpError); ok { // of the raw connection: a deadline, or closed
+		err = wrapped.Err
+	}
+	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+}
+
+// run has wait make the call until it is done, waiting for the socket in between.
+func (t *transfer) run(wait func(func(uintptr) bool) error, p []byte) (int, error) {
+	t.p, t.n, t.err = p, 0, nil
+	err := wait(t.call)
+	t.p = nil // it is the caller's again
+	if err == nil {
+		err = t.err
+	}
+	return t.n, err
+}
+
+// read is done when there was something to read, the end included.
+func (t *transfer) read(fd uintptr) bool {
+	n, errno := do(syscall.SYS_READ, fd, t.p)
+	if errno == syscall.EAGAIN {
+		return false
+	}
+	t.set("read", n, errno)
+	return true
+}
+
+// write is done when everything was written.
+func (t *transfer) write(fd uintptr) bool {
+	for t.n < len(t.p) && t.err == nil {
+		n, errno := do(syscall.SYS_WRITE, fd, t.p[t.n:])
+		if errno == syscall.EAGAIN {
+			return false
+		}
+		t.set("write", n, errno)
+	}
+	return true
+}
+
+func (t *transfer) set(call string, n int, errno syscall.Errno) {
+	if errno != 0 {
+		t.err = os.NewSyscallError(call, errno)
+		return
+	}
+	t.n += n
+}
+
+// do makes one call on a socket, which the net package has made non-blocking.
+func do(call, fd uintptr, p []byte) (int, syscall.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(min(len(p), most)))
+		if errno != syscall.EINTR {
+			return int(n), errno
+		}
+	}
+}
