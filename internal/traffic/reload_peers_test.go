@@ -9,14 +9,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"countersign.dev/internal/testpki"
 )
 
-// Clients ask without pause, over connections that live, resumed ones and new
+// Clients ask over connections that live, parked ones, resumed ones and new
 // ones, while configurations follow each other. Once Publish has returned, no
-// request that is sent afterwards by a client whom the configuration refuses
-// may reach the backend, and none of one whom it takes may be refused.
+// request that is sent afterwards by a client whom the configuration refuses may
+// reach the backend, and none of one whom it takes may be refused.
 func TestNoRequestIsServedUnderAConfigurationThatIsOver(t *testing.T) {
 	const rounds = 40
 	const verify, resuming = "trust_store: fleet}", "trust_store: fleet, resumption: true}"
@@ -40,6 +41,9 @@ func TestNoRequestIsServedUnderAConfigurationThatIsOver(t *testing.T) {
 			asker := asker{r: r, cert: cert, sessions: tls.NewLRUClientSessionCache(1)}
 			defer asker.hangUp()
 			for over.Load() == 0 {
+				if i%2 == 1 {
+					time.Sleep(25 * time.Millisecond) // silent for long enough to be parked
+				}
 				before := force.Load()
 				ok, err := asker.ask()
 				after := force.Load()
