@@ -42,11 +42,11 @@ func pair(t testing.TB) (ours net.Conn, peer *net.TCPConn) {
 	return ours, in.(*net.TCPConn)
 }
 
-// 32 MiB each way at once: more than the buffers of the sockets hold, so that
+// 16 MiB each way at once: more than the buffers of the sockets hold, so that
 // both directions have to wait.
 func TestManyBytesBothWays(t *testing.T) {
 	ours, peer := pair(t)
-	sent := bytes.Repeat([]byte("0123456789abcdef"), 2<<20)
+	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
 	var got [2][]byte
 	var all sync.WaitGroup
 	for i, c := range []net.Conn{ours, peer} {

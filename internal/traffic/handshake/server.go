@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/traffic/direct"
 	"countersign.dev/internal/traffic/handshake/ticket"
 	"countersign.dev/internal/traffic/handshake/tlspolicy"
 	"countersign.dev/internal/traffic/verify"
@@ -163,7 +164,7 @@ func (s *Server) Handshake(ctx context.Context, raw net.Conn) (*tls.Conn, Outcom
 		deadline = d
 	}
 	h := &session{server: s}
-	conn := tls.Server(raw, s.base)
+	conn := tls.Server(direct.Wrap(raw), s.base)
 	err := raw.SetDeadline(deadline)
 	if err == nil {
 		err = conn.HandshakeContext(context.WithValue(ctx, sessionKey{}, h))

@@ -324,7 +324,11 @@ func (f *Front) reset() {
 // tcp returns the connection beneath TLS, if any; nil if it is not TCP.
 func (f *Front) tcp() *net.TCPConn {
 	var conn net.Conn = f.conn
-	if over, ok := conn.(interface{ NetConn() net.Conn }); ok {
+	for {
+		over, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
 		conn = over.NetConn()
 	}
 	tcp, _ := conn.(*net.TCPConn)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/deadline"
+	"countersign.dev/internal/traffic/direct"
 )
 
 // A Conn is a connection to a target, held by one exchange from Get or Dial to
@@ -19,6 +20,7 @@ type Conn struct {
 	// one exchange to the next: buffers, parser state.
 	Scratch any
 
+	tcp    *net.TCPConn
 	target *Target
 	probe
 	idleSince time.Time
@@ -35,13 +37,13 @@ func newConn(raw net.Conn, t *Target) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{Conn: *deadline.New(tcp), target: t}
+	c := &Conn{Conn: *deadline.New(direct.Wrap(tcp)), tcp: tcp, target: t}
 	c.probe.init(socket)
 	return c, nil
 }
 
 // Net returns the TCP connection beneath. Its deadlines belong to the Conn.
-func (c *Conn) Net() net.Conn { return c.NetConn() }
+func (c *Conn) Net() net.Conn { return c.tcp }
 
 // Target returns the target at the other end.
 func (c *Conn) Target() *Target { return c.target }
@@ -67,7 +69,7 @@ func (c *Conn) Close() error {
 }
 
 // shut closes the socket.
-func (c *Conn) shut() { c.NetConn().Close() }
+func (c *Conn) shut() { c.tcp.Close() }
 
 // A probe looks at an idle socket without waiting. What it needs is made with
 // the connection, so that a look allocates nothing.
