@@ -81,6 +81,7 @@ type gatewayConfig struct {
 type gateway struct {
 	cfg       gatewayConfig
 	logger    *slog.Logger
+	format    string // of what logger writes
 	metrics   *telemetry.Metrics
 	fleet     *upstream.Fleet
 	node      *traffic.Node
@@ -104,6 +105,7 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 	if c, _ := config.Load(cfg.File); c != nil {
 		logging = c.Logs.Program
 	}
+	g.format = logging.Format
 	var err error
 	if g.logger, err = telemetry.NewLogger(logging.Level.String(), logging.Format, cfg.Err); err != nil {
 		return nil, err
@@ -149,6 +151,9 @@ func (g *gateway) prepare(cfg *config.Config) (publish.Change, error) {
 	move := change.Apply
 	change.Apply = func() {
 		move()
+		if format := cfg.Logs.Program.Format; format != g.format {
+			g.logger.Warn("logs.program.format takes effect when the program starts anew", "format", g.format, "configured", format)
+		}
 		if err := telemetry.SetLevel(g.logger, cfg.Logs.Program.Level.String()); err != nil {
 			g.logger.Error("the level of this log stays as it was", "error", err)
 		}

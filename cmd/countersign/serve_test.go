@@ -201,6 +201,13 @@ func TestTheLevelOfTheProgramLogFollowsTheConfiguration(t *testing.T) {
 	}
 }
 
+// What only a start can change is not passed over in silence.
+func TestAFormatThatIsChangedAtAReloadIsWarnedOf(t *testing.T) {
+	s := serveConfig(t, gatewayConfigText, ok)
+	s.write("logs: {program: {format: json}}\n" + gatewayConfigText)
+	s.said("logs.program.format takes effect when the program starts anew.* configured=json", 1)
+}
+
 func TestAStopWaitsForTheExchangeUnderWay(t *testing.T) {
 	asked, let := make(chan struct{}), make(chan struct{})
 	s := serveConfig(t, gatewayConfigText, func(w nethttp.ResponseWriter, _ *nethttp.Request) {
