@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	nethttp "net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -241,14 +240,4 @@ func serve(t testing.TB, handle nethttp.HandlerFunc) string {
 	go func() { defer close(done); s.Serve(ln) }()
 	t.Cleanup(func() { s.Close(); <-done })
 	return ln.Addr().String()
-}
-
-// read returns a file beside the configuration.
-func (r *rig) read(name string) string {
-	r.t.Helper()
-	data, err := os.ReadFile(filepath.Join(r.dir, name))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return string(data)
 }

@@ -116,6 +116,7 @@ func TestPlainHTTPOnATLSPortIsToldSo(t *testing.T) {
 		t.Errorf("got %d %s", p.StatusCode, p.body)
 	}
 	c.ended()
+	c.conn.Close()
 	r.stop()
 	if lines, _ := r.journal.of(event{"event": "connection", "denial_code": "PlainHTTPOnTLS"}); len(lines) != 1 {
 		t.Errorf("%d lines say so, want one", len(lines))
