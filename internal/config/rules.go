@@ -197,9 +197,14 @@ func headerName(s string) (clean, hint string, ok bool) {
 }
 
 // foldHeader returns a header name as careless backends compare it: CGI and its
-// heirs take - _ and . for the same.
+// heirs take all punctuation for the same.
 func foldHeader(s string) string {
-	return strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(s))
+	return strings.Map(func(r rune) rune {
+		if '0' <= r && r <= '9' || 'a' <= r && r <= 'z' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(s))
 }
 
 func healthPath(s string) (clean, hint string, ok bool) {
