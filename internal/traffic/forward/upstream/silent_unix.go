@@ -1,4 +1,4 @@
-//go:build linux || darwin || freebsd || netbsd || openbsd
+//go:build (linux && (386 || s390x)) || darwin || freebsd || netbsd || openbsd
 
 package upstream
 
