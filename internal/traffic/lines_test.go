@@ -1,8 +1,11 @@
 package traffic_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"countersign.dev/internal/testpki"
@@ -119,5 +122,25 @@ func TestALogThatIsSwitchedOnHasTheNextRequest(t *testing.T) {
 	r.stop()
 	if lines, _ := r.journal.of(event{"event": "access"}); len(lines) != 1 {
 		t.Errorf("%d lines, want one: the log was on for one request", len(lines))
+	}
+}
+
+// An exchange that outlives its log has its line in the one that follows.
+func TestTheLineOfAnExchangeUnderWayGoesToTheNewLog(t *testing.T) {
+	slow := newGate(t)
+	to := func(file string) string {
+		return with(fleetConfig, `access: {path: "-", format: json}`, "access: {path: "+file+", format: json}")
+	}
+	r := startBefore(t, slow.address, to("old.log"))
+	c := r.dial(r.root.Client("MacID-1"))
+	c.send()
+	<-slow.asked
+	r.publish(to("new.log"))
+	close(slow.let)
+	c.reply().served(t)
+	r.stop()
+	line, err := os.ReadFile(filepath.Join(r.dir, "new.log"))
+	if err != nil || bytes.Count(line, []byte("\n")) != 1 {
+		t.Errorf("the new log has %q, %v; want one line", line, err)
 	}
 }
