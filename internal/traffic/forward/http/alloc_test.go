@@ -10,7 +10,8 @@ const date = "Date: Sun, 22 Nov 2026 03:00:00 GMT"
 
 // A keep-alive request allocates nothing: neither in the engine nor in what it
 // stands on. The client and the target here do not allocate either, so that
-// the count is the engine's.
+// the count is the engine's. What remains over TLS is crypto/tls's own: one
+// atLeastReader for each record that is read, here by the engine and by the client.
 func TestAKeepAliveRequestAllocatesNothing(t *testing.T) {
 	fields := "Host: example.com\r\nUser-Agent: test\r\nAccept: */*\r\nX-Forwarded-For: 10.0.0.1\r\n"
 	chunked := lines("HTTP/1.1 200 OK", date, "Transfer-Encoding: chunked") + "2\r\nok\r\n0\r\n\r\n"
@@ -26,6 +27,9 @@ func TestAKeepAliveRequestAllocatesNothing(t *testing.T) {
 		{"POST over TLS", "POST /x?y=1 HTTP/1.1\r\n" + fields + "Content-Length: 3\r\n\r\nabc", ok, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if tt.tls && raceEnabled {
+				t.Skip("the race detector drops what pools keep")
+			}
 			backend := target(t, func(conn net.Conn) {
 				buf, answer := make([]byte, 8<<10), []byte(tt.answer)
 				for {
@@ -56,8 +60,12 @@ func TestAKeepAliveRequestAllocatesNothing(t *testing.T) {
 			for range 10 { // buffers and pools reach their size
 				exchange()
 			}
-			if n := testing.AllocsPerRun(500, exchange); n > 0 {
-				t.Errorf("%v allocations per request, want none", n)
+			want := 0.0
+			if tt.tls {
+				want = 2
+			}
+			if n := testing.AllocsPerRun(500, exchange); n > want {
+				t.Errorf("%v allocations per request, want %v", n, want)
 			}
 		})
 	}

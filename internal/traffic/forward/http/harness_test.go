@@ -112,7 +112,7 @@ func (b *bench) serve(raw net.Conn) {
 		conn = b.wrap(conn)
 	}
 	f := http.NewFront(conn, b.client, true)
-	b.fronts <- f
+	tell(b.fronts, f)
 	x := &http.Exchange{Grant: b.grant, Identity: []byte(identity), Port: 8443}
 	more, unread := true, false
 	for more {
@@ -127,7 +127,7 @@ func (b *bench) exchange(f *http.Front, x *http.Exchange) (more, unread bool) {
 		return false, false
 	}
 	if denial != nil {
-		b.denials <- denial
+		tell(b.denials, denial)
 		f.Refuse(denial, true)
 		return false, true
 	}
@@ -140,10 +140,7 @@ func (b *bench) exchange(f *http.Front, x *http.Exchange) (more, unread bool) {
 		res.Status, err = f.Refuse(res.Denial, closing)
 		res.KeepAlive = !closing && err == nil
 	}
-	select {
-	case b.results <- res:
-	default: // nobody looks
-	}
+	tell(b.results, res)
 	return res.KeepAlive, res.Unread
 }
 
@@ -181,6 +178,14 @@ func (b *bench) ends(code countersign.Code) http.Result {
 		b.t.Errorf("the exchange ended with %v, want %s", res.Denial, code)
 	}
 	return res
+}
+
+// tell reports an event; where so many were reported, nobody looks.
+func tell[T any](events chan<- T, e T) {
+	select {
+	case events <- e:
+	default:
+	}
 }
 
 // receive waits for an event.

@@ -32,30 +32,48 @@ type held struct {
 
 func (h *held) serve(conn net.Conn) {
 	r := bufio.NewReader(conn)
-	head, err := readHead(r)
-	if err != nil {
-		return
+	for {
+		head, err := readHead(r)
+		if err != nil {
+			return
+		}
+		h.heads <- head
+		answer := <-h.answer
+		io.WriteString(conn, answer)
+		if answer == wsAnswer {
+			io.Copy(conn, r)
+			return
+		}
+		if answer == "" {
+			return
+		}
 	}
-	h.heads <- head
-	io.WriteString(conn, <-h.answer)
-	io.Copy(conn, r)
+}
+
+// next waits for a request and has it answered.
+func (h *held) next(c *client, answer string) {
+	receive(c.t, h.heads, "a request")
+	h.answer <- answer
 }
 
 func stages() []stage {
 	const closing = "Content-Length: 2\r\nConnection: close\r\n\r\nok"
 	return []stage{
 		{"idle", func(*client, *held) {}, func(c *client, _ *held) { c.ended() }},
-		{"in a head", func(c *client, _ *held) { c.write("GET / HTTP/1.1\r\nHo") }, func(c *client, h *held) {
+		{"in a head", func(c *client, h *held) {
+			c.write(lines("GET / HTTP/1.1", "Host: h") + "GET / HTTP/1.1\r\nHo") // read together
+			h.next(c, ok)
+			c.expect(ok)
+		}, func(c *client, h *held) {
 			c.write("st: h\r\n\r\n")
-			<-h.heads
-			h.answer <- ok
+			h.next(c, ok)
 			c.head()
 			c.expect("ok")
 			c.ended()
 		}},
 		{"in a body", func(c *client, h *held) {
 			c.write("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabc")
-			<-h.heads
+			receive(c.t, h.heads, "a request")
 		}, func(c *client, h *held) {
 			c.write("de")
 			h.answer <- ok
@@ -65,7 +83,7 @@ func stages() []stage {
 		}},
 		{"waiting for the target", func(c *client, h *held) {
 			c.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-			<-h.heads
+			receive(c.t, h.heads, "a request")
 		}, func(c *client, h *held) {
 			h.answer <- ok
 			if head := c.head() + "ok"; !strings.HasSuffix(head, closing) {
@@ -76,15 +94,13 @@ func stages() []stage {
 		}},
 		{"in an answer", func(c *client, h *held) {
 			c.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-			<-h.heads
-			h.answer <- "HTTP/1.1 200 OK\r\n\r\nabc"
+			h.next(c, "HTTP/1.1 200 OK\r\n\r\nabc")
 			c.head()
 			c.expect("3\r\nabc\r\n")
 		}, nil},
 		{"in a tunnel", func(c *client, h *held) {
 			c.write(wsRequest)
-			<-h.heads
-			h.answer <- wsAnswer
+			h.next(c, wsAnswer)
 			c.expect(wsPassed)
 		}, func(c *client, h *held) {
 			c.write("ping")
@@ -98,7 +114,7 @@ func stages() []stage {
 func atStage(t *testing.T, st stage) (*bench, *client, *held, *http.Front) {
 	h := &held{heads: make(chan string, 4), answer: make(chan string, 4)}
 	b := start(t, []string{target(t, h.serve)})
-	t.Cleanup(func() { close(h.answer) }) // before the target's own end
+	t.Cleanup(func() { close(h.answer) }) // the target ends
 	c := b.dial()
 	f := receive(t, b.fronts, "the connection")
 	st.reach(c, h)
@@ -149,7 +165,7 @@ func TestCutIsNoReasonToTryAgain(t *testing.T) {
 	c.exchange(lines("GET /1 HTTP/1.1", "Host: h"))
 	b.result()
 	c.write(lines("GET /2 HTTP/1.1", "Host: h"))
-	<-requests
+	receive(t, requests, "the request")
 	(<-b.fronts).Cut()
 	b.ends(countersign.ShuttingDown)
 	none(t, requests, "the request was sent again")
