@@ -35,7 +35,9 @@ func run(ctx context.Context, args []string, std stdio) int {
 	root.SetIn(std.in)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
-	err := root.ExecuteContext(ctx)
+	understood := false
+	onRun(root, func() { understood = true })
+	command, err := root.ExecuteContextC(ctx)
 	var code exitCode
 	switch {
 	case err == nil:
@@ -44,7 +46,25 @@ func run(ctx context.Context, args []string, std stdio) int {
 		return int(code)
 	}
 	fmt.Fprintln(std.err, "countersign:", err)
+	if !understood {
+		fmt.Fprintf(std.err, "see: %s --help\n", command.CommandPath())
+		return 2
+	}
 	return 1
+}
+
+// onRun has note called before whichever command runs, which is when its line
+// has been understood.
+func onRun(c *cobra.Command, note func()) {
+	if do := c.RunE; do != nil {
+		c.RunE = func(c *cobra.Command, args []string) error {
+			note()
+			return do(c, args)
+		}
+	}
+	for _, sub := range c.Commands() {
+		onRun(sub, note)
+	}
 }
 
 // newRoot lists every command: one constructor a noun, each in its own file.

@@ -101,8 +101,11 @@ type HealthCheck struct {
 	Matcher Matcher `yaml:"matcher" want:"statuses such as 200-399 or 200,204" default:"200-399"`
 }
 
-// Retries say what becomes of a request whose target fails before it can have
-// acted upon it; any other request is never sent twice.
+// Retries say what becomes of a request whose target cannot be reached: it is
+// offered to another one. A request of which a byte was sent goes to no other
+// target. It is sent once more to the same one if the connection, kept from a
+// request before, turns out to be dead and the method is idempotent (GET, HEAD,
+// OPTIONS, PUT, DELETE; RFC 9110 section 9.2.2).
 type Retries struct {
 	// Attempts is how many targets are tried, the first included. Default 2.
 	Attempts int `yaml:"attempts" default:"2" range:"1..10"`
@@ -140,10 +143,10 @@ func (m Matcher) String() string {
 	return strings.Join(parts, ",")
 }
 
-// status returns the HTTP status that s is, or 0.
+// status returns the final HTTP status that s is, or 0.
 func status(s string) int {
 	code, err := strconv.Atoi(s)
-	if err != nil || len(s) != 3 || code < 100 || code > 599 {
+	if err != nil || len(s) != 3 || code < 200 || code > 599 {
 		return 0
 	}
 	return code

@@ -41,7 +41,8 @@ type session struct {
 	front      *http.Front
 	stay       stay // in the parking lot
 	ended      bool
-	exchanging http.Exchange // the one under way; here so that it is not allocated for each
+	still      func() *countersign.Denial // stillAccepted, bound once
+	exchanging http.Exchange              // the one under way; here so that it is not allocated for each
 	host       hostMemo
 }
 
@@ -67,6 +68,7 @@ func (s *session) run() {
 		s.logConnection()
 	}
 	s.front = http.NewFront(conn, addrPort(s.raw.RemoteAddr()), s.listener.TLS != nil)
+	s.still = s.stillAccepted
 	if !s.node.enter(s) {
 		s.front.Finish(false)
 		s.end()
@@ -202,6 +204,15 @@ func (s *session) refresh() *countersign.Denial {
 	}
 	s.identify()
 	return nil
+}
+
+// stillAccepted is refresh for a connection that carries no requests any more:
+// the client is accepted, or its connection ends.
+func (s *session) stillAccepted() *countersign.Denial {
+	if denial := s.refresh(); denial != nil {
+		return denial
+	}
+	return s.denial
 }
 
 // misdirected refuses a request whose host belongs to another policy than the

@@ -65,7 +65,8 @@ func (x exchangeRecord) forward(grant authorize.Grant) (more, unread bool) {
 	s := x.s
 	s.exchanging = http.Exchange{
 		Grant: grant, Identity: s.identity, Port: s.connection.ListenerPort,
-		Last: s.front.Closing() || time.Since(s.accepted) > s.listener.KeepAlive,
+		Last:  s.front.Closing() || time.Since(s.accepted) > s.listener.KeepAlive,
+		Still: s.still,
 	}
 	res := s.front.Forward(&s.exchanging)
 	if res.Denial != nil && !res.Answered {
@@ -114,7 +115,10 @@ func (x exchangeRecord) finish(res http.Result, action route.Action) {
 	if !res.Chosen.IsZero() {
 		ev.RequestTime = res.Chosen.Sub(front.Started())
 		if !res.Replied.IsZero() {
-			ev.TargetTime, ev.ResponseTime = res.Replied.Sub(res.Chosen), now.Sub(res.Replied)
+			ev.TargetTime = res.Replied.Sub(res.Chosen)
+		}
+		if !res.Answering.IsZero() {
+			ev.ResponseTime = res.Answering.Sub(res.Replied)
 		}
 	}
 	// To the log of this moment: the one of the beginning may be closed.

@@ -32,6 +32,9 @@ var faults = [...]struct {
 // tooLarge is what crypto/tls says of a Certificate message beyond 256 KiB.
 const tooLarge = "exceeds maximum of 262144 bytes"
 
+// distrust is what to look at when a client ends the handshake.
+const distrust = "if it does not trust the server's certificate, see whether that is complete and from an authority the client knows"
+
 // classify turns the error of a handshake into a Denial.
 func classify(err error) *countersign.Denial {
 	deny := func(code countersign.Code, format string, args ...any) *countersign.Denial {
@@ -55,8 +58,10 @@ func classify(err error) *countersign.Denial {
 		}
 		return deny(countersign.HandshakeFailed, "not TLS: %s; it begins with % x", strings.TrimPrefix(record.Error(), "tls: "), record.RecordHeader)
 	case errors.As(err, &remote) && remote.Op == "remote error":
-		return deny(countersign.HandshakeFailed, "the client ended the handshake with the alert %q; if it does not trust the server's certificate, "+
-			"see whether that is complete and from an authority the client knows", strings.TrimPrefix(remote.Err.Error(), "tls: "))
+		return deny(countersign.HandshakeFailed, "the client ended the handshake with the alert %q; %s", strings.TrimPrefix(remote.Err.Error(), "tls: "), distrust)
+	case errors.As(err, &remote) && remote.Op == "local error" && strings.HasSuffix(remote.Err.Error(), "bad record MAC"):
+		// In TLS 1.3 OpenSSL sends the alert before it has changed its keys.
+		return deny(countersign.HandshakeFailed, "a record from the client does not decrypt, as when a client built on OpenSSL ends the handshake with an alert; %s", distrust)
 	}
 	text := err.Error()
 	for _, f := range faults {

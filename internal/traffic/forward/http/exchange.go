@@ -24,6 +24,10 @@ type Exchange struct {
 	Port uint16
 	// Last says that the connection shall not carry another request.
 	Last bool
+	// Still is asked before bytes pass through a connection that has switched
+	// protocols, where no further request will be: a Denial ends it. nil: never.
+	// One call at a time.
+	Still func() *countersign.Denial
 }
 
 // A Result is what became of an exchange.
@@ -40,9 +44,10 @@ type Result struct {
 	KeepAlive bool
 	// Unread says that the client may still be sending.
 	Unread bool
-	// Chosen is when a target was connected, Replied when its head was there;
+	// Chosen is when a target was connected, Replied when its head was there,
+	// Answering when the first byte of it was about to go to the client;
 	// zero if it never came to that.
-	Chosen, Replied time.Time
+	Chosen, Replied, Answering time.Time
 }
 
 // mostTargets bounds how many targets one request can be offered to; the

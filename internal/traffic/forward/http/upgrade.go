@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,7 @@ func (a *relay) switchProtocols() outcome {
 	}()
 	t.down()
 	<-upward
+	a.res.Denial = t.denial
 	f.received += t.received
 	f.r, f.w = 0, 0
 	return spoiled
@@ -64,6 +66,25 @@ type tunnel struct {
 	moved    atomic.Int64 // UnixNano of the last byte in either direction
 	broken   atomic.Bool  // one direction failed: the other has no purpose
 	received int64
+
+	asking sync.Mutex
+	denial *countersign.Denial // why it was ended
+}
+
+// may reports whether bytes may pass still; if not, it ends the tunnel.
+func (t *tunnel) may() bool {
+	if t.a.x.Still == nil {
+		return true
+	}
+	t.asking.Lock()
+	defer t.asking.Unlock()
+	if t.denial == nil {
+		t.denial = t.a.x.Still()
+	}
+	if t.denial != nil {
+		t.fail()
+	}
+	return t.denial == nil
 }
 
 // idle reports whether err is a timeout of a tunnel in which nothing moves;
@@ -86,6 +107,9 @@ func (t *tunnel) up() {
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)
 	if len(t.early) > 0 {
+		if !t.may() {
+			return
+		}
 		if _, err := writeTo(t.a.conn, t.early, t.f.set.Idle); err != nil {
 			t.fail()
 			return
@@ -97,6 +121,9 @@ func (t *tunnel) up() {
 		if n > 0 {
 			t.moved.Store(time.Now().UnixNano())
 			t.received += int64(n)
+			if !t.may() {
+				return
+			}
 			if _, err := writeTo(t.a.conn, buf[:n], t.f.set.Idle); err != nil {
 				t.fail()
 				return
@@ -121,6 +148,9 @@ func (t *tunnel) down() {
 		n, err := readFrom(a.conn, a.buf, t.f.set.Idle)
 		if n > 0 {
 			t.moved.Store(time.Now().UnixNano())
+			if !t.may() {
+				return
+			}
 			if t.f.send(a.buf[:n]) != nil {
 				t.fail()
 				return
