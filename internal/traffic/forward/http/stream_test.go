@@ -78,6 +78,23 @@ func TestLargeBodiesArriveIntact(t *testing.T) {
 	}
 }
 
+// An exchange that went well leaves both connections as they were, whichever of
+// two things is noticed first: that the last of the body is on its way, or that
+// the answer is there.
+func TestALargeBodyDoesNotCostTheConnection(t *testing.T) {
+	address, got := recorder(t, ok)
+	b := start(t, []string{address})
+	c := b.dial()
+	body := strings.Repeat("x", 50000)
+	for i := range 100 {
+		c.write(fmt.Sprintf("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+		c.expect(ok) // in which nothing says close
+		if h := <-got; h.conn != 1 || h.body != body {
+			t.Fatalf("request %d came over connection %d with %d bytes", i, h.conn, len(h.body))
+		}
+	}
+}
+
 // stalls writes to w until that has not been possible for a while, and returns
 // how much was taken: what the buffers between w and a party that does not read
 // can hold. The test's verdict is the amount, not the time.
