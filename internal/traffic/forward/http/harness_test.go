@@ -13,6 +13,7 @@ import (
 
 	"countersign.dev"
 	"countersign.dev/internal/traffic/authorize"
+	"countersign.dev/internal/traffic/direct"
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/forward/upstream"
@@ -106,7 +107,7 @@ func start(t testing.TB, targets []string, changes ...func(*setup)) *bench {
 func (b *bench) serve(raw net.Conn) {
 	var conn http.Conn = raw.(*net.TCPConn)
 	if b.tls != nil {
-		conn = tls.Server(raw, b.tls)
+		conn = tls.Server(direct.Wrap(raw), b.tls)
 	}
 	if b.wrap != nil {
 		conn = b.wrap(conn)

@@ -155,3 +155,24 @@ func TestTheHeadThatTheTargetGets(t *testing.T) {
 		})
 	}
 }
+
+// Heads larger than the first buffer, and several in a row that do not fit into
+// one together, arrive whole on both sides.
+func TestLargeHeadsPass(t *testing.T) {
+	big := func(n int) string { return "X-Big: " + strings.Repeat(string(rune('a'+n)), 12<<10) }
+	interim := lines("HTTP/1.1 103 Early Hints", big(1), big(2))
+	final := lines("HTTP/1.1 200 OK", "Date: Sun, 22 Nov 2026 03:00:00 GMT", big(3), big(4), "Content-Length: 2") + "ok"
+	address, got := recorder(t, interim+final)
+	c := start(t, []string{address}).dial()
+	for range 3 {
+		c.write(lines("GET / HTTP/1.1", "Host: h", big(5), big(6), big(7)) + lines("GET / HTTP/1.1", "Host: h", big(8)))
+		for _, want := range []int{3, 1} {
+			c.expect(interim)
+			c.head()
+			c.expect("ok")
+			if h := receive(t, got, "the request"); strings.Count(h.head, "\r\nX-Big: ") != want || len(h.head) < want*12<<10 {
+				t.Errorf("%d bytes of a head arrived", len(h.head))
+			}
+		}
+	}
+}

@@ -244,3 +244,72 @@ func TestHowATLSConnectionEnds(t *testing.T) {
 		}
 	})
 }
+
+// A connection that rests has no desk, and can do nothing but end or go on.
+func TestAConnectionThatRests(t *testing.T) {
+	address, got := recorder(t, ok)
+	b := start(t, []string{address})
+	here, there := net.Pipe()
+	defer here.Close()
+	here.SetDeadline(time.Now().Add(patience))
+	f := http.NewFront(piped{there}, b.client, true)
+	x := &http.Exchange{Grant: b.grant}
+	for i := range 3 {
+		f.Rest()
+		go io.WriteString(here, fmt.Sprintf("GET /%d HTTP/1.1\r\nHost: h\r\n\r\n", i))
+		if came := f.Await(&b.set, patience); came != http.Arrived {
+			t.Fatal(came)
+		}
+		f.Rest() // it may not now
+		if ready, denial := f.Next(&b.set); !ready || denial != nil {
+			t.Fatal(ready, denial)
+		}
+		answered := make(chan bool)
+		go func() {
+			defer close(answered)
+			io.ReadFull(here, make([]byte, len(ok)))
+		}()
+		if res := f.Forward(x); res.Status != 200 || !res.KeepAlive {
+			t.Fatalf("%+v", res)
+		}
+		<-answered
+		if h, want := receive(t, got, "the request"), fmt.Sprintf("GET /%d HTTP/1.1", i); h.line() != want {
+			t.Errorf("%q, want %q", h.line(), want)
+		}
+	}
+	if came := f.Await(&b.set, time.Millisecond); came != http.Silent {
+		t.Error(came)
+	}
+	f.Rest()
+	f.Finish(false)
+	if _, err := here.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the connection goes on: %v", err)
+	}
+}
+
+// What one connection was told does not show on the next that has its desk.
+func TestADeskIsLeftClean(t *testing.T) {
+	address, got := recorder(t, lines("HTTP/1.1 200 OK", "X-Of-The-First: 1", "Content-Length: 0"), ok)
+	b := start(t, []string{address})
+	for i := range 2 {
+		here, there := net.Pipe()
+		here.SetDeadline(time.Now().Add(patience))
+		f := http.NewFront(piped{there}, b.client, true)
+		request := lines("GET / HTTP/1.1", "Host: h")
+		if i == 0 {
+			request = lines("GET / HTTP/1.1", "Host: h", "Authorization: x", "Connection: X-Other", "X-Other: y")
+		}
+		go io.WriteString(here, request)
+		f.Next(&b.set)
+		go io.Copy(io.Discard, here)
+		if res := f.Forward(&http.Exchange{Grant: b.grant}); res.Status != 200 {
+			t.Fatalf("%+v", res)
+		}
+		if h := receive(t, got, "the request"); strings.Contains(h.head, "Authorization") != (i == 0) {
+			t.Errorf("request %d: %q", i, h.head)
+		}
+		f.Rest()
+		f.Finish(false)
+		here.Close()
+	}
+}
