@@ -20,7 +20,7 @@ it. It opens no port and starts nothing. The exit status is 0 when the
 configuration would come into force, perhaps with warnings, else 1.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			draft, faults := compile(file)
+			draft, faults := publish.Read(file, publish.Options{}, nil)
 			if draft == nil {
 				fmt.Fprintf(std.err, "%s\n%s\n", faults.Error(), summary(faults))
 				return exitCode(1)
@@ -42,17 +42,6 @@ func configFlag(cmd *cobra.Command, file *string) {
 	cmd.Flags().StringVarP(file, "config", "c", "", "the configuration `FILE`")
 	cmd.MarkFlagRequired("config")
 	cmd.MarkFlagFilename("config", "yaml", "yml")
-}
-
-// compile loads and compiles a configuration without putting it into force.
-// The draft is nil if there are faults beyond warnings.
-func compile(file string) (*publish.Draft, config.Faults) {
-	cfg, faults := config.Load(file)
-	if cfg == nil {
-		return nil, faults
-	}
-	draft, found := publish.Compile(cfg, publish.Options{})
-	return draft, append(faults, found...).Sorted()
 }
 
 func summary(faults config.Faults) string {

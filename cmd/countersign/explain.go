@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"countersign.dev"
+	"countersign.dev/internal/control/publish"
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/forward/idheader"
@@ -34,7 +35,7 @@ client holds the private key is taken for granted.
 The exit status is 0 when the client would be admitted, else 1.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			draft, faults := compile(file)
+			draft, faults := publish.Read(file, publish.Options{}, nil)
 			if draft == nil {
 				fmt.Fprintf(std.err, "%s\n%s\n", faults.Error(), summary(faults))
 				return exitCode(1)

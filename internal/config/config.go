@@ -64,7 +64,12 @@ type (
 // Load reads the configuration from the file at path. Paths in it are relative
 // to the directory of path. The Config is nil if there is a fault that is more
 // than a warning.
-func Load(path string) (*Config, Faults) {
+func Load(path string) (*Config, Faults) { return usable(Inspect(path)) }
+
+// Inspect is Load for finding more faults: what could be understood of a
+// configuration with faults is returned as well. It must not be put into force.
+// The Config is nil only if the file cannot be read.
+func Inspect(path string) (*Config, Faults) {
 	data, err := read(path)
 	if err != nil {
 		var cause *fs.PathError
@@ -73,7 +78,14 @@ func Load(path string) (*Config, Faults) {
 		}
 		return nil, Faults{{File: path, Found: fmt.Sprintf("a file that cannot be read (%v)", err), Expected: "a configuration file"}}
 	}
-	return Parse(path, data, filepath.Dir(path))
+	return inspect(path, data, filepath.Dir(path))
+}
+
+func usable(c *Config, faults Faults) (*Config, Faults) {
+	if faults.Err() != nil {
+		return nil, faults
+	}
+	return c, faults
 }
 
 // read returns the file at path, but not much more of it than Parse takes.
@@ -90,16 +102,16 @@ func read(path string) ([]byte, error) {
 // relative to dir. The Config is nil if there is a fault that is more than a
 // warning.
 func Parse(name string, data []byte, dir string) (*Config, Faults) {
+	return usable(inspect(name, data, dir))
+}
+
+func inspect(name string, data []byte, dir string) (*Config, Faults) {
 	c := &Config{name: name}
 	r := rules{dir: dir}
 	c.doc = strictyaml.Decode(data, c, strictyaml.Options{Name: name, Rules: r.table()})
 	c.files = r.files
 	(&checker{Config: c}).check()
-	faults := c.doc.Faults()
-	if faults.Err() != nil {
-		return nil, faults
-	}
-	return c, faults
+	return c, c.doc.Faults()
 }
 
 // Fault describes a fault found after parsing, in something that the key at

@@ -43,11 +43,31 @@ type Options struct {
 	InForce *Draft
 }
 
+// Read reads the configuration at path with everything it names, and compiles
+// it. All faults are reported at once: those of the configuration, and those of
+// the files that could be made out. The Draft is nil if one is more than a
+// warning. named, unless nil, is told which files are about to be read.
+func Read(path string, o Options, named func(files []string)) (*Draft, config.Faults) {
+	cfg, faults := config.Inspect(path)
+	if cfg == nil {
+		return nil, faults
+	}
+	if named != nil {
+		named(cfg.Files())
+	}
+	if faults.Err() != nil {
+		c := newCompiler(cfg, o)
+		c.files()
+		return nil, append(faults, c.faults...).Sorted()
+	}
+	draft, found := Compile(cfg, o)
+	return draft, append(faults, found...).Sorted()
+}
+
 // Compile checks everything that the configuration names and compiles it. The
 // Draft is nil if a fault is more than a warning.
 func Compile(cfg *config.Config, o Options) (*Draft, config.Faults) {
-	c := &compiler{cfg: cfg, options: o, stores: map[string]*verify.Store{},
-		draft: &Draft{Config: cfg, Lists: map[string][]*revocation.List{}}}
+	c := newCompiler(cfg, o)
 	for i := range cfg.TrustStores {
 		c.trustStore(i)
 	}
@@ -62,6 +82,25 @@ func Compile(cfg *config.Config, o Options) (*Draft, config.Faults) {
 		return nil, faults
 	}
 	return c.draft, faults
+}
+
+func newCompiler(cfg *config.Config, o Options) *compiler {
+	return &compiler{cfg: cfg, options: o, stores: map[string]*verify.Store{},
+		draft: &Draft{Config: cfg, Lists: map[string][]*revocation.List{}}}
+}
+
+// files looks into the files of a configuration that has faults of its own.
+func (c *compiler) files() {
+	for i := range c.cfg.TrustStores {
+		ts, path := &c.cfg.TrustStores[i], fmt.Sprintf("trust_stores[%d]", i)
+		c.anchors(ts, path)
+		if ts.Revocation != nil {
+			c.revocation(ts, path)
+		}
+	}
+	for i := range c.cfg.Listeners {
+		c.certificates(&c.cfg.Listeners[i], fmt.Sprintf("listeners[%d]", i))
+	}
 }
 
 // A compiler collects faults instead of stopping at the first.
@@ -111,6 +150,9 @@ func (c *compiler) errs(path string, err error) {
 
 // read returns the content of a file of at most limit bytes, or reports why not.
 func (c *compiler) read(path, file string, limit int64) ([]byte, bool) {
+	if file == "" {
+		return nil, false // the configuration lacks it, and that is a fault already
+	}
 	// O_NONBLOCK: a named pipe is a fault, not a wait for somebody to write to it.
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -98,9 +98,13 @@ func (c *compiler) policy(name string, a *config.ClientAuth) (*handshake.Policy,
 // word for ours (CVE-2026-39858).
 var forwardedNames = []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Port"}
 
+// proxyName is a field that no client has a use for, and that CGI makes the
+// variable of which takes outgoing requests elsewhere (CVE-2016-5385).
+const proxyName = "Proxy"
+
 func (c *compiler) identityHeaders(l *config.Listener, path string) *idheader.Plan {
 	cfg := idheader.Config{
-		Strip:  append(c.cfg.OwnHeaders(), forwardedNames...),
+		Strip:  append(append(c.cfg.OwnHeaders(), proxyName), forwardedNames...),
 		Limits: idheader.Limits{Header: int(l.Limits.Header), Headers: int(l.Limits.Headers)},
 	}
 	for _, h := range l.IdentityHeaders {

@@ -93,20 +93,16 @@ func (p *Publisher) Publish(ctx context.Context) error {
 func (p *Publisher) publish(ctx context.Context) error {
 	// Watched before it is read: a change from now on is not missed.
 	p.watch(p.watcher.Set, p.files, p.cfg.Path)
-	cfg, faults := config.Load(p.cfg.Path)
-	if cfg == nil {
-		return faults
-	}
-	p.watch(p.watcher.Amend, p.files, cfg.Files()...)
-	draft, found := Compile(cfg, Options{Keys: p.keys, InForce: p.inForce})
-	faults = append(faults, found...).Sorted()
+	draft, faults := Read(p.cfg.Path, Options{Keys: p.keys, InForce: p.inForce}, func(named []string) {
+		p.watch(p.watcher.Amend, p.files, named...)
+	})
 	if draft == nil {
 		return faults
 	}
 	if err := p.swap(ctx, draft); err != nil {
 		return err
 	}
-	p.inForce, p.files = draft, cfg.Files()
+	p.inForce, p.files = draft, draft.Config.Files()
 	p.watch(p.watcher.Amend, p.files)
 	for _, warning := range faults {
 		p.cfg.Logger.Warn(warning.String())
@@ -156,11 +152,10 @@ func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
 		ConnectionLog:   opened.connection.log,
 		AccessLog:       opened.access.log,
 	}
-	for i, l := range draft.Listeners {
+	for _, l := range draft.Listeners {
 		l.Metrics = p.cfg.Metrics.Listener(l.Name)
 		name := forwardTo(draft.Config, l.Name)
 		l.Routes = &route.Table{Default: route.Action{Forward: groups[name], Metrics: l.Metrics.Group(name)}}
-		draft.Listeners[i] = l
 	}
 	p.cfg.Metrics.Publish(inventory(snap, draft))
 	for _, g := range draft.Groups {

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"crypto/x509"
 	"fmt"
 
@@ -12,6 +13,9 @@ import (
 // bundleSize bounds a CA bundle file; the quotas of its content are the trust
 // store's limits.
 const bundleSize = 16 << 20
+
+// crlSize bounds a revocation list where the configuration's own bound is at fault.
+const crlSize = 50 << 20
 
 func (c *compiler) trustStore(i int) {
 	ts := &c.cfg.TrustStores[i]
@@ -71,7 +75,7 @@ func (c *compiler) revocation(ts *config.TrustStore, path string) revocation.Con
 	entries := 0
 	for j, file := range r.CRLs {
 		at := fmt.Sprintf("%s.revocation.crls[%d]", path, j)
-		data, ok := c.read(at, file, ts.Limits.CRLSize)
+		data, ok := c.read(at, file, cmp.Or(ts.Limits.CRLSize, crlSize))
 		if !ok {
 			continue
 		}
@@ -90,9 +94,13 @@ func (c *compiler) revocation(ts *config.TrustStore, path string) revocation.Con
 		for _, err := range revocation.Regressed(before.Lists[ts.Name], out.Lists) {
 			c.fault(path+".revocation.crls", err.Error(), "", "")
 		}
+		for _, l := range revocation.Withdrawn(before.Lists[ts.Name], out.Lists) {
+			c.warn(path+".revocation.crls", fmt.Sprintf("no list of the issuer of %s, which was in force", l), "",
+				"certificates that it revoked are accepted again unless missing is refuse")
+		}
 	}
 	c.draft.Lists[ts.Name] = out.Lists
-	if entries > ts.Limits.CRLEntries {
+	if limit := ts.Limits.CRLEntries; limit > 0 && entries > limit {
 		c.fault(path+".revocation.crls", fmt.Sprintf("%d revoked certificates", entries),
 			fmt.Sprintf("at most %d", ts.Limits.CRLEntries), "limits.crl_entries of the trust store allows more")
 	}

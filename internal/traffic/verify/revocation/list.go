@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"countersign.dev/internal/traffic/verify/describe"
@@ -104,6 +105,17 @@ func Regressed(before, after []*List) []error {
 		}
 	}
 	return errs
+}
+
+// Withdrawn returns the lists of before whose issuer has none in after.
+func Withdrawn(before, after []*List) (gone []*List) {
+	for _, l := range before {
+		same := func(other *List) bool { return bytes.Equal(other.RawIssuer, l.RawIssuer) }
+		if !slices.ContainsFunc(after, same) && !slices.ContainsFunc(gone, same) {
+			gone = append(gone, l)
+		}
+	}
+	return gone
 }
 
 func (l *List) newerThan(other *List) bool {
