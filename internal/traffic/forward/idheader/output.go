@@ -12,14 +12,14 @@ import (
 type standing int
 
 const (
-	nameless standing = iota // anonymous, or its certificate was refused
+	nameless standing = iota // anonymous
 	shown                    // passed through: certificates may be forwarded, names not
 	verified
 )
 
-func standingOf(c identify.Client, conn Connection) standing {
+func standingOf(c identify.Client) standing {
 	switch {
-	case c.Anonymous() || conn.Failure != "":
+	case c.Anonymous():
 		return nameless
 	case c.Verified():
 		return verified
@@ -88,33 +88,14 @@ func (o *output) certificates() []*x509.Certificate {
 }
 
 // verifyResult returns SUCCESS, NONE or FAILED:reason, as nginx's
-// $ssl_client_verify; the reasons are OpenSSL's words where it has some.
+// $ssl_client_verify, in OpenSSL's words. A client whose certificate was refused
+// is never described to a target.
 func (o *output) verifyResult() string {
-	if o.standing == verified {
+	switch o.standing {
+	case verified:
 		return "SUCCESS"
+	case nameless:
+		return "NONE"
 	}
-	switch o.conn.Failure {
-	case "", countersign.ClientCertMissing:
-		if o.client.Anonymous() {
-			return "NONE"
-		}
-		return "FAILED:unable to verify the first certificate"
-	case countersign.ClientCertExpired:
-		return "FAILED:certificate has expired"
-	case countersign.ClientCertNotYetValid:
-		return "FAILED:certificate is not yet valid"
-	case countersign.ClientCertCrlHit:
-		return "FAILED:certificate revoked"
-	case countersign.ClientCertCrlProcessingError:
-		return "FAILED:unable to get certificate CRL"
-	case countersign.ClientCertUntrusted:
-		return "FAILED:unable to get local issuer certificate"
-	case countersign.ClientCertMaxChainDepthExceeded:
-		return "FAILED:certificate chain too long"
-	case countersign.ClientCertPurposeInvalid:
-		return "FAILED:unsuitable certificate purpose"
-	case countersign.ClientCertRejected:
-		return "FAILED:certificate rejected"
-	}
-	return "FAILED:" + string(o.conn.Failure)
+	return "FAILED:unable to verify the first certificate"
 }

@@ -38,9 +38,6 @@ type Connection struct {
 	TLSVersion string // as in logs: "TLSv1.3"
 	TLSCipher  string // OpenSSL's name: "ECDHE-RSA-AES128-GCM-SHA256"
 	ServerName string // the name that the client asked for, "" when none
-	// Failure is why the client's certificate was refused on a listener that
-	// answers nevertheless; "" when it was not.
-	Failure countersign.Code
 }
 
 // A Plan renders the fields of one Config. It is immutable, safe for concurrent
@@ -118,7 +115,7 @@ func (p *Plan) Render(dst []byte, client identify.Client, conn Connection) ([]by
 		return dst, countersign.Deny(countersign.StageForward, countersign.CredentialNotProven,
 			"identity headers were asked for a client that the identify stage did not make")
 	}
-	o := output{dst: dst, limits: p.limits, client: client, conn: conn, standing: standingOf(client, conn)}
+	o := output{dst: dst, limits: p.limits, client: client, conn: conn, standing: standingOf(client)}
 	for _, d := range p.dialects {
 		d.render(&o)
 	}
