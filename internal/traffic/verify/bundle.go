@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/verify/describe"
-	"countersign.dev/internal/traffic/verify/pemfile"
+	"countersign.dev/internal/wire/pemscan"
 )
 
 // Limits bounds a CA bundle. Zero fields take AWS's quotas for a trust store
@@ -79,26 +79,26 @@ func (b *bundle) read(data []byte) {
 		return
 	}
 	blocks := 0
-	for _, e := range pemfile.Scan(data) {
+	for _, e := range pemscan.Scan(data) {
 		switch e.Kind {
-		case pemfile.Block:
+		case pemscan.Block:
 			blocks++
 			b.block(e)
-		case pemfile.Broken:
+		case pemscan.Broken:
 			blocks++
 			b.fault(e.Line, "copy the certificate again from its source", "a whole PEM block", "the %q block that begins here is damaged: %s", e.Type, e.Text)
-		case pemfile.Blank:
+		case pemscan.Blank:
 			b.warn(e.Line, "AWS refuses bundles with blank lines: remove them if the same file shall serve there", "%s blank", lines(e.Line, e.Lines))
-		case pemfile.Comment:
+		case pemscan.Comment:
 			if strings.Contains(e.Text, "-") {
-				b.warn(e.Line, "AWS refuses such bundles: reword the comment if the same file shall serve there", `the comment %s contains "-"`, pemfile.Excerpt(e.Text))
+				b.warn(e.Line, "AWS refuses such bundles: reword the comment if the same file shall serve there", `the comment %s contains "-"`, pemscan.Excerpt(e.Text))
 			}
-		case pemfile.Stray:
+		case pemscan.Stray:
 			hint := "remove it, or begin each such line with #"
 			if isTextDump(e.Text) {
 				hint = "leave openssl's -text out, or filter the file: openssl x509 -in FILE -out FILE.pem, once for each certificate"
 			}
-			b.fault(e.Line, hint, "PEM certificates and comments alone", "%s no PEM: %s", lines(e.Line, e.Lines), pemfile.Excerpt(e.Text))
+			b.fault(e.Line, hint, "PEM certificates and comments alone", "%s no PEM: %s", lines(e.Line, e.Lines), pemscan.Excerpt(e.Text))
 		}
 	}
 	if blocks == 0 {
@@ -124,7 +124,7 @@ func isTextDump(line string) bool {
 	return false
 }
 
-func (b *bundle) block(e pemfile.Element) {
+func (b *bundle) block(e pemscan.Element) {
 	switch {
 	case e.Type == "CERTIFICATE":
 		b.certificate(e)
@@ -141,7 +141,7 @@ func (b *bundle) block(e pemfile.Element) {
 	}
 }
 
-func (b *bundle) certificate(e pemfile.Element) {
+func (b *bundle) certificate(e pemscan.Element) {
 	if n := len(e.Bytes); n > b.limits.CACertificateSize {
 		b.fault(e.Line, "", fmt.Sprintf("at most %d bytes", b.limits.CACertificateSize), "the certificate has %d bytes", n)
 		return

@@ -92,6 +92,7 @@ type upload struct {
 	heard    atomic.Bool  // all of the body was read
 	stopping atomic.Bool
 	done     chan struct{}
+	fault    fault
 
 	// Valid once done is closed.
 	denial   *countersign.Denial // what the client did wrong
@@ -109,6 +110,7 @@ func (f *Front) startUpload(conn *upstream.Conn) *upload {
 	u.moved.Store(time.Now().UnixNano())
 	go func() {
 		defer close(u.done)
+		defer u.fault.keep(func() { abort(conn) })
 		u.run(f)
 		if u.denial != nil {
 			abort(conn) // whoever waits for the answer waits in vain
@@ -203,6 +205,7 @@ func (u *upload) stop(f *Front) (heard bool) {
 		f.conn.SetReadDeadline(time.Unix(1, 0))
 		<-u.done
 	}
+	u.fault.raise()
 	f.received += u.received
 	f.rest = u.rest
 	return u.heard.Load()

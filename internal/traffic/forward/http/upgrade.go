@@ -34,10 +34,12 @@ func (a *relay) switchProtocols() outcome {
 	upward := make(chan struct{})
 	go func() {
 		defer close(upward)
+		defer t.fault.keep(t.fail)
 		t.up()
 	}()
 	t.down()
 	<-upward
+	t.fault.raise()
 	a.res.Denial = t.denial
 	f.received += t.received
 	f.r, f.w = 0, 0
@@ -69,6 +71,7 @@ type tunnel struct {
 
 	asking sync.Mutex
 	denial *countersign.Denial // why it was ended
+	fault  fault               // of the goroutine that passes bytes up
 }
 
 // may reports whether bytes may pass still; if not, it ends the tunnel.

@@ -16,7 +16,7 @@ import (
 
 	"countersign.dev/internal/traffic/handshake/servername"
 	"countersign.dev/internal/traffic/verify"
-	"countersign.dev/internal/traffic/verify/pemfile"
+	"countersign.dev/internal/wire/pemscan"
 )
 
 // A Certificate is what a listener proves its own identity with.
@@ -70,11 +70,11 @@ func (l *loader) warn(file string, line int, hint, format string, args ...any) {
 func (l *loader) certificates(data []byte) []*x509.Certificate {
 	var certs []*x509.Certificate
 	before := len(l.problems)
-	for _, e := range pemfile.Scan(data) {
+	for _, e := range pemscan.Scan(data) {
 		switch {
-		case e.Kind == pemfile.Broken && !strings.HasSuffix(e.Type, "PRIVATE KEY"):
+		case e.Kind == pemscan.Broken && !strings.HasSuffix(e.Type, "PRIVATE KEY"):
 			l.fault("cert", e.Line, "a whole PEM block", "copy it again from its source", "the %q block that begins here is damaged: %s", e.Type, e.Text)
-		case e.Kind == pemfile.Block && e.Type == "CERTIFICATE":
+		case e.Kind == pemscan.Block && e.Type == "CERTIFICATE":
 			c, err := x509.ParseCertificate(e.Bytes)
 			if err != nil {
 				l.fault("cert", e.Line, "an X.509 certificate in DER", "", "the certificate does not parse: %v", err)
@@ -101,9 +101,9 @@ func (l *loader) certificates(data []byte) []*x509.Certificate {
 
 // key reads the one private key.
 func (l *loader) key(data []byte) crypto.Signer {
-	var keys []pemfile.Element
-	for _, e := range pemfile.Scan(data) {
-		if (e.Kind == pemfile.Block || e.Kind == pemfile.Broken) && strings.HasSuffix(e.Type, "PRIVATE KEY") {
+	var keys []pemscan.Element
+	for _, e := range pemscan.Scan(data) {
+		if (e.Kind == pemscan.Block || e.Kind == pemscan.Broken) && strings.HasSuffix(e.Type, "PRIVATE KEY") {
 			keys = append(keys, e)
 		}
 	}
@@ -121,12 +121,12 @@ func (l *loader) key(data []byte) crypto.Signer {
 	}
 	e := keys[0]
 	// The older of the two ways to encrypt a key says so in a header (RFC 1421
-	// section 4.6.1.1), which pemfile calls damage.
+	// section 4.6.1.1), which pemscan calls damage.
 	if e.Type == "ENCRYPTED PRIVATE KEY" || bytes.Contains(data, []byte("Proc-Type: 4,ENCRYPTED")) {
 		l.fault("key", e.Line, "a key without passphrase, readable by this program alone", "openssl pkey -in FILE -out FILE.plain", "the private key is encrypted")
 		return nil
 	}
-	if e.Kind == pemfile.Broken {
+	if e.Kind == pemscan.Broken {
 		l.fault("key", e.Line, "a whole PEM block", "copy it again from its source", "the private key is damaged: %s", e.Text)
 		return nil
 	}

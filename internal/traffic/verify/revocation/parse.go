@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/verify/describe"
-	"countersign.dev/internal/traffic/verify/pemfile"
+	"countersign.dev/internal/wire/pemscan"
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
@@ -31,21 +31,21 @@ func Parse(name string, data []byte) ([]*List, error) {
 	fault := func(line int, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s:%d: %w", name, line, fmt.Errorf(format, args...)))
 	}
-	for _, e := range pemfile.Scan(data) {
+	for _, e := range pemscan.Scan(data) {
 		switch {
-		case e.Kind == pemfile.Block && e.Type == "X509 CRL":
+		case e.Kind == pemscan.Block && e.Type == "X509 CRL":
 			l, err := parseDER(name, e.Bytes)
 			if err != nil {
 				fault(e.Line, "%w", err)
 				continue
 			}
 			lists = append(lists, l)
-		case e.Kind == pemfile.Block:
+		case e.Kind == pemscan.Block:
 			fault(e.Line, "a %q block; want X509 CRL blocks alone", e.Type)
-		case e.Kind == pemfile.Broken:
+		case e.Kind == pemscan.Broken:
 			fault(e.Line, "the %q block that begins here is damaged: %s", e.Type, e.Text)
-		case e.Kind == pemfile.Stray:
-			fault(e.Line, "neither PEM nor a comment: %s; leave openssl's -text out", pemfile.Excerpt(e.Text))
+		case e.Kind == pemscan.Stray:
+			fault(e.Line, "neither PEM nor a comment: %s; leave openssl's -text out", pemscan.Excerpt(e.Text))
 		}
 	}
 	if len(errs) == 0 && len(lists) == 0 {

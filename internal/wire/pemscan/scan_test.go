@@ -1,4 +1,4 @@
-package pemfile
+package pemscan
 
 import (
 	"bytes"
