@@ -23,7 +23,8 @@ import (
 // A Draft is a configuration compiled: all of it is good, none of it is in force.
 type Draft struct {
 	Config *config.Config
-	// Listeners lack their Routes, which need live target groups.
+	// Listeners are those of Config, in its order. They lack their Routes, which
+	// need live target groups.
 	Listeners []*snapshot.Listener
 	Groups    []upstream.GroupConfig
 	Stores    []*verify.Store

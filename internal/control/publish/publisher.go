@@ -152,9 +152,9 @@ func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
 		ConnectionLog:   opened.connection.log,
 		AccessLog:       opened.access.log,
 	}
-	for _, l := range draft.Listeners {
+	for i, l := range draft.Listeners {
 		l.Metrics = p.cfg.Metrics.Listener(l.Name)
-		name := forwardTo(draft.Config, l.Name)
+		name := draft.Config.Listeners[i].Default.Forward
 		l.Routes = &route.Table{Default: route.Action{Forward: groups[name], Metrics: l.Metrics.Group(name)}}
 	}
 	p.cfg.Metrics.Publish(inventory(snap, draft))
@@ -188,15 +188,6 @@ func (p *Publisher) retire(old []*accesslog.Log) {
 		}
 		closeLogs(old)
 	})
-}
-
-func forwardTo(cfg *config.Config, listener string) string {
-	for i := range cfg.Listeners {
-		if cfg.Listeners[i].Name == listener {
-			return cfg.Listeners[i].Default.Forward
-		}
-	}
-	return ""
 }
 
 func inventory(snap *snapshot.Snapshot, draft *Draft) telemetry.Inventory {

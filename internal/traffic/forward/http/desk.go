@@ -38,7 +38,6 @@ type desk struct {
 	started  time.Time
 	received int64
 	sent     int64
-	answered bool // a final status line went out
 	torn     bool // the client must not take the end of the connection for the end of a body
 }
 

@@ -83,7 +83,7 @@ func (f *Front) Await(set *Settings, silence time.Duration) Arrival {
 // Interrupt was called. A Denial is to be answered with Refuse.
 func (f *Front) Next(set *Settings) (bool, *countersign.Denial) {
 	f.sit()
-	f.set, f.answered, f.sent, f.tries, f.oddity = set, false, 0, 0, ""
+	f.set, f.sent, f.tries, f.oddity = set, 0, 0, ""
 	f.Request.Reset()
 	f.takeRest()
 	f.started = time.Now()

@@ -17,7 +17,6 @@ import (
 // connection will not carry another request.
 func (f *Front) Refuse(d *countersign.Denial, closing bool) (status int, err error) {
 	a := answerTo(d.Code)
-	f.answered = true
 	if d.Code == countersign.ClientClosed {
 		return a.status, nil // there is nobody to tell
 	}

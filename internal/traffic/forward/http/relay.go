@@ -153,7 +153,7 @@ func (a *relay) final() outcome {
 	early := a.up != nil && !a.up.heard.Load()
 	closing := early || frame == byClose || a.x.Last || !f.Request.KeepAlive || f.closing.Load()
 	f.out = f.appendResponse(f.out[:0], frame, closing)
-	a.res.Status, a.res.Answered, a.res.Answering, f.answered = p.Status, true, time.Now(), true
+	a.res.Status, a.res.Answered, a.res.Answering = p.Status, true, time.Now()
 	a.res.KeepAlive, a.res.Unread = !closing, early
 
 	var err error

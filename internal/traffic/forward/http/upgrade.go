@@ -23,7 +23,7 @@ func (a *relay) switchProtocols() outcome {
 		return spoiled
 	}
 	f.out = f.appendResponse(f.out[:0], switching, true)
-	a.res.Status, a.res.Answered, f.answered = 101, true, true
+	a.res.Status, a.res.Answered = 101, true
 	f.out = append(f.out, a.buf[a.r:a.w]...)
 	if err := f.send(f.out); err != nil {
 		return a.clientGone(err)
