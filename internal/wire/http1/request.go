@@ -10,20 +10,21 @@ import (
 // memory is kept.
 type Request struct {
 	Method []byte // as sent
-	Target []byte // as sent
+	Target []byte // as sent; of HTTP/2 the path with its query
 
 	Path     []byte // of the target, "/" where an absolute-form has none, "*" for the asterisk-form; nil for CONNECT
 	Query    []byte // of the target, without its "?"
 	HasQuery bool   // there is a "?", though Query may be empty
 
-	Scheme    []byte // of an absolute-form, as sent
-	Authority []byte // of an absolute-form or authority-form
+	Scheme    []byte // of an absolute-form or of HTTP/2, as sent
+	Authority []byte // of an absolute-form, authority-form or HTTP/2
 	Host      []byte // whom the request is for, as sent, with port: Authority, else the Host field; nil only in HTTP/1.0
 
-	Minor  int // HTTP/1.Minor: 0 or 1
+	Minor  int  // HTTP/1.Minor: 0 or 1
+	HTTP2  bool // it came in HTTP/2: see Compose; Minor is 1
 	Fields []Field
 
-	Body             BodyKind // never UntilClose
+	Body             BodyKind // never UntilClose; of HTTP/2, Chunked says that the length is unknown
 	ContentLength    int64    // octets of content; 0 for NoBody, -1 for Chunked
 	HasContentLength bool
 	HasTE            bool // Transfer-Encoding is there, and chunked
@@ -220,6 +221,10 @@ func (r *Request) checkHost() *Error {
 	switch {
 	case r.hosts > 1:
 		return bad(BadHost, "Host is given %d times (RFC 9112 section 3.2)", r.hosts)
+	case r.hosts == 0 && r.HTTP2:
+		if r.Authority == nil {
+			return bad(BadHost, "there is neither :authority nor Host (RFC 9113 section 8.3.1)")
+		}
 	case r.hosts == 0 && r.Minor == 1:
 		return bad(BadHost, "there is no Host, which HTTP/1.1 demands (RFC 9112 section 3.2)")
 	case r.hosts == 1:
