@@ -106,13 +106,20 @@ func (c *comparison) prepare(ctx context.Context) (end func() error, err error) 
 
 // find looks for the servers' programs; a peer that is not there is named and left out.
 func (c *comparison) find(ctx context.Context) error {
+	var known []string
+	for _, p := range peer.All() {
+		known = append(known, p.Name)
+	}
+	for _, name := range c.options.peers {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("no server is called %q: want some of %s", name, strings.Join(known, ", "))
+		}
+	}
 	module, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "countersign.dev").Output()
 	if err != nil {
 		return fmt.Errorf("bench builds countersign from its sources, and is run inside them: %w", err)
 	}
-	var known []string
 	for _, p := range peer.All() {
-		known = append(known, p.Name)
 		if p.Name != peer.Self && !slices.Contains(c.options.peers, p.Name) {
 			continue
 		}
@@ -128,11 +135,6 @@ func (c *comparison) find(ctx context.Context) error {
 			return err
 		}
 		c.servers = append(c.servers, server{p, program})
-	}
-	for _, name := range c.options.peers {
-		if !slices.Contains(known, name) {
-			return fmt.Errorf("no server is called %q: want some of %s", name, strings.Join(known, ", "))
-		}
 	}
 	return nil
 }

@@ -105,7 +105,7 @@ func (c *comparison) one(ctx context.Context, w workload, s server, prove bool) 
 	}
 	defer func() { err = errors.Join(err, running.Stop()) }()
 	if prove {
-		if err := running.Prove(ctx); err != nil {
+		if err := running.Prove(ctx, w.load.Streams > 0); err != nil {
 			return t, err
 		}
 	}

@@ -5,6 +5,6 @@
 // ends when its input does. So whoever started it can look at the server right
 // before and right after the work, and while the connections are open.
 //
-// Each kind of work has a file: keepalive.go, handshake.go, paced.go, idle.go;
+// Each kind of work has a file: keepalive.go, http2.go, handshake.go, paced.go, idle.go;
 // kinds lists them.
 package load

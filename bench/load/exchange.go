@@ -49,11 +49,25 @@ func (d *dialer) dial() (*tls.Conn, error) {
 	}
 	raw.SetDeadline(d.until)
 	conn := tls.Client(raw, d.config)
-	if err := errors.Join(conn.HandshakeContext(context.Background()), credentials.Check(conn.ConnectionState())); err != nil {
+	err = conn.HandshakeContext(context.Background())
+	if err == nil {
+		err = errors.Join(credentials.Check(conn.ConnectionState()), d.agreed(conn.ConnectionState().NegotiatedProtocol))
+	}
+	if err != nil {
 		raw.Close()
 		return nil, err
 	}
 	return conn, nil
+}
+
+// agreed refuses a server that does not take up the protocol that was offered.
+// (HTTP/1.1 is spoken without an offer, and crypto/tls refuses whoever takes up
+// what was not offered.)
+func (d *dialer) agreed(protocol string) error {
+	if offered := d.config.NextProtos; len(offered) > 0 && protocol != offered[0] {
+		return fmt.Errorf("the server agrees by ALPN to the protocol %q, want %q", protocol, offered[0])
+	}
+	return nil
 }
 
 // An exchange is a request that is sent again and again, with the memory to

@@ -15,6 +15,7 @@ type Spec struct {
 	Root        string // PEM file with the root of its certificate
 	Clients     []credentials.Client
 	Connections int // at a time
+	Streams     int // kind http2: in flight on each connection
 
 	Path   string // of the requests
 	Upload int    // bytes of each request's body; 0: a GET
@@ -56,6 +57,7 @@ type kind struct {
 func kinds() []kind {
 	return []kind{
 		{"keep-alive", beginKeepAlive},
+		{"http2", beginHTTP2},
 		{"handshake", beginHandshake},
 		{"paced", beginPaced},
 		{"idle", beginIdle},

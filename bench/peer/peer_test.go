@@ -57,8 +57,10 @@ func TestServersDoTheSameWork(t *testing.T) {
 						t.Error(err)
 					}
 				}()
-				if err := server.Prove(t.Context()); err != nil {
-					t.Error(err)
+				for _, http2 := range []bool{false, p.Name != Self} {
+					if err := server.Prove(t.Context(), http2); err != nil {
+						t.Errorf("HTTP/2: %t: %v", http2, err)
+					}
 				}
 			})
 		}

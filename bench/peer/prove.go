@@ -15,10 +15,10 @@ import (
 
 // Prove checks that a server does the work that is compared: it lets a device
 // in and tells the backend who it is, and keeps out one that is revoked and one
-// that shows no certificate.
-func (s *Server) Prove(ctx context.Context) error {
+// that shows no certificate. The clients speak HTTP/1.1, or HTTP/2 and nothing else.
+func (s *Server) Prove(ctx context.Context, http2 bool) error {
 	device := s.Site.Files.Clients[0]
-	c, err := newCaller(s.Site, device)
+	c, err := newCaller(s.Site, device, http2)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (s *Server) Prove(ctx context.Context) error {
 		}
 	}
 	for who, client := range map[string]credentials.Client{"without a certificate": {}, "with a revoked certificate": s.Site.Files.Revoked} {
-		c, err := newCaller(s.Site, client)
+		c, err := newCaller(s.Site, client, http2)
 		if err != nil {
 			return err
 		}
@@ -53,16 +53,23 @@ func (s *Server) Prove(ctx context.Context) error {
 type caller struct {
 	client http.Client
 	url    string
+	major  int // of the version of HTTP that is spoken
 }
 
-func newCaller(site Site, c credentials.Client) (*caller, error) {
+func newCaller(site Site, c credentials.Client, http2 bool) (*caller, error) {
 	cfg, err := credentials.Dial(site.Files.Root, c)
 	if err != nil {
 		return nil, err
 	}
+	major, protocols := 1, new(http.Protocols)
+	if http2 {
+		major = 2
+	}
+	protocols.SetHTTP1(!http2)
+	protocols.SetHTTP2(http2)
+	transport := &http.Transport{TLSClientConfig: cfg, DisableKeepAlives: true, Protocols: protocols}
 	return &caller{
-		client: http.Client{Transport: &http.Transport{TLSClientConfig: cfg, DisableKeepAlives: true}, Timeout: 5 * time.Second},
-		url:    "https://" + site.Listen,
+		client: http.Client{Transport: transport, Timeout: 5 * time.Second}, url: "https://" + site.Listen, major: major,
 	}, nil
 }
 
@@ -78,8 +85,12 @@ func (c *caller) get(ctx context.Context, path string) (string, error) {
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode != http.StatusOK {
+	switch {
+	case err != nil:
+	case res.StatusCode != http.StatusOK:
 		err = fmt.Errorf("%s: %s", c.url+path, res.Status)
+	case res.ProtoMajor != c.major:
+		err = fmt.Errorf("%s: the answer is %s, want HTTP/%d", c.url+path, res.Proto, c.major)
 	}
 	return string(body), err
 }

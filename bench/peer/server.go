@@ -74,7 +74,7 @@ func (s *Server) append(file string) (*os.File, error) {
 func (s *Server) serves(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startsWithin)
 	defer cancel()
-	c, err := newCaller(s.Site, s.Site.Files.Clients[0])
+	c, err := newCaller(s.Site, s.Site.Files.Clients[0], false)
 	if err != nil {
 		return err
 	}
