@@ -31,8 +31,11 @@ func TestWorkloadsSucceed(t *testing.T) {
 	if _, err := os.Stat("/proc/self/smaps_rollup"); err != nil {
 		t.Skip("needs Linux's /proc")
 	}
-	file := filepath.Join(t.TempDir(), "report.json")
-	o := options{turns: 1, time: 50 * time.Millisecond, settle: time.Millisecond, idleConnections: 40, json: file}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "report.json")
+	o := options{
+		turns: 1, time: 50 * time.Millisecond, settle: time.Millisecond, idleConnections: 40, json: file, plot: filepath.Join(dir, "report.svg"),
+	}
 	var out bytes.Buffer
 	chosen := slices.DeleteFunc(workloads(o), func(w workload) bool { return w.load.Streams > 0 }) // until countersign has HTTP/2
 	if err := compare(t.Context(), o, chosen, &out); err != nil {
@@ -46,6 +49,14 @@ func TestWorkloadsSucceed(t *testing.T) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
+	}
+	var table bytes.Buffer
+	later := filepath.Join(dir, "later.svg")
+	if err := run(t.Context(), []string{"--from", file, "--plot", later}, nil, &table); err != nil || table.String() != out.String() {
+		t.Errorf("%v, a stored run gives the table\n%s\nit gave\n%s", err, &table, &out)
+	}
+	if first, again := read(t, o.plot), read(t, later); first != again {
+		t.Errorf("a stored run gives the plot\n%s\nit gave\n%s", again, first)
 	}
 	var r report.Report
 	if err := json.Unmarshal(text, &r); err != nil {
@@ -69,6 +80,15 @@ func TestWorkloadsSucceed(t *testing.T) {
 			t.Errorf("%s is not in the table", w.Name)
 		}
 	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // The peers do the work of which it is not obvious that they were set up for it.
@@ -126,8 +146,9 @@ func TestCommandLine(t *testing.T) {
 	}
 	for args, want := range map[string]string{
 		"--only=nothing": `"nothing"`, "--peers=apache": `"apache"`, "--turns=0": "at least 1", "--time=0s": "more than 0", "now": `"now"`,
+		"--from=/nowhere": "/nowhere", "--from=x --turns=3 --peers=nginx": "--peers, --turns with --from",
 	} {
-		if err := run(t.Context(), []string{args}, nil, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+		if err := run(t.Context(), strings.Fields(args), nil, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s in it", args, err, want)
 		}
 	}

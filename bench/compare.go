@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -57,14 +58,12 @@ func compare(ctx context.Context, o options, chosen []workload, out io.Writer) (
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	failed := int64(0)
 	for _, w := range chosen {
 		result, err := c.run(ctx, w)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
 		c.report.Workloads = append(c.report.Workloads, result)
-		failed += result.Errors()
 	}
 	if err := c.report.Write(out); err != nil {
 		return err
@@ -78,10 +77,39 @@ func compare(ctx context.Context, o options, chosen []workload, out io.Writer) (
 			return err
 		}
 	}
-	if failed > 0 {
-		return fmt.Errorf("%d workers stopped at an error, see the notes", failed)
+	if n := c.report.Errors(); n > 0 {
+		return fmt.Errorf("%d workers stopped at an error, see the notes", n)
 	}
-	return nil
+	return plot(&c.report, o.plot)
+}
+
+// again prints the table of a run that was stored, and plots it.
+func again(o options, out io.Writer) error {
+	f, err := os.Open(o.from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	r, err := report.Read(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.from, err)
+	}
+	if err := r.Write(out); err != nil {
+		return err
+	}
+	return plot(r, o.plot)
+}
+
+// plot draws the report into a file; into none for "".
+func plot(r *report.Report, file string) error {
+	if file == "" {
+		return nil
+	}
+	var svg bytes.Buffer
+	if err := r.Plot(&svg); err != nil {
+		return err
+	}
+	return os.WriteFile(file, svg.Bytes(), 0o644)
 }
 
 // prepare makes what all workloads share. The function it returns ends the backend.

@@ -3,6 +3,7 @@
 //
 //	go run ./bench
 //	go run ./bench --only h1-keepalive,handshake-full --time 2s --turns 3
+//	go run ./bench --from docs/performance.json --plot docs/performance.svg
 //
 // Package peer has the servers with their configurations, load the client side,
 // backend what stands behind, measure the reading of CPU time and memory,
@@ -36,6 +37,8 @@ type options struct {
 	time   time.Duration // of a turn
 	settle time.Duration // of the silence of idle connections
 	json   string        // file for the report; "": none
+	plot   string        // file for the drawing; "": none
+	from   string        // a report that was stored, in place of a run; "": none
 	list   bool
 
 	idleConnections int
@@ -73,6 +76,9 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 		}
 		return nil
 	}
+	if o.from != "" {
+		return again(o, out)
+	}
 	chosen, err := choose(workloads(o), o.only)
 	if err != nil {
 		return err
@@ -88,18 +94,28 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.StringVar(&only, "only", "", "`workloads` to run, separated by commas (default all)")
 	f.StringVar(&peers, "peers", "nginx,haproxy", "`servers` to compare with, separated by commas; \"\" is none")
 	f.IntVar(&o.turns, "turns", 5, "how `often` each server is given each workload")
-	f.DurationVar(&o.time, "time", 5*time.Second, "`duration` of a turn, after its warm-up")
+	f.DurationVar(&o.time, "time", 3*time.Second, "`duration` of a turn, after its warm-up")
 	f.DurationVar(&o.settle, "settle", 30*time.Second, "`duration` for which idle connections are silent before memory is measured")
 	f.IntVar(&o.idleConnections, "idle-connections", 5000, "`number` of idle connections")
 	f.StringVar(&o.json, "json", "", "`file` to write the report to, each turn included")
+	f.StringVar(&o.plot, "plot", "", "`file` to draw the ratios into, as SVG")
+	f.StringVar(&o.from, "from", "", "`file` that --json wrote: print its table, draw its plot, and run nothing")
 	f.BoolVar(&o.list, "list", false, "print the workloads")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
 	o.only, o.peers = words(only), words(peers)
+	var useless []string
+	f.Visit(func(given *flag.Flag) {
+		if given.Name != "from" && given.Name != "plot" {
+			useless = append(useless, "--"+given.Name)
+		}
+	})
 	switch {
 	case f.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q: bench has flags only, see --help", f.Arg(0))
+	case o.from != "" && len(useless) > 0:
+		return o, fmt.Errorf("%s with --from: a run that is over has its workloads, servers and turns; only --plot goes with it", strings.Join(useless, ", "))
 	case o.turns < 1 || o.idleConnections < 1:
 		return o, errors.New("--turns and --idle-connections are at least 1")
 	case o.time <= 0 || o.settle < 0:

@@ -51,6 +51,28 @@ func (m Metric) of(f Figures) float64 {
 	return f.CPU
 }
 
+// title says what is compared.
+func (m Metric) title() string {
+	switch m {
+	case P99:
+		return "99th percentile of latency"
+	case Memory:
+		return "memory for each connection"
+	}
+	return "CPU time for each operation"
+}
+
+// text renders the figure with its unit.
+func (m Metric) text(f Figures) string {
+	switch m {
+	case P99:
+		return latency(f.P99)
+	case Memory:
+		return shown(f.PerConnection, "%.1f KiB", 1<<10)
+	}
+	return shown(f.CPU, "%.1fµs", 1)
+}
+
 // figures computes those of one turn.
 func (t Turn) figures() Figures {
 	return Figures{
@@ -116,8 +138,8 @@ type Workload struct {
 	Name     string   `json:"name"`
 	About    string   `json:"about"`
 	Metric   Metric   `json:"metric"`
-	Required float64  `json:"required"` // the most that Ratio may be
-	Aim      float64  `json:"aim"`
+	Required float64  `json:"required,omitempty"` // the most that Ratio may be; 0: anything
+	Aim      float64  `json:"aim,omitempty"`
 	Ratio    float64  `json:"ratio,omitempty"` // 0: there is no peer
 	Notes    []string `json:"notes,omitempty"` // what was done otherwise than it should be
 	Rows     []*Row   `json:"rows"`
@@ -126,13 +148,23 @@ type Workload struct {
 // Compare computes Ratio from the rows as they are.
 func (w *Workload) Compare() {
 	w.Ratio = 0
+	if len(w.Rows) > 0 {
+		w.Ratio = w.ratio(w.Rows[0])
+	}
+}
+
+// ratio is a row's figure divided by that of the better peer, 0 without a peer.
+func (w *Workload) ratio(r *Row) float64 {
 	if len(w.Rows) < 2 {
-		return
+		return 0
 	}
 	value := func(r *Row) float64 { return w.Metric.of(r.Median) }
 	better := slices.MinFunc(w.Rows[1:], func(a, b *Row) int { return cmp.Compare(value(a), value(b)) })
-	w.Ratio = divide(value(w.Rows[0]), value(better))
+	return divide(value(r), value(better))
 }
+
+// missed reports that more is needed than is allowed.
+func (w *Workload) missed() bool { return w.Required > 0 && w.Ratio > w.Required }
 
 // Errors counts the operations that failed, in all rows.
 func (w *Workload) Errors() (n int64) {
@@ -153,4 +185,12 @@ type Report struct {
 	Time      time.Duration     `json:"time_ns"` // of each turn
 	Notes     []string          `json:"notes,omitempty"`
 	Workloads []*Workload       `json:"workloads"`
+}
+
+// Errors counts the operations that failed, in all workloads.
+func (r *Report) Errors() (n int64) {
+	for _, w := range r.Workloads {
+		n += w.Errors()
+	}
+	return n
 }

@@ -96,7 +96,7 @@ func (w *Workload) cells(i int, row *Row) []string {
 		return cells
 	}
 	cells[8], cells[9], cells[10] = shown(w.Ratio, "%.2f", 1), shown(w.Required, "%.2f", 1), shown(w.Aim, "%.2f", 1)
-	if w.Ratio > w.Required {
+	if w.missed() {
 		cells[8] += " !"
 	}
 	return cells
