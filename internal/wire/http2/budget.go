@@ -1,0 +1,57 @@
+package http2
+
+import (
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// A budget is how much a peer may do that costs us something and brings nobody
+// anything. Honest work fills it up again, and so does time.
+type budget struct {
+	left  int
+	since time.Time // when it was last filled up
+}
+
+const (
+	// idleBudget is for frames without effect: PING, SETTINGS, PRIORITY, empty
+	// DATA and CONTINUATION, WINDOW_UPDATE, unknown ones and those on closed
+	// streams (CVE-2019-9511 to -9518). gRPC sends a PING for each window it
+	// measures; some clients send two WINDOW_UPDATEs for each DATA frame.
+	idleBudget, idleRate = 2000, 200
+	// resetBudget is for requests that are refused, or taken back before there is
+	// an answer (CVE-2023-44487). A stream holds its place until its owner has
+	// closed it, taken back or not, so this bounds mere effort.
+	resetBudget, resetRate = 1000, 200
+
+	perExchange = 8   // what an exchange that was completed is worth
+	perOctets   = 256 // octets of DATA, either way, that are worth one
+)
+
+// charge takes n from a budget, and ends the connection of a peer that has none
+// left. mu is held; only the reader calls it.
+func (c *Conn) charge(b *budget, n int) *ConnError {
+	if b.left -= n; b.left >= 0 {
+		return nil
+	}
+	earned := c.completed*perExchange + int(c.flowed/perOctets)
+	c.completed, c.flowed = 0, c.flowed%perOctets
+	for _, f := range [...]struct {
+		*budget
+		most, rate int
+	}{{&c.idle, idleBudget, idleRate}, {&c.resets, resetBudget, resetRate}} {
+		byTime := f.most
+		if passed := c.now.Sub(f.since); passed < time.Duration(f.most)*time.Second/time.Duration(f.rate) {
+			byTime = int(passed) * f.rate / int(time.Second)
+		}
+		f.since = c.now
+		f.left = min(f.most, f.left+earned+byTime)
+	}
+	if b.left >= 0 {
+		return nil
+	}
+	if b == &c.resets {
+		return fault(http2.ErrCodeEnhanceYourCalm, "hundreds of requests were taken back or refused in a short time, with few completed (CVE-2023-44487)")
+	}
+	return fault(http2.ErrCodeEnhanceYourCalm, "thousands of frames without effect came in a short time")
+}
