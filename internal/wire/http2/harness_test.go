@@ -181,6 +181,9 @@ func answer(s *Stream) {
 			return
 		}
 		s.WriteHead(response(200, "Content-Type", "text/plain"), More)
+		if path == "/" {
+			path = "the root of all" // h2spec wants a few octets
+		}
 		s.Write([]byte(path), End, patience)
 	}
 }
