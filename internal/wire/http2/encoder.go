@@ -22,10 +22,11 @@ type Head interface{ Encode(e *Encoder) }
 // it costs memory on both sides. So hpack.Encoder, whose table is empty, keeps
 // nothing of what it is given.
 type Encoder struct {
-	fields *hpack.Encoder
-	out    []byte // what is queued, the section behind it
-	lower  []byte
-	method []byte // of a request
+	fields  *hpack.Encoder
+	out     []byte // what is queued, the section behind it
+	scratch []byte
+	method  []byte // of a request
+	status  int    // of a response
 }
 
 var encoders sync.Pool
@@ -50,8 +51,9 @@ func (e *Encoder) Write(p []byte) (int, error) {
 
 // Status is the pseudo-field of a response.
 func (e *Encoder) Status(code int) {
-	var digits [20]byte
-	e.add(":status", strconv.AppendInt(digits[:0], int64(code), 10), false)
+	e.status = code
+	e.scratch = strconv.AppendInt(e.scratch[:0], int64(code), 10)
+	e.add(":status", e.scratch, false)
 }
 
 // Request has the pseudo-fields of a request, path with its query. What is nil
@@ -80,13 +82,13 @@ func (e *Encoder) Request(method, scheme, authority, path, protocol []byte) {
 func (e *Encoder) Field(name, value []byte) {
 	for i, c := range name {
 		if c-'A' < 26 {
-			e.lower = append(e.lower[:0], name...)
+			e.scratch = append(e.scratch[:0], name...)
 			for j := i; j < len(name); j++ {
 				if c := name[j]; c-'A' < 26 {
-					e.lower[j] = c + 'a' - 'A'
+					e.scratch[j] = c + 'a' - 'A'
 				}
 			}
-			name = e.lower
+			name = e.scratch
 			break
 		}
 	}
@@ -123,8 +125,11 @@ func (c *Conn) encode(s *Stream, h Head, end bool) {
 		c.tableSaid = true
 		e.out = append(e.out, 0x20)
 	}
-	e.method = e.method[:0]
+	e.method, e.status = e.method[:0], 0
 	h.Encode(e)
+	if e.status >= 200 {
+		s.answered = true
+	}
 	if len(e.method) > 0 {
 		s.method = append(s.method[:0], e.method...)
 	}

@@ -50,9 +50,6 @@ func (s *Stream) WriteHead(h Head, f Flag) error {
 		c.streams = append(c.streams, s)
 	}
 	c.encode(s, h, f&End != 0)
-	if !c.cfg.Client {
-		s.answered = true
-	}
 	s.localEnded = f&End != 0
 	if f&More == 0 {
 		c.flush()
@@ -89,6 +86,7 @@ func (s *Stream) Write(p []byte, f Flag, patience time.Duration) error {
 			c.flush()
 			continue // The windows may have moved meanwhile.
 		}
+		c.passOn()
 		starved := s.sendLeft > 0
 		if starved {
 			c.starved = append(c.starved, s)

@@ -290,11 +290,13 @@ func (s *Stream) finish() {
 	if s.localEnded && s.remoteEnded && !s.localReset && !s.remoteReset {
 		c.completed++
 	}
-	code := http2.ErrCodeCancel
-	if s.localEnded && !c.cfg.Client {
-		code = http2.ErrCodeNo
+	if !s.over() {
+		code := http2.ErrCodeCancel
+		if s.localEnded && !c.cfg.Client {
+			code = http2.ErrCodeNo
+		}
+		s.reset(&StreamError{Code: code, Reason: "closed by this side"})
 	}
-	s.reset(&StreamError{Code: code, Reason: "closed by this side"})
 	c.streams = without(c.streams, s)
 	c.grant(int64(s.data.drop()))
 	c.passOn()

@@ -149,6 +149,7 @@ func (s *Stream) awaitRoom(w *wait) error {
 		if c.flush(); c.roomy() {
 			break
 		}
+		c.passOn()
 		c.crowded = append(c.crowded, s)
 		ok := s.writable.wait(&c.mu, w)
 		c.crowded = without(c.crowded, s)
