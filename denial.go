@@ -46,6 +46,7 @@ const (
 	ClientCertMissing   Code = "ClientCertMissing"   // a certificate is required, none was presented
 	HandshakeTimeout    Code = "HandshakeTimeout"    // the TLS handshake did not finish in time
 	HandshakeFailed     Code = "HandshakeFailed"     // no common version or cipher, garbage, the peer went away
+	HandshakeLimit      Code = "HandshakeLimit"      // limits.handshakes: no turn within timeouts.handshake, or too many wait for one
 	ServerNameUnknown   Code = "ServerNameUnknown"   // no certificate can serve the name the client asks for
 	ConnectionLimit     Code = "ConnectionLimit"     // node.max_connections reached
 	ListenerGone        Code = "ListenerGone"        // the listener was removed by a new configuration

@@ -2,7 +2,8 @@ package config
 
 import "time"
 
-// Limits bound what a message may take. Sizes; the defaults are AWS's.
+// Limits bound what a message may take, as sizes whose defaults are AWS's, and
+// what clients that come all at once.
 type Limits struct {
 	// RequestLine bounds the first line: method, target, version. Beyond: 414.
 	// Default 16KiB.
@@ -21,6 +22,18 @@ type Limits struct {
 	// ResponseHeaders bounds the head of a target's response. Beyond: 502.
 	// Default 32KiB.
 	ResponseHeaders int64 `yaml:"response_headers" default:"32KiB" range:"256B..4MiB"`
+
+	// Handshakes bounds how many TLS handshakes compute at a time, with https,
+	// so that a fleet that comes back after an outage does not hold up the
+	// connections there are. The others wait, those that have begun before those
+	// that have not, for as long as timeouts.handshake allows. A client that is
+	// waited for does not count. Default 0: half as many as there are CPUs, at
+	// least one.
+	Handshakes int `yaml:"handshakes" default:"0" range:"0..100000"`
+
+	// WaitingHandshakes bounds how many wait for their turn; each takes some
+	// 20 KiB of memory. Beyond: closed at once. Default 10000.
+	WaitingHandshakes int `yaml:"waiting_handshakes" default:"10000" range:"1..1000000"`
 }
 
 func (l *Limits) check(c *checker, path string) {

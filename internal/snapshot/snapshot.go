@@ -43,7 +43,6 @@ type Listener struct {
 	// Exchange bounds a request and says how it is forwarded.
 	Exchange http.Settings
 
-	HandshakeTimeout time.Duration
 	// KeepAlive is the longest that a connection is used for new requests.
 	KeepAlive time.Duration
 

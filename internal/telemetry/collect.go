@@ -26,6 +26,8 @@ var (
 		"TLS handshakes by result (admitted, refused by the client's certificate, failed as TLS) and denial code.", "listener", "result", "code")
 	descHandshakeTime = desc("tls_handshake_duration_seconds",
 		"Duration of TLS handshakes that did not fail.", "listener")
+	descWaiting = desc("tls_handshakes_waiting",
+		"TLS handshakes that wait for their turn (limits.handshakes) now.", "listener")
 	descResumed = desc("tls_resumptions_total",
 		"TLS handshakes that resumed a session.", "listener")
 	descDenials = desc("denials_total",
@@ -74,7 +76,7 @@ func buildInfo(c MetricsConfig) prometheus.Collector {
 // Describe implements prometheus.Collector.
 func (*collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descAccepted, descOpen, descHandshakes, descHandshakeTime, descResumed, descDenials,
+		descAccepted, descOpen, descHandshakes, descHandshakeTime, descWaiting, descResumed, descDenials,
 		descRequests, descRequestTime, descReceived, descSent, descHealthy, descConnectErrors,
 		descReloads, descReloadOK, descReloadTime, descGeneration, descExpiry, descDropped,
 	} {
@@ -145,6 +147,9 @@ func (l *ListenerMetrics) collect(ch chan<- prometheus.Metric,
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.waiting != nil {
+		gauge(descWaiting, float64(l.waiting()), l.name)
+	}
 	for end, n := range l.handshakes {
 		counter(descHandshakes, n, l.name, end.result, string(end.code))
 	}

@@ -22,6 +22,7 @@ type ListenerMetrics struct {
 	requestTime   histogram
 
 	mu         sync.Mutex
+	waiting    func() int // handshakes for a turn; nil: none do
 	handshakes map[outcome]uint64
 	denials    map[denial]uint64
 	groups     map[string]*GroupMetrics
@@ -65,6 +66,16 @@ func (l *ListenerMetrics) Closed() {
 	if l != nil {
 		l.open.Add(-1)
 	}
+}
+
+// WaitingFrom says who knows how many handshakes wait for their turn.
+func (l *ListenerMetrics) WaitingFrom(count func() int) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = count
 }
 
 // Handshake counts the end of a TLS handshake. d is nil when the client was

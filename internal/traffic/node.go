@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/snapshot"
+	"countersign.dev/internal/traffic/handshake/turns"
 	"countersign.dev/internal/traffic/listen"
 	"countersign.dev/internal/traffic/listen/parking"
 )
@@ -35,13 +36,21 @@ type Node struct {
 	cancel context.CancelFunc
 
 	mu       sync.Mutex
-	sockets  map[string]*listen.Socket // by address as configured
+	doors    map[string]door // by address as configured
 	sessions map[*session]struct{}
 	draining bool
 	running  sync.WaitGroup // accept loops and sessions
 
+	bell    *turns.Bell  // nil: turns are handed over at once
 	lot     *parking.Lot // of silent connections; nil: they are not parked
 	silence time.Duration
+}
+
+// A door is where connections come in: a socket, and the turns of the
+// handshakes of those who came by it.
+type door struct {
+	*listen.Socket
+	turns *turns.Gate
 }
 
 // New returns a Node that serves nothing yet.
@@ -51,12 +60,15 @@ func New(cfg Config) *Node {
 	}
 	n := &Node{
 		log: cfg.Logger, silence: cmp.Or(cfg.Silence, silence),
-		sockets: map[string]*listen.Socket{}, sessions: map[*session]struct{}{},
+		doors: map[string]door{}, sessions: map[*session]struct{}{},
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	var err error
 	if n.lot, err = parking.New(); err != nil {
 		n.log.Warn("silent connections will take more memory than they need", "error", err)
+	}
+	if n.bell, err = turns.NewBell(); err != nil {
+		n.log.Warn("many handshakes at once will delay established connections more than they need", "error", err)
 	}
 	return n
 }
@@ -79,9 +91,9 @@ func (n *Node) Parked() int {
 func (n *Node) Addresses() map[string]net.Addr {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	m := make(map[string]net.Addr, len(n.sockets))
-	for address, s := range n.sockets {
-		m[address] = s.Addr()
+	m := make(map[string]net.Addr, len(n.doors))
+	for address, d := range n.doors {
+		m[address] = d.Addr()
 	}
 	return m
 }
@@ -104,7 +116,7 @@ func (n *Node) Open(ctx context.Context, addresses []string) (Sockets, error) {
 	s := Sockets{opened: map[string]*listen.Socket{}}
 	var errs []error
 	for _, address := range addresses {
-		if n.sockets[address] != nil {
+		if _, open := n.doors[address]; open {
 			continue
 		}
 		socket, err := listen.Open(ctx, address)
@@ -133,15 +145,21 @@ func (n *Node) Publish(snap *snapshot.Snapshot, sockets Sockets) error {
 	}
 	n.gate.SetLimit(snap.MaxConnections)
 	n.current.Store(snap)
-	for address, socket := range n.sockets {
+	for address, d := range n.doors {
 		if snap.At(address) == nil {
-			delete(n.sockets, address)
-			socket.Close()
+			delete(n.doors, address)
+			d.Close()
 		}
 	}
 	for address, socket := range sockets.opened {
-		n.sockets[address] = socket
-		n.running.Go(func() { n.serve(address, socket) })
+		d := door{socket, turns.NewGate(n.bell)}
+		n.doors[address] = d
+		n.running.Go(func() { n.serve(address, d) })
+	}
+	for _, l := range snap.Listeners {
+		if d, open := n.doors[l.Address]; open && l.TLS != nil {
+			l.Metrics.WaitingFrom(d.turns.Waiting)
+		}
 	}
 	for s := range n.sessions {
 		if l := snap.At(s.address); l == nil || l.Name != s.name {
@@ -151,13 +169,13 @@ func (n *Node) Publish(snap *snapshot.Snapshot, sockets Sockets) error {
 	return nil
 }
 
-func (n *Node) serve(address string, socket *listen.Socket) {
-	socket.Serve(func(conn net.Conn) {
+func (n *Node) serve(address string, d door) {
+	d.Serve(func(conn net.Conn) {
 		if !n.gate.Enter() {
 			n.refuseFull(address, conn)
 			return
 		}
-		s := &session{node: n, raw: conn, address: address}
+		s := &session{node: n, raw: conn, address: address, turns: d.turns}
 		n.running.Add(1)
 		go s.live(s.run)
 	}, func(err error) { n.log.Error("cannot accept connections", "error", err) })
@@ -184,7 +202,7 @@ func (s *session) live(part func()) {
 func (n *Node) enter(s *session) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.draining || n.sockets[s.address] == nil {
+	if _, open := n.doors[s.address]; n.draining || !open {
 		return false
 	}
 	n.sessions[s] = struct{}{}
@@ -215,9 +233,9 @@ func (n *Node) Drain(ctx context.Context) (cut int) {
 	n.mu.Lock()
 	n.draining = true
 	n.cancel() // a handshake under way could only lead to a refusal
-	for address, socket := range n.sockets {
-		delete(n.sockets, address)
-		socket.Close()
+	for address, d := range n.doors {
+		delete(n.doors, address)
+		d.Close()
 	}
 	for s := range n.sessions {
 		s.interrupt()
@@ -240,6 +258,9 @@ func (n *Node) Drain(ctx context.Context) (cut int) {
 		n.mu.Unlock()
 	}
 	<-done
+	if n.bell != nil {
+		n.bell.Close()
+	}
 	if n.lot != nil {
 		n.lot.Close()
 	}

@@ -1,7 +1,6 @@
 package traffic
 
 import (
-	"context"
 	"crypto/tls"
 	"net"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/handshake"
+	"countersign.dev/internal/traffic/handshake/turns"
 	"countersign.dev/internal/traffic/identify"
 	"countersign.dev/internal/wire/tlsname"
 )
@@ -22,6 +22,7 @@ type session struct {
 	node     *Node
 	raw      net.Conn
 	address  string // of the socket it came in by, as configured
+	turns    *turns.Gate
 	name     string // of the listener it came in by
 	accepted time.Time
 	trace    accesslog.TraceID
@@ -152,10 +153,8 @@ func (s *session) handshake() (http.Conn, bool) {
 		s.policy = l.Policies.For("")
 		return s.raw.(*net.TCPConn), true
 	}
-	ctx, cancel := context.WithTimeout(s.node.ctx, l.HandshakeTimeout)
-	defer cancel()
 	var conn *tls.Conn
-	conn, s.shook = l.TLS.Handshake(ctx, s.raw)
+	conn, s.shook = l.TLS.Handshake(s.node.ctx, s.raw, s.turns)
 	s.policy, s.denial = s.shook.Policy, s.shook.Denial
 	if s.shook.Refused {
 		s.logConnection()

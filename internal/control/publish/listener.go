@@ -21,9 +21,8 @@ func (c *compiler) listener(i int) {
 	path := fmt.Sprintf("listeners[%d]", i)
 	out := &snapshot.Listener{
 		Name: l.Name, Address: l.Address,
-		Exchange:         settings(l),
-		HandshakeTimeout: l.Timeouts.Handshake,
-		KeepAlive:        l.Timeouts.KeepAlive,
+		Exchange:  settings(l),
+		KeepAlive: l.Timeouts.KeepAlive,
 	}
 	before := len(c.faults)
 	out.Policies = c.policies(l, path)
@@ -42,6 +41,7 @@ func (c *compiler) listener(i int) {
 			return
 		}
 		out.TLS, err = handshake.New(handshake.Config{
+			Limits: handshake.Limits{AtOnce: l.Limits.Handshakes, Waiting: l.Limits.WaitingHandshakes},
 			Listener: l.Name, Certificates: certificates, Policies: out.Policies, TLS: policy, Keys: c.options.Keys,
 			NextProtos: []string{"http/1.1"}, Timeout: l.Timeouts.Handshake,
 		})

@@ -52,7 +52,7 @@ func newRig(t testing.TB, s *Server) *rig {
 }
 
 func (r *rig) serve(ctx context.Context, raw net.Conn) {
-	conn, out := r.server.Load().Handshake(ctx, raw)
+	conn, out := r.server.Load().Handshake(ctx, raw, nil)
 	r.outcomes <- out
 	if conn == nil {
 		return

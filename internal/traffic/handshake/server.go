@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -16,6 +17,7 @@ import (
 	"countersign.dev/internal/traffic/direct"
 	"countersign.dev/internal/traffic/handshake/ticket"
 	"countersign.dev/internal/traffic/handshake/tlspolicy"
+	"countersign.dev/internal/traffic/handshake/turns"
 	"countersign.dev/internal/traffic/verify"
 )
 
@@ -31,6 +33,7 @@ type Config struct {
 	Keys         *TicketKeys   // nil: no resumption, whatever a policy says
 	NextProtos   []string      // ALPN, preferred first; none: ALPN is not answered
 	Timeout      time.Duration // of a whole handshake; 0: 10 s
+	Limits       Limits        // of those that share a gate
 	// Now is the clock for certificates and tickets; nil: time.Now.
 	Now func() time.Time
 }
@@ -43,6 +46,7 @@ type Server struct {
 	profiles map[*Policy]*profile
 	keys     *TicketKeys
 	timeout  time.Duration
+	limits   Limits
 	now      func() time.Time
 }
 
@@ -81,6 +85,7 @@ func New(c Config) (*Server, error) {
 		profiles: map[*Policy]*profile{},
 		keys:     c.Keys,
 		timeout:  c.Timeout,
+		limits:   Limits{AtOnce: cmp.Or(c.Limits.AtOnce, atOnce()), Waiting: cmp.Or(c.Limits.Waiting, mostWaiting)},
 		now:      c.Now,
 	}
 	if s.timeout <= 0 {
@@ -150,24 +155,27 @@ type Outcome struct {
 }
 
 // Handshake makes the handshake on raw, which belongs to the server from now
-// on, and decides about the client. It takes the listener's timeout at most,
-// less if ctx ends before, and up to a second more for a refused client to
-// read its alert. raw is without deadline afterward.
+// on, and decides about the client. It computes only while it has a turn at
+// gate, unless that is nil. It takes the listener's timeout at most, less if ctx
+// ends before, and up to a second more for a refused client to read its alert.
+// raw is without deadline afterward.
 //
 // The connection is nil when the Outcome is Refused. Nothing is known of a
 // client before Handshake returns: in the course of it a certificate is judged
 // before the client has proven to hold its key.
-func (s *Server) Handshake(ctx context.Context, raw net.Conn) (*tls.Conn, Outcome) {
+func (s *Server) Handshake(ctx context.Context, raw net.Conn, gate *turns.Gate) (*tls.Conn, Outcome) {
 	start := time.Now()
 	deadline := start.Add(s.timeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
 	h := &session{server: s}
-	conn := tls.Server(direct.Wrap(raw), s.base)
+	h.line.Conn = direct.Wrap(raw)
+	conn := tls.Server(&h.line, s.base)
 	err := raw.SetDeadline(deadline)
 	if err == nil {
-		err = conn.HandshakeContext(context.WithValue(ctx, sessionKey{}, h))
+		h.line.bound(gate, s.limits, deadline, ctx.Done())
+		err = h.make(ctx, conn)
 	}
 	if err == nil {
 		err = raw.SetDeadline(time.Time{})
@@ -194,6 +202,19 @@ func (s *Server) Handshake(ctx context.Context, raw net.Conn) (*tls.Conn, Outcom
 	return conn, out
 }
 
+// make has crypto/tls make the handshake. The end of ctx makes reads and writes
+// time out: a context of crypto/tls's own that could end would cost a goroutine
+// for each handshake.
+func (h *session) make(ctx context.Context, conn *tls.Conn) error {
+	defer h.line.unbound()
+	undo := context.AfterFunc(ctx, func() { h.line.SetDeadline(time.Unix(1, 0)) })
+	err := conn.HandshakeContext(context.WithValue(context.Background(), sessionKey{}, h))
+	if !undo() {
+		return ctx.Err()
+	}
+	return err
+}
+
 func nameOf(c *x509.Certificate) string {
 	if len(c.DNSNames) > 0 {
 		return c.DNSNames[0]
@@ -212,7 +233,7 @@ func (h *session) refuse(raw net.Conn, err error, out Outcome) Outcome {
 	switch {
 	case out.Denial.Code == countersign.PlainHTTPOnTLS:
 		raw.SetDeadline(time.Time{})
-	case errors.As(err, &record), !isOurs(err):
+	case errors.As(err, &record), !isOurs(err), out.Denial.Code == countersign.HandshakeLimit:
 		raw.Close() // no alert was sent, or nobody is there to read it
 	default:
 		Linger(raw)

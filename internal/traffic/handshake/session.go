@@ -21,6 +21,7 @@ const acmeProtocol = "acme-tls/1"
 // after the other on the goroutine that makes the handshake.
 type session struct {
 	server     *Server
+	line       line
 	profile    *profile // from the ClientHello on
 	serverName string
 	shown      *x509.Certificate // ours; nil on a resumption, which shows none

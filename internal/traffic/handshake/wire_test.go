@@ -110,7 +110,7 @@ func TestWhatIsNotTLS(t *testing.T) {
 				client.Close()
 			}
 			start := time.Now()
-			conn, out := s.Handshake(context.Background(), raw)
+			conn, out := s.Handshake(context.Background(), raw, nil)
 			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("took %v", took)
 			}
@@ -167,7 +167,7 @@ func TestTheTimeoutIsForTheWholeHandshake(t *testing.T) {
 			time.Sleep(20 * time.Millisecond) // the drip is what is tested
 		}
 	}()
-	_, out := s.Handshake(context.Background(), raw)
+	_, out := s.Handshake(context.Background(), raw, nil)
 	if code(out.Denial) != countersign.HandshakeTimeout || out.Latency > 3*time.Second {
 		t.Errorf("%v after %v", out.Denial, out.Latency)
 	}
@@ -181,13 +181,13 @@ func TestTheContextEndsAHandshake(t *testing.T) {
 	_, raw := pair(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(50*time.Millisecond, cancel)
-	if _, out := s.Handshake(ctx, raw); code(out.Denial) != countersign.ShuttingDown || !out.Refused {
+	if _, out := s.Handshake(ctx, raw, nil); code(out.Denial) != countersign.ShuttingDown || !out.Refused {
 		t.Errorf("canceled: %v", out.Denial)
 	}
 	_, raw = pair(t)
 	ctx, cancel = context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	if _, out := s.Handshake(ctx, raw); code(out.Denial) != countersign.HandshakeTimeout {
+	if _, out := s.Handshake(ctx, raw, nil); code(out.Denial) != countersign.HandshakeTimeout {
 		t.Errorf("deadline: %v", out.Denial)
 	}
 }
@@ -199,7 +199,7 @@ func TestTheDeadlineIsLiftedAfterward(t *testing.T) {
 	peer := tls.Client(client, w.client("example.com", nil))
 	failed := make(chan error, 1)
 	go func() { failed <- peer.Handshake() }()
-	conn, out := s.Handshake(context.Background(), raw)
+	conn, out := s.Handshake(context.Background(), raw, nil)
 	if err := <-failed; err != nil || out.Refused {
 		t.Fatal(err, out.Denial)
 	}
