@@ -126,6 +126,28 @@ func TestPeersDoHTTP2(t *testing.T) {
 	}
 }
 
+// The plot and the table in the documentation are of the run that is stored beside them.
+func TestDocumentedFiguresAreThoseOfTheStoredRun(t *testing.T) {
+	const stored = "../docs/performance.json"
+	document := read(t, "../docs/performance.md")
+	if !strings.Contains(document, "](performance.svg)") {
+		t.Skip("docs/performance.md has no plot")
+	}
+	svg := filepath.Join(t.TempDir(), "again.svg")
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"--from", stored, "--plot", svg}, nil, &out); err != nil {
+		t.Fatal(err)
+	}
+	if read(t, svg) != read(t, "../docs/performance.svg") {
+		t.Error("docs/performance.svg is another: go run ./bench --from docs/performance.json --plot docs/performance.svg")
+	}
+	_, table, _ := strings.Cut(out.String(), "\n\n")
+	table, _, _ = strings.Cut(table, "\n\n") // notes are told in words
+	if !strings.Contains(document, "```text\n"+strings.TrimSuffix(table, "\n")+"\n```") {
+		t.Errorf("docs/performance.md has another table than that of %s:\n%s", stored, table)
+	}
+}
+
 func TestCommandLine(t *testing.T) {
 	var list bytes.Buffer
 	if err := run(t.Context(), []string{"--list"}, nil, &list); err != nil {

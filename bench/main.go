@@ -94,7 +94,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.StringVar(&only, "only", "", "`workloads` to run, separated by commas (default all)")
 	f.StringVar(&peers, "peers", "nginx,haproxy", "`servers` to compare with, separated by commas; \"\" is none")
 	f.IntVar(&o.turns, "turns", 5, "how `often` each server is given each workload")
-	f.DurationVar(&o.time, "time", 3*time.Second, "`duration` of a turn, after its warm-up")
+	f.DurationVar(&o.time, "time", 2500*time.Millisecond, "`duration` of a turn, after its warm-up")
 	f.DurationVar(&o.settle, "settle", 30*time.Second, "`duration` for which idle connections are silent before memory is measured")
 	f.IntVar(&o.idleConnections, "idle-connections", 5000, "`number` of idle connections")
 	f.StringVar(&o.json, "json", "", "`file` to write the report to, each turn included")

@@ -13,7 +13,7 @@ import (
 
 func example() *Report {
 	memory := &Workload{Name: "idle", Metric: Memory, Required: 0.5, Rows: []*Row{row("countersign", cpu(5)), row("nginx", cpu(20)), row("haproxy", cpu(10))}}
-	uploads := &Workload{Name: "<uploads>", Metric: P99, Rows: []*Row{row("countersign", cpu(60)), row("nginx", cpu(40)), row("haproxy", cpu(90))}}
+	uploads := &Workload{Name: "<uploads>", Metric: P99, Rows: []*Row{row("countersign", cpu(60)), row("nginx", cpu(40)), row("haproxy", cpu(360))}}
 	alone := &Workload{Name: "alone", Metric: CPU, Required: 0.5, Rows: []*Row{row("countersign", cpu(70))}}
 	missed := &Workload{Name: "h1", Metric: CPU, Required: 0.7, Rows: []*Row{row("countersign", cpu(80)), row("nginx", cpu(100), cpu(100)), row("haproxy", cpu(120))}}
 	r := &Report{Date: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Cores: 2, Turns: 5, Workloads: []*Workload{missed, memory, uploads, alone}}
@@ -70,6 +70,7 @@ func TestPlotShowsEachServerBesideTheBetterPeer(t *testing.T) {
 		"rect bar first": 3, "rect bar": 6, // who is alone is a figure without a bar
 		"line required": 4, // of three workloads, and the legend's
 		"text work":     4,
+		"path cut":      1, // for the bar that there is no room for
 	} {
 		if count[what] != want {
 			t.Errorf("%d of %q, want %d", count[what], what, want)
@@ -79,8 +80,8 @@ func TestPlotShowsEachServerBesideTheBetterPeer(t *testing.T) {
 	for _, want := range []string{
 		"h1", "0.80 !", "1.00", "1.20", "80.0µs", // more than is required
 		"idle", "0.50", "2.00", "512.0 KiB", // as much as is required
-		"<uploads>", "1.50", "2.25", // nothing is required
-		"alone", "70.0µs", "2026-01-02, 2 cores", "countersign", "nginx", "haproxy", "0.5", "2.5",
+		"<uploads>", "1.50", "9.00", // nothing is required
+		"alone", "70.0µs", "medians of 5 turns; 2026-01-02, 2 cores", "countersign", "nginx", "haproxy", "0.5", "2.5", "\n3\n",
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q is missing from%s", want, all)

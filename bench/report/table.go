@@ -17,7 +17,7 @@ func Columns() []string {
 // Write prints the report for people.
 func (r *Report) Write(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %d cores, %d turns of %s; medians\n", r.Date.Format("2006-01-02"), r.Cores, r.Turns, r.Time)
+	fmt.Fprintf(&b, "%s, %d cores, %s of %s; medians\n", r.Date.Format("2006-01-02"), r.Cores, turns(r.Turns), r.Time)
 	for _, name := range slices.Sorted(maps.Keys(r.Versions)) {
 		fmt.Fprintf(&b, "%s %s\n", name, r.Versions[name])
 	}
@@ -115,4 +115,11 @@ func shown(v float64, format string, unit float64) string {
 		return "-"
 	}
 	return fmt.Sprintf(format, v/unit)
+}
+
+func turns(n int) string {
+	if n == 1 {
+		return "1 turn"
+	}
+	return fmt.Sprintf("%d turns", n)
 }
