@@ -45,6 +45,8 @@ func New(c Config) (Checker, error) {
 	switch c = c.WithDefaults(); c.Protocol {
 	case "http":
 		return newHTTP(c)
+	case "grpc":
+		return newGRPC(c)
 	case "tcp":
 		return tcpCheck{}, nil
 	}

@@ -10,10 +10,11 @@ import (
 // A Config says how the targets of a group are checked. It is comparable: equal
 // values are the same check. The zero value is a GET of / every 10 s.
 type Config struct {
-	Protocol  string        // http | tcp; "": http
-	Path      string        // http: the request target, from "/" on; "": "/"
-	Host      string        // http: the Host field; "": the target's address
-	Matcher   string        // http: statuses that are well, "200-399,418"; "": 200-399
+	Protocol  string        // http | grpc | tcp; "": http
+	HTTP2     bool          // http: asked over HTTP/2 with prior knowledge, as grpc always is
+	Path      string        // http: the request target, from "/" on; "": "/"; grpc: the method; "": StandardService
+	Host      string        // http, grpc: the Host field; "": the target's address
+	Matcher   string        // http: statuses that are well, "200-399,418"; "": 200-399; grpc: codes, "0,12"; "": 0
 	Interval  time.Duration // from the start of one check to the start of the next, give or take a tenth; 0: 10s
 	Timeout   time.Duration // of one whole check, at most Interval; 0: 5s, or Interval if that is less
 	Healthy   int           // good checks in a row that make an unhealthy target healthy; 0: 2
@@ -23,9 +24,13 @@ type Config struct {
 // WithDefaults returns c with every zero field replaced by what it stands for.
 func (c Config) WithDefaults() Config {
 	or(&c.Protocol, "http")
-	if c.Protocol == "http" {
+	switch c.Protocol {
+	case "http":
 		or(&c.Path, "/")
 		or(&c.Matcher, "200-399")
+	case "grpc":
+		or(&c.Path, StandardService)
+		or(&c.Matcher, "0")
 	}
 	or(&c.Interval, 10*time.Second)
 	or(&c.Timeout, min(5*time.Second, c.Interval))
@@ -48,14 +53,16 @@ func (c Config) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	switch c.Protocol {
-	case "http":
+	case "http", "grpc":
 		if i := strings.IndexFunc(c.Path, func(r rune) bool { return r <= ' ' || r > '~' || r == '#' }); c.Path[0] != '/' || i >= 0 {
 			fault("path: %q, want a request target that begins with / in visible ASCII, such as /healthz?full=1", c.Path)
+		} else if c.Protocol == "grpc" && !isMethod(c.Path) {
+			fault("path: %q, want /SERVICE/METHOD, such as %s", c.Path, StandardService)
 		}
 		if strings.ContainsFunc(c.Host, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`/\@?#,`, r) }) {
 			fault("host: %q, want a host name, with :port if it needs one", c.Host)
 		}
-		if _, err := ParseMatcher(c.Matcher); err != nil {
+		if _, err := ParseMatcher(c.Protocol, c.Matcher); err != nil {
 			fault("matcher: %w", err)
 		}
 	case "tcp":
@@ -65,7 +72,7 @@ func (c Config) Validate() error {
 			}
 		}
 	default:
-		fault("protocol: %q, want http or tcp", c.Protocol)
+		fault("protocol: %q, want http, grpc or tcp", c.Protocol)
 	}
 	if c.Interval < 0 {
 		fault("interval: %v, want more than 0", c.Interval)
@@ -79,4 +86,10 @@ func (c Config) Validate() error {
 		fault("unhealthy: %d, want 1 to 100 checks in a row", c.Unhealthy)
 	}
 	return errors.Join(faults...)
+}
+
+// isMethod reports whether path is the :path of a gRPC call.
+func isMethod(path string) bool {
+	service, method, ok := strings.Cut(path[1:], "/")
+	return ok && service != "" && method != "" && !strings.Contains(path, "?")
 }

@@ -20,6 +20,9 @@ func TestConfigDefaults(t *testing.T) {
 	if got := (health.Config{Protocol: "tcp"}).WithDefaults(); got.Path != "" || got.Matcher != "" {
 		t.Errorf("a tcp check got %+v", got)
 	}
+	if got := (health.Config{Protocol: "grpc"}).WithDefaults(); got.Path != health.StandardService || got.Matcher != "0" {
+		t.Errorf("a grpc check got %+v", got)
+	}
 }
 
 func TestConfigFaults(t *testing.T) {
@@ -31,11 +34,16 @@ func TestConfigFaults(t *testing.T) {
 		"tcp":                 {c: health.Config{Protocol: "tcp"}},
 		"query":               {c: health.Config{Path: "/healthz?full=1"}},
 		"host":                {c: health.Config{Host: "api.internal:8080"}},
-		"protocol":            {health.Config{Protocol: "icmp"}, []string{`protocol: "icmp", want http or tcp`}},
+		"protocol":            {health.Config{Protocol: "icmp"}, []string{`protocol: "icmp", want http, grpc or tcp`}},
 		"relative path":       {health.Config{Path: "healthz"}, []string{`path: "healthz", want`}},
 		"path splits request": {health.Config{Path: "/ HTTP/1.1\r\nX: y"}, []string{`path: "/ HTTP/1.1\r\nX: y", want`}},
 		"host splits request": {health.Config{Host: "a\r\nX: y"}, []string{`host: "a\r\nX: y", want`}},
 		"path for tcp":        {health.Config{Protocol: "tcp", Path: "/"}, []string{`path: "/", but a tcp check only connects`}},
+		"grpc":                {c: health.Config{Protocol: "grpc"}},
+		"grpc as AWS has it":  {c: health.Config{Protocol: "grpc", Path: "/AWS.ALB/healthcheck", Matcher: "0-5,12"}},
+		"grpc with statuses":  {health.Config{Protocol: "grpc", Matcher: "200"}, []string{`matcher: "200" in "200", want gRPC codes from 0 to 99`}},
+		"grpc without method": {health.Config{Protocol: "grpc", Path: "/healthz"}, []string{`path: "/healthz", want /SERVICE/METHOD`}},
+		"grpc with query":     {health.Config{Protocol: "grpc", Path: "/a.B/c?d"}, []string{`path: "/a.B/c?d", want /SERVICE/METHOD`}},
 		"negative":            {health.Config{Interval: -1, Healthy: -1}, []string{"interval: -1ns, want", "healthy: -1, want"}},
 		"all at once": {health.Config{Path: "x", Matcher: "2xx", Interval: time.Second, Timeout: 2 * time.Second, Healthy: 101, Unhealthy: -2},
 			[]string{`path: "x"`, `matcher: "2xx" in "2xx", want`, "timeout: 2s, want more than 0, at most the interval of 1s", "healthy: 101", "unhealthy: -2"}},
@@ -62,17 +70,24 @@ func TestConfigFaults(t *testing.T) {
 }
 
 func TestMatcher(t *testing.T) {
-	probes := []int{-1, 0, 100, 199, 200, 204, 301, 302, 399, 400, 418, 599, 600, 999}
-	for s, want := range map[string][]int{
-		"200":          {200},
-		"200-399":      {200, 204, 301, 302, 399},
-		"200-399,418":  {200, 204, 301, 302, 399, 418},
-		"204, 301-302": {204, 301, 302},
-		"400-599":      {400, 418, 599},
+	probes := []int{-1, 0, 1, 12, 99, 100, 199, 200, 204, 301, 302, 399, 400, 418, 599, 600, 999}
+	for _, tc := range []struct {
+		protocol, s string
+		want        []int
+	}{
+		{"http", "200", []int{200}},
+		{"http", "200-399", []int{200, 204, 301, 302, 399}},
+		{"http", "200-399,418", []int{200, 204, 301, 302, 399, 418}},
+		{"http", "204, 301-302", []int{204, 301, 302}},
+		{"http", "400-599", []int{400, 418, 599}},
+		{"grpc", "0", []int{0}},
+		{"grpc", "12", []int{12}},
+		{"grpc", "0,12", []int{0, 12}},
+		{"grpc", "0-99", []int{0, 1, 12, 99}},
 	} {
-		m, err := health.ParseMatcher(s)
+		m, err := health.ParseMatcher(tc.protocol, tc.s)
 		if err != nil {
-			t.Errorf("%q: %v", s, err)
+			t.Errorf("%q: %v", tc.s, err)
 			continue
 		}
 		var got []int
@@ -81,13 +96,18 @@ func TestMatcher(t *testing.T) {
 				got = append(got, code)
 			}
 		}
-		if !slices.Equal(got, want) {
-			t.Errorf("%q matches %v, want %v", s, got, want)
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%q matches %v, want %v", tc.s, got, tc.want)
 		}
 	}
-	for _, s := range []string{"", ",", "200,", "2xx", "20", "2000", "100", "600", "300-200", "200-", "-200", "200 -300", "200-300-400", "+20", "200;204", "２００"} {
-		if _, err := health.ParseMatcher(s); err == nil {
-			t.Errorf("%q was accepted", s)
+	for protocol, refused := range map[string][]string{
+		"http": {"", ",", "200,", "2xx", "20", "2000", "100", "600", "300-200", "200-", "-200", "200 -300", "200-300-400", "+20", "200;204", "２００", "0"},
+		"grpc": {"", "100", "200", "00", "+1", "5-1", "0-100", "OK"},
+	} {
+		for _, s := range refused {
+			if _, err := health.ParseMatcher(protocol, s); err == nil {
+				t.Errorf("%s: %q was accepted", protocol, s)
+			}
 		}
 	}
 }

@@ -26,3 +26,33 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+func FuzzServing(f *testing.F) {
+	for _, seed := range []string{"", "\x00\x00\x00\x00\x00", "\x00\x00\x00\x00\x02\x08\x01", "\x01\x00\x00\x00\x02\x08\x01",
+		"\x00\x00\x00\x00\x06\x12\x02hi\x08\x02", "\x00\x00\x00\x00\x0b\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "\x00\x00\x00\x00\x02\x0b\x0c"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, content string) {
+		serving, err := readServing([]byte(content))
+		if err != nil {
+			if len(err.Error()) > reasonLimit {
+				t.Errorf("a long reason: %v", err)
+			}
+			return
+		}
+		// A field that is not known changes nothing, the one that is counts once more.
+		more := []byte(content + "\x12\x02hi")
+		more[4] += 4
+		if more[4] >= 4 {
+			if again, err := readServing(more); err != nil || again != serving {
+				t.Errorf("%q says %d; with another field %d, %v", content, serving, again, err)
+			}
+		}
+		more = append(more[:len(content)], "\x08\x02\x12\x00"...)
+		if more[4] >= 4 {
+			if again, err := readServing(more); err != nil || again != 2 {
+				t.Errorf("%q with NOT_SERVING behind it says %d, %v", content, again, err)
+			}
+		}
+	})
+}

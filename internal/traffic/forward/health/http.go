@@ -2,6 +2,7 @@ package health
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 
 // answerLimit bounds what is read of an answer, head and body together.
 const answerLimit = 64 << 10
+
+const userAgent = "countersign-health/1"
 
 // httpCheck is well if a GET is answered with a status in the matcher before
 // the check times out: the whole answer, or its first 64 KiB. Redirects are
@@ -23,11 +26,15 @@ type httpCheck struct {
 }
 
 func newHTTP(c Config) (Checker, error) {
-	m, err := ParseMatcher(c.Matcher)
+	m, err := ParseMatcher(c.Protocol, c.Matcher)
 	if err != nil {
 		return nil, err
 	}
-	return &httpCheck{path: c.Path, host: c.Host, matcher: m}, nil
+	h := httpCheck{path: c.Path, host: c.Host, matcher: m}
+	if c.HTTP2 {
+		return &http2Check{h}, nil
+	}
+	return &h, nil
 }
 
 func (h *httpCheck) Check(ctx context.Context, address string) Result {
@@ -36,19 +43,22 @@ func (h *httpCheck) Check(ctx context.Context, address string) Result {
 		return failed(ctx, err)
 	}
 	defer release()
-
-	host := h.host
-	if host == "" {
-		host = address
-	}
-	if _, err := io.WriteString(conn, "GET "+h.path+" HTTP/1.1\r\nHost: "+host+
-		"\r\nUser-Agent: countersign-health/1\r\nAccept: */*\r\nConnection: close\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "GET "+h.path+" HTTP/1.1\r\nHost: "+h.authority(address)+
+		"\r\nUser-Agent: "+userAgent+"\r\nAccept: */*\r\nConnection: close\r\n\r\n"); err != nil {
 		return failed(ctx, err)
 	}
-
 	limited := &io.LimitedReader{R: conn, N: answerLimit}
 	status, err := readAnswer(limited)
-	switch full := limited.N <= 0; {
+	return h.judge(ctx, status, limited.N <= 0, err)
+}
+
+// authority is what the request says whom it is for.
+func (h *httpCheck) authority(address string) string { return cmp.Or(h.host, address) }
+
+// judge makes a result of the final status, 0 if there was none, and of how
+// reading the answer ended; full: with what answerLimit leaves of it.
+func (h *httpCheck) judge(ctx context.Context, status int, full bool, err error) Result {
+	switch {
 	case full && status == 0:
 		return Result{Code: FailedHealthChecks, Reason: fmt.Sprintf("Health checks failed: the head of the answer is longer than %d bytes", answerLimit)}
 	case err != nil && !full:
