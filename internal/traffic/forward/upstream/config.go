@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -15,6 +16,7 @@ import (
 // A GroupConfig is a target group as the configuration describes it.
 type GroupConfig struct {
 	Name                string
+	Protocol            string         // of its targets: http | h2 | grpc; "": http
 	Targets             []string       // host:port each, none twice
 	Algorithm           string         // as balance.New names it; "": round_robin
 	Health              *health.Config // nil: always healthy
@@ -25,6 +27,10 @@ type GroupConfig struct {
 	IdleTimeout         time.Duration  // an idle connection is not used after this; 0: 55s, just below the 60s of many servers
 	MaxIdle             int            // idle connections kept per target; 0: 1024; negative: none
 }
+
+// protocols are what targets speak: HTTP/1.1; HTTP/2 with prior knowledge (RFC
+// 9113 section 3.3); gRPC over it. The first is the default.
+var protocols = [...]string{"http", "h2", "grpc"}
 
 // A plan is a GroupConfig found good, with defaults and what is made of it.
 type plan struct {
@@ -45,6 +51,9 @@ func prepare(c GroupConfig) (plan, error) {
 	}
 	if c.Name == "" {
 		fault(errors.New("name: empty, want a name"))
+	}
+	if !slices.Contains(protocols[:], cmp.Or(c.Protocol, protocols[0])) {
+		fault(fmt.Errorf("protocol: %q, want http, h2 or grpc", c.Protocol))
 	}
 	for i, address := range c.Targets {
 		fault(checkAddress(address))
@@ -71,6 +80,7 @@ func prepare(c GroupConfig) (plan, error) {
 		fault(fmt.Errorf("idle timeout: %v, want more than 0", p.IdleTimeout))
 	}
 
+	or(&p.Protocol, protocols[0])
 	or(&p.Algorithm, "round_robin")
 	or(&p.Attempts, 2)
 	or(&p.ConnectTimeout, 10*time.Second)

@@ -27,7 +27,8 @@ type FleetConfig struct {
 }
 
 // A Fleet owns the targets of all groups: their health checks, each with a
-// goroutine, and their connections, with one goroutine for all.
+// goroutine, and their connections, with one goroutine for all, and one for each
+// that is HTTP/2.
 type Fleet struct {
 	config FleetConfig
 	now    func() time.Time
@@ -38,6 +39,7 @@ type Fleet struct {
 
 	dialing context.Context // connection attempts
 	hangUp  context.CancelFunc
+	talkers sync.WaitGroup // of HTTP/2: those who dial, and those who read
 
 	wake    chan struct{} // something for the reaper or, once that has ended, for Close
 	closing atomic.Bool
@@ -72,8 +74,8 @@ func NewFleet(c FleetConfig) *Fleet {
 // Apply makes the targets those of groups and returns a Group for each, by name.
 // If a group has a fault, all faults are returned and nothing has changed.
 //
-// A target whose group, address and health check are as before goes on as it
-// is, with its health, connections and counters. One that is new is checked at
+// A target whose group, address, protocol and health check are as before goes on
+// as it is, with its health, connections and counters. One that is new is checked at
 // once. One that is not in groups any more drains: it is picked no more, its
 // idle connections are closed, those in use when they are released or when the
 // deregistration delay, that of its last configuration, is over.
@@ -112,14 +114,14 @@ func (f *Fleet) Apply(groups []GroupConfig) (map[string]*Group, error) {
 		f.drain(left, now)
 		for _, t := range r.targets {
 			t.delay = p.DeregistrationDelay
-			t.pool.configure(p)
+			t.conns.configure(p)
 			f.live = append(f.live, t)
 		}
 		for _, t := range joined {
 			f.watch(t, p.checker)
 		}
 		rosters[name] = r
-		applied[name] = &Group{name: name, attempts: p.Attempts, roster: r}
+		applied[name] = &Group{name: name, protocol: p.Protocol, attempts: p.Attempts, roster: r}
 	}
 	for name, r := range f.rosters {
 		if rosters[name] == nil {
@@ -133,7 +135,7 @@ func (f *Fleet) Apply(groups []GroupConfig) (map[string]*Group, error) {
 
 // Close takes all targets out of service: health checks end, idle connections
 // are closed, those in use when they are released or when ctx ends, which is
-// then the error. Apply, Get and Dial fail afterwards.
+// then the error. Apply, Get, Dial and Stream fail afterwards.
 func (f *Fleet) Close(ctx context.Context) error {
 	f.mu.Lock()
 	if f.closing.Swap(true) {
@@ -155,9 +157,10 @@ func (f *Fleet) Close(ctx context.Context) error {
 	f.hangUp()
 	cut := 0
 	for _, t := range all {
-		cut += t.pool.end()
+		cut += t.conns.end()
 		t.roster.forget(t)
 	}
+	f.talkers.Wait()
 	if err != nil {
 		return fmt.Errorf("target groups: closed %d connections that were still in use: %w", cut, err)
 	}

@@ -15,12 +15,16 @@ import (
 // removed, from the last ones, until their deregistration delay is over.
 type Group struct {
 	name     string
+	protocol string
 	attempts int
 	roster   *roster
 }
 
 // Name returns the group's name in the configuration.
 func (g *Group) Name() string { return g.name }
+
+// Protocol returns what the targets speak: http, h2 or grpc.
+func (g *Group) Protocol() string { return g.protocol }
 
 // Attempts returns how many targets may be tried for one request, at least 1.
 func (g *Group) Attempts() int { return g.attempts }

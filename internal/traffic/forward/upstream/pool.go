@@ -142,7 +142,7 @@ func (p *pool) leave() {
 
 // end closes everything and lets no connection in any more. It returns how many
 // were in use.
-func (p *pool) end() int {
+func (p *pool) end() (used int) {
 	p.mu.Lock()
 	p.leaving, p.gone = true, true
 	open := p.open

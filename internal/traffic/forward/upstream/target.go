@@ -17,6 +17,7 @@ var ErrDeregistered = errors.New("the target was removed from the configuration"
 // A Target is one server of a target group.
 type Target struct {
 	group, address string
+	protocol       string
 	check          health.Config // zero: always healthy
 	fleet          *Fleet
 	roster         *roster
@@ -33,7 +34,18 @@ type Target struct {
 
 	inFlight      atomic.Int64
 	connectErrors atomic.Uint64
+	conns         connections // that of the two which the protocol needs
 	pool          pool
+	h2            h2Pool
+}
+
+// connections are those of a target, whatever it speaks.
+type connections interface {
+	configure(p plan)
+	leave()
+	end() (used int)
+	expire(now time.Time) (idleTimeout time.Duration)
+	resting() int
 }
 
 // Group returns the name of the target's group.
@@ -41,6 +53,10 @@ func (t *Target) Group() string { return t.group }
 
 // Address returns host:port as the configuration has it.
 func (t *Target) Address() string { return t.address }
+
+// HTTP2 reports whether the target speaks HTTP/2: whether it is for Stream, or
+// for Get and Dial.
+func (t *Target) HTTP2() bool { return t.protocol != protocols[0] }
 
 // InFlight returns how many exchanges are under way: connections that somebody
 // got and did not release, connection attempts included.
@@ -78,7 +94,7 @@ func (t *Target) done() {
 
 // dial connects for an exchange that is counted already.
 func (t *Target) dial(ctx context.Context) (*Conn, error) {
-	c, err := t.connect(ctx)
+	c, err := t.dialHTTP1(ctx)
 	if err != nil {
 		t.done()
 		return nil, err
@@ -86,19 +102,13 @@ func (t *Target) dial(ctx context.Context) (*Conn, error) {
 	return c, nil
 }
 
-func (t *Target) connect(ctx context.Context) (*Conn, error) {
+func (t *Target) dialHTTP1(ctx context.Context) (*Conn, error) {
 	timeout, gone := t.pool.dialing()
 	if gone {
 		return nil, ErrDeregistered
 	}
-	// The dialer's defaults are what we want: TCP_NODELAY, keep-alive probes.
-	d := net.Dialer{Timeout: timeout}
-	raw, err := d.DialContext(ctx, "tcp", t.address)
+	raw, err := t.connect(ctx, timeout)
 	if err != nil {
-		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			t.connectErrors.Add(1)
-			t.fleet.config.OnConnectError(t.group, t.address, err)
-		}
 		return nil, err
 	}
 	c, err := newConn(raw, t)
@@ -107,6 +117,21 @@ func (t *Target) connect(ctx context.Context) (*Conn, error) {
 	}
 	if err != nil {
 		raw.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// connect makes a TCP connection, and counts it if it cannot be made.
+func (t *Target) connect(ctx context.Context, timeout time.Duration) (net.Conn, error) {
+	// The dialer's defaults are what we want: TCP_NODELAY, keep-alive probes.
+	d := net.Dialer{Timeout: timeout}
+	c, err := d.DialContext(ctx, "tcp", t.address)
+	if err != nil {
+		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			t.connectErrors.Add(1)
+			t.fleet.config.OnConnectError(t.group, t.address, err)
+		}
 		return nil, err
 	}
 	return c, nil
@@ -121,5 +146,5 @@ func (t *Target) status() health.Status {
 }
 
 func (t *Target) describe(s health.Status) TargetStatus {
-	return TargetStatus{Address: t.address, Status: s, InFlight: t.InFlight(), Idle: t.pool.resting(), ConnectErrors: t.connectErrors.Load()}
+	return TargetStatus{Address: t.address, Status: s, InFlight: t.InFlight(), Idle: t.conns.resting(), ConnectErrors: t.connectErrors.Load()}
 }

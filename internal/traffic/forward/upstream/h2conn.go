@@ -1,0 +1,72 @@
+package upstream
+
+import (
+	"net"
+	"time"
+
+	"countersign.dev/internal/traffic/direct"
+	"countersign.dev/internal/wire/http1"
+	"countersign.dev/internal/wire/http2"
+)
+
+const (
+	// unsettled is how many streams are opened before the target has said how
+	// many it allows (RFC 9113 section 5.1.2 says as many as we like, and
+	// recommends that it be 100 or more).
+	unsettled = 100
+	// most is how many streams a connection has at once, though the target
+	// allows more.
+	most = 256
+	// window is how much of one answer may wait to be read, in bytes. That of the
+	// connection is so much for each stream: clients that read slowly must not
+	// hold up the others that share it.
+	window = 256 << 10
+	// headLimit is how large the head of an answer may be, in bytes: the largest
+	// that a listener can allow. Connections are shared by all listeners.
+	headLimit = 4 << 20
+)
+
+// An h2Conn is an HTTP/2 connection to a target, which many exchanges share.
+type h2Conn struct {
+	*http2.Conn
+	ended chan struct{} // closed when nothing comes on it any more
+
+	// Guarded by the pool's mu.
+	streams   int       // given out and not yet released
+	served    bool      // a stream was given out
+	full      bool      // the target allowed no further stream when it was asked last
+	idleSince time.Time // the last stream was released; if none was, it was made
+}
+
+func newH2Conn(raw net.Conn, now time.Time) *h2Conn {
+	return &h2Conn{
+		Conn: http2.New(direct.Wrap(raw), http2.Config{Client: true, Window: window, ConnWindow: most * window,
+			Limits: http1.Limits{Line: headLimit, Field: headLimit, Head: headLimit}}),
+		ended:     make(chan struct{}),
+		idleSince: now,
+	}
+}
+
+// serve reads from the connection until it has ended.
+func (c *h2Conn) serve() {
+	defer close(c.ended)
+	defer c.Abort()                                       // closes the socket
+	for err := http2.ErrSilent; err == http2.ErrSilent; { // how long it may be idle is for the reaper
+		err = c.Serve(time.Hour, nil)
+	}
+}
+
+// settled reports whether the target has said how many streams it allows.
+func (c *h2Conn) settled() bool {
+	select {
+	case <-c.Settled():
+		return true
+	default:
+		return false
+	}
+}
+
+// room reports whether c may take another stream. The caller holds the pool's mu.
+func (c *h2Conn) room() bool {
+	return !c.full && c.streams < most && (c.streams < unsettled || c.settled())
+}

@@ -1,0 +1,308 @@
+package upstream
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"countersign.dev/internal/wire/http2"
+)
+
+// An h2Pool is the connections of one target that speaks HTTP/2. A stream goes
+// to the fullest that has room, so that what is not needed grows idle and is
+// closed.
+type h2Pool struct {
+	target *Target
+
+	mu             sync.Mutex
+	conns          []*h2Conn            // that may get streams
+	open           map[*h2Conn]struct{} // these, and those that end with their last stream
+	waiting        list.List            // of chan grant: who found no room, in their order; then dialing holds
+	dialing        bool
+	leaving, gone  bool // leaving: no connection becomes idle any more; gone: nothing is open any more
+	connectTimeout time.Duration
+	idleTimeout    time.Duration
+}
+
+// A grant is what somebody waited for.
+type grant struct {
+	stream *Stream
+	err    error
+}
+
+// configure takes the settings of a new configuration.
+func (p *h2Pool) configure(g plan) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.connectTimeout, p.idleTimeout = g.ConnectTimeout, g.IdleTimeout
+}
+
+// patience is how long one waits for a connection.
+func (p *h2Pool) patience() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.connectTimeout
+}
+
+// take returns a stream, on a new connection if it must be.
+func (p *h2Pool) take(ctx context.Context) (*Stream, error) {
+	p.mu.Lock()
+	if p.gone {
+		p.mu.Unlock()
+		return nil, ErrDeregistered
+	}
+	if p.waiting.Len() == 0 { // else it is their turn
+		if s := p.reserve(); s != nil {
+			p.mu.Unlock()
+			return s, nil
+		}
+	}
+	granted := make(chan grant, 1)
+	place := p.waiting.PushBack(granted)
+	p.dial()
+	timer := time.NewTimer(p.connectTimeout)
+	p.mu.Unlock()
+
+	defer timer.Stop()
+	var err error
+	select {
+	case g := <-granted:
+		return g.stream, g.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-timer.C:
+		err = os.ErrDeadlineExceeded
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case g := <-granted: // at the last moment
+		return g.stream, g.err
+	default:
+	}
+	p.waiting.Remove(place)
+	return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: hostPort(p.target.address), Err: err}
+}
+
+// A hostPort is the address of a target as the configuration has it.
+type hostPort string
+
+func (hostPort) Network() string  { return "tcp" }
+func (a hostPort) String() string { return string(a) }
+
+// reserve returns a stream on the fullest connection with room, or nil. The
+// caller holds mu.
+func (p *h2Pool) reserve() *Stream {
+	for {
+		var c *h2Conn
+		for _, other := range p.conns {
+			if other.room() && (c == nil || other.streams > c.streams) {
+				c = other
+			}
+		}
+		if c == nil {
+			return nil
+		}
+		s, err := c.NewStream()
+		switch err {
+		case nil:
+			reused := c.served
+			c.streams, c.served = c.streams+1, true
+			return &Stream{Stream: s, target: p.target, conn: c, reused: reused}
+		case http2.ErrFull:
+			c.full = true
+		default: // it goes away, or has ended
+			p.forsake(c)
+		}
+	}
+}
+
+// forsake gives c no further streams. The caller holds mu.
+func (p *h2Pool) forsake(c *h2Conn) {
+	p.conns = slices.DeleteFunc(p.conns, func(have *h2Conn) bool { return have == c })
+}
+
+// hand gives streams to those who wait, as long as there is room. The caller
+// holds mu.
+func (p *h2Pool) hand() {
+	for p.waiting.Len() > 0 {
+		s := p.reserve()
+		if s == nil {
+			return
+		}
+		p.waiting.Remove(p.waiting.Front()).(chan grant) <- grant{stream: s}
+	}
+}
+
+// fail ends all waiting. The caller holds mu.
+func (p *h2Pool) fail(err error) {
+	for p.waiting.Len() > 0 {
+		p.waiting.Remove(p.waiting.Front()).(chan grant) <- grant{err: err}
+	}
+}
+
+// dial has a connection made for those who wait, unless that is under way. The
+// caller holds mu.
+func (p *h2Pool) dial() {
+	if !p.dialing {
+		p.dialing = true
+		p.target.fleet.talkers.Go(p.connect)
+	}
+}
+
+// connect makes a connection, hands out streams on it, and stays until the
+// target has said how many it allows.
+func (p *h2Pool) connect() {
+	raw, err := p.target.connect(p.target.fleet.dialing, p.patience())
+	p.mu.Lock()
+	p.dialing = false
+	if err == nil && p.gone {
+		raw.Close()
+		err = ErrDeregistered
+	}
+	if err != nil {
+		p.fail(err)
+		p.mu.Unlock()
+		return
+	}
+	c := newH2Conn(raw, p.target.fleet.now())
+	if p.open == nil {
+		p.open = make(map[*h2Conn]struct{})
+	}
+	p.open[c] = struct{}{}
+	p.conns = append(p.conns, c)
+	p.target.fleet.talkers.Go(func() {
+		c.serve()
+		p.drop(c)
+	})
+	p.hand()
+	switch {
+	case p.waiting.Len() == 0:
+	case c.served:
+		p.dial()
+	default: // another one would be no better
+		p.fail(fmt.Errorf("target %s takes no HTTP/2 stream on a new connection", p.target.address))
+	}
+	idle := p.unneeded(c)
+	p.mu.Unlock()
+	if idle {
+		c.GoAway()
+	}
+
+	select {
+	case <-c.Settled():
+		p.mu.Lock()
+		c.full = false
+		p.hand()
+		p.mu.Unlock()
+	case <-c.ended:
+	}
+}
+
+// unneeded reports whether c is idle and the target leaves; it is forsaken then,
+// and must be told to go. The caller holds mu.
+func (p *h2Pool) unneeded(c *h2Conn) bool {
+	idle := p.leaving && c.streams == 0
+	if idle {
+		p.forsake(c)
+	}
+	return idle
+}
+
+// release takes back a stream of c.
+func (p *h2Pool) release(c *h2Conn, now time.Time) {
+	p.mu.Lock()
+	c.streams--
+	c.full = false
+	if c.streams == 0 {
+		c.idleSince = now
+	}
+	p.hand()
+	idle := p.unneeded(c)
+	p.mu.Unlock()
+	if idle {
+		c.GoAway()
+	}
+}
+
+// drop forgets a connection that has ended.
+func (p *h2Pool) drop(c *h2Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.open, c)
+	p.forsake(c)
+}
+
+// expire closes the connections that were idle for too long, and tells how long
+// too long is.
+func (p *h2Pool) expire(now time.Time) (idleTimeout time.Duration) {
+	p.mu.Lock()
+	idleTimeout = p.idleTimeout
+	old := p.takeIdle(func(c *h2Conn) bool { return now.Sub(c.idleSince) >= idleTimeout })
+	p.mu.Unlock()
+	for _, c := range old {
+		c.GoAway()
+	}
+	return idleTimeout
+}
+
+// leave closes the idle connections; the others are closed when their last
+// stream is released, or by end.
+func (p *h2Pool) leave() {
+	p.mu.Lock()
+	p.leaving = true
+	idle := p.takeIdle(func(*h2Conn) bool { return true })
+	p.mu.Unlock()
+	for _, c := range idle {
+		c.GoAway()
+	}
+}
+
+// takeIdle forsakes the idle connections that are old, and returns them. The
+// caller holds mu.
+func (p *h2Pool) takeIdle(old func(*h2Conn) bool) (idle []*h2Conn) {
+	p.conns = slices.DeleteFunc(p.conns, func(c *h2Conn) bool {
+		take := c.streams == 0 && old(c)
+		if take {
+			idle = append(idle, c)
+		}
+		return take
+	})
+	return idle
+}
+
+// end closes everything and lets no connection in any more. It returns how many
+// were in use.
+func (p *h2Pool) end() (used int) {
+	p.mu.Lock()
+	p.leaving, p.gone = true, true
+	p.fail(ErrDeregistered)
+	open := p.open
+	p.open, p.conns = nil, nil
+	for c := range open {
+		if c.streams > 0 {
+			used++
+		}
+	}
+	p.mu.Unlock()
+	for c := range open {
+		c.Abort()
+	}
+	return used
+}
+
+func (p *h2Pool) resting() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		if c.streams == 0 {
+			n++
+		}
+	}
+	return n
+}
