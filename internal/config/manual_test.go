@@ -171,6 +171,28 @@ func TestEveryKeyIsDecoded(t *testing.T) {
 	compare(t, []string{"X-Client-Info"}, c.OwnHeaders())
 }
 
+func TestHealthChecksOfAGroupFollowItsProtocol(t *testing.T) {
+	c, faults := Load("testdata/grpc.good.yaml")
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	check := func(protocol, path string, m Matcher) *HealthCheck {
+		return &HealthCheck{Protocol: protocol, Path: path, Interval: 10 * time.Second, Timeout: 5 * time.Second, Healthy: 2, Unhealthy: 2, Matcher: m}
+	}
+	const standard = "/grpc.health.v1.Health/Check"
+	want := map[string]*HealthCheck{
+		"rpc": check("grpc", standard, Matcher{{0, 0}}),
+		"alb": check("grpc", "/AWS.ALB/healthcheck", Matcher{{12, 12}}),
+		"get": check("http", "/", Matcher{{200, 399}}),
+		"web": check("http", "/healthz", Matcher{{200, 399}}),
+		"all": check("grpc", standard, Matcher{{0, 99}}),
+	}
+	want["rpc"].Interval, want["rpc"].Timeout = 2*time.Second, 2*time.Second
+	for _, g := range c.TargetGroups {
+		compare(t, want[g.Name], g.HealthCheck)
+	}
+}
+
 func compare(t *testing.T, want, got any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
@@ -239,6 +261,14 @@ func TestMatcher(t *testing.T) {
 	for code, want := range map[int]bool{199: false, 200: true, 201: false, 299: false, 300: true, 301: true, 302: true, 303: false} {
 		if m.Match(code) != want {
 			t.Errorf("%d: %v", code, !want)
+		}
+	}
+	if got := m.String(); got != "200,300-302" {
+		t.Errorf("as text %q", got)
+	}
+	for _, text := range []string{"", "x", "-", "1-", "-1", "+1", "01", "1000", "2-1", "1,,2", "1-2-3", "99999999999999999999"} {
+		if err := m.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is read as %v", text, m)
 		}
 	}
 }

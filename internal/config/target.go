@@ -2,8 +2,7 @@ package config
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
+	"regexp"
 	"time"
 )
 
@@ -12,8 +11,9 @@ type TargetGroup struct {
 	// Name is how listeners refer to the group.
 	Name string `yaml:"name,required" is:"name"`
 
-	// Protocol is what the targets speak: http (HTTP/1.1). Default http.
-	Protocol string `yaml:"protocol" one:"http" later:"https|h2|grpc|tcp|tls" default:"http"`
+	// Protocol is what the targets speak: http (HTTP/1.1), h2 (HTTP/2 without
+	// TLS, with prior knowledge: "h2c") or grpc (gRPC, over h2). Default http.
+	Protocol string `yaml:"protocol" one:"http|h2|grpc" later:"https|tcp|tls" default:"http"`
 
 	// Targets are the backends.
 	Targets []Target `yaml:"targets,required"`
@@ -54,7 +54,7 @@ type TargetGroup struct {
 	_ later `yaml:"max_connections" hint:"today node.max_connections bounds those of the clients"`
 
 	// TLS is how targets are verified, and what is shown to them.
-	_ later `yaml:"tls" hint:"today targets are reached by plain http"`
+	_ later `yaml:"tls" hint:"today targets are reached without TLS: protocol http, h2 or grpc"`
 
 	// ProxyProtocol tells targets of the client.
 	_ later `yaml:"proxy_protocol" hint:"today targets are told by headers: forwarded and identity_headers of the listener"`
@@ -75,10 +75,15 @@ type Target struct {
 
 // A HealthCheck asks each target from time to time whether it can serve.
 type HealthCheck struct {
-	// Protocol is http (a GET request) or tcp (a connection). Default http.
-	Protocol string `yaml:"protocol" one:"http|tcp" later:"https|grpc" default:"http"`
+	// Protocol is http (a GET request, over HTTP/2 in a group of protocol h2 or
+	// grpc), grpc (a call of a method, in such a group alone) or tcp (a
+	// connection). Default http, or grpc in a group of protocol grpc.
+	Protocol string `yaml:"protocol" one:"http|grpc|tcp" later:"https" default:"http"`
 
-	// Path is what http asks for, query included. Default /.
+	// Path is what http asks for, query included, or which method grpc calls,
+	// with an empty message. Of grpc.health.v1.Health, the standard service, the
+	// answer must be SERVING. Default /, or /grpc.health.v1.Health/Check with
+	// grpc.
 	Path string `yaml:"path" is:"health path" default:"/"`
 
 	// Interval is the time between two checks of a target. Default 10s.
@@ -96,9 +101,10 @@ type HealthCheck struct {
 	// Default 2.
 	Unhealthy int `yaml:"unhealthy" default:"2" range:"1..100"`
 
-	// Matcher is which statuses pass, with http: codes and ranges, such as
-	// "200,204" or "200-299". Default 200-399.
-	Matcher Matcher `yaml:"matcher" want:"statuses such as 200-399 or 200,204" default:"200-399"`
+	// Matcher is which codes pass, alone and in ranges, such as "200,204" or
+	// "200-299": of HTTP, 200 to 599, or with grpc of gRPC, 0 to 99. Default
+	// 200-399, or 0 with grpc.
+	Matcher Matcher `yaml:"matcher" want:"codes such as 200-399 or 200,204" default:"200-399"`
 }
 
 // Retries say what becomes of a request whose target cannot be reached: it is
@@ -109,57 +115,6 @@ type HealthCheck struct {
 type Retries struct {
 	// Attempts is how many targets are tried, the first included. Default 2.
 	Attempts int `yaml:"attempts" default:"2" range:"1..10"`
-}
-
-// A Matcher is a set of HTTP statuses.
-type Matcher []StatusRange
-
-// A StatusRange is the statuses From to To, both included.
-type StatusRange struct{ From, To int }
-
-// UnmarshalText reads "200", "200-299", "200,204,300-399".
-func (m *Matcher) UnmarshalText(text []byte) error {
-	*m = nil
-	for part := range strings.SplitSeq(string(text), ",") {
-		from, to, isRange := strings.Cut(strings.TrimSpace(part), "-")
-		if !isRange {
-			to = from
-		}
-		r := StatusRange{From: status(from), To: status(to)}
-		if r.From == 0 || r.To < r.From {
-			return fmt.Errorf("%q is no status from 100 to 599, and no range of them", part)
-		}
-		*m = append(*m, r)
-	}
-	return nil
-}
-
-// String returns what UnmarshalText reads.
-func (m Matcher) String() string {
-	parts := make([]string, len(m))
-	for i, r := range m {
-		parts[i] = fmt.Sprintf("%d-%d", r.From, r.To)
-	}
-	return strings.Join(parts, ",")
-}
-
-// status returns the final HTTP status that s is, or 0.
-func status(s string) int {
-	code, err := strconv.Atoi(s)
-	if err != nil || len(s) != 3 || code < 200 || code > 599 {
-		return 0
-	}
-	return code
-}
-
-// Match reports whether code is in the set.
-func (m Matcher) Match(code int) bool {
-	for _, r := range m {
-		if r.From <= code && code <= r.To {
-			return true
-		}
-	}
-	return false
 }
 
 func (g *TargetGroup) check(c *checker, path string) {
@@ -173,22 +128,67 @@ func (g *TargetGroup) check(c *checker, path string) {
 		first[t.Address] = i
 	}
 	if g.HealthCheck != nil {
-		g.HealthCheck.check(c, path+".health_check")
+		g.HealthCheck.checkTimes(c, path+".health_check")
+		if !c.doc.Refused(path+".protocol") && !c.doc.Refused(path+".health_check.protocol") {
+			g.HealthCheck.check(c, path+".health_check", g.Protocol)
+		}
 	}
 }
 
-func (h *HealthCheck) check(c *checker, path string) {
+func (h *HealthCheck) checkTimes(c *checker, path string) {
 	if h.Timeout > h.Interval && !c.doc.Refused(path+".interval") {
 		if c.doc.Has(path + ".timeout") {
 			c.fault(path+".timeout", h.Timeout.String(), "at most the interval, which is "+h.Interval.String(), "")
 		}
 		h.Timeout = h.Interval
 	}
-	if h.Protocol == "tcp" {
+}
+
+// check holds what h asks for against the protocol that it asks by, which is up
+// to that of the group. So are some defaults.
+func (h *HealthCheck) check(c *checker, path, group string) {
+	if group == "grpc" && !c.doc.Has(path+".protocol") {
+		h.Protocol = "grpc"
+	}
+	switch h.Protocol {
+	case "http":
+		h.checkMatcher(c, path, CodeRange{200, 599}, "statuses from 200 to 599, such as 200-399 or 200,204", "")
+	case "grpc":
+		h.checkGRPC(c, path, group)
+	case "tcp":
 		for _, key := range []string{"path", "matcher"} {
 			if c.doc.Has(path + "." + key) {
-				c.fault(path+"."+key, key+" with protocol tcp", "protocol http", "leave it out: a tcp check only connects")
+				c.fault(path+"."+key, key+" with protocol tcp", "protocol http or grpc", "leave it out: a tcp check only connects")
 			}
+		}
+	}
+}
+
+// grpcMethod is the :path of a gRPC call; a query has no place in it.
+var grpcMethod = regexp.MustCompile(`^/[^?]+/[^?]+$`)
+
+func (h *HealthCheck) checkGRPC(c *checker, path, group string) {
+	if group == "http" {
+		c.fault(path+".protocol", `"grpc" in a group of protocol http`, "http or tcp", "gRPC needs HTTP/2: set protocol: grpc, or h2, of the group")
+		return
+	}
+	if !c.doc.Has(path + ".path") {
+		h.Path = "/grpc.health.v1.Health/Check"
+	} else if !grpcMethod.MatchString(h.Path) {
+		c.fault(path+".path", quoted(h.Path), "the path of a gRPC method: /SERVICE/METHOD", "without one, /grpc.health.v1.Health/Check is called")
+	}
+	if !c.doc.Has(path + ".matcher") {
+		h.Matcher = Matcher{{0, 0}}
+	}
+	h.checkMatcher(c, path, CodeRange{0, 99}, "gRPC codes from 0 to 99, such as 0 or 0,12", "0 is OK, 12 is UNIMPLEMENTED")
+}
+
+// checkMatcher reports a matcher with codes that are not within.
+func (h *HealthCheck) checkMatcher(c *checker, path string, within CodeRange, expected, hint string) {
+	for _, r := range h.Matcher {
+		if r.From < within.From || r.To > within.To {
+			c.fault(path+".matcher", quoted(h.Matcher.String()), expected, hint)
+			return
 		}
 	}
 }

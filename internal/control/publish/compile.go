@@ -187,7 +187,7 @@ func (c *compiler) read(path, file string, limit int64) ([]byte, bool) {
 func (c *compiler) targetGroup(i int) {
 	g := &c.cfg.TargetGroups[i]
 	out := upstream.GroupConfig{
-		Name: g.Name, Algorithm: g.Algorithm, FailOpen: g.FailOpen, Attempts: g.Retries.Attempts,
+		Name: g.Name, Protocol: g.Protocol, Algorithm: g.Algorithm, FailOpen: g.FailOpen, Attempts: g.Retries.Attempts,
 		ConnectTimeout: g.ConnectTimeout, DeregistrationDelay: g.DeregistrationDelay,
 	}
 	if out.DeregistrationDelay == 0 {
@@ -200,9 +200,10 @@ func (c *compiler) targetGroup(i int) {
 		out.Health = &health.Config{
 			Protocol: h.Protocol, Interval: h.Interval, Timeout: h.Timeout, Healthy: h.Healthy, Unhealthy: h.Unhealthy,
 		}
-		if h.Protocol == "http" {
+		if h.Protocol != "tcp" { // which has no use for them
 			out.Health.Path, out.Health.Matcher = h.Path, h.Matcher.String()
 		}
+		out.Health.HTTP2 = h.Protocol == "http" && g.Protocol != "http"
 		c.errs(fmt.Sprintf("target_groups[%d].health_check", i), out.Health.Validate())
 	}
 	c.draft.Groups = append(c.draft.Groups, out)

@@ -18,6 +18,7 @@ import (
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/control/publish"
 	"countersign.dev/internal/testpki"
+	"countersign.dev/internal/traffic/forward/health"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -222,6 +223,35 @@ func TestFaultsOfFiles(t *testing.T) {
 				t.Errorf("faults (- wanted, + got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Targets are checked in the protocol that they speak.
+func TestTargetGroupsOfEveryProtocol(t *testing.T) {
+	for _, tc := range []struct {
+		group, protocol string
+		want            *health.Config
+	}{
+		{`health_check: {interval: 2s}`, "http", &health.Config{Protocol: "http", Path: "/", Matcher: "200-399"}},
+		{`protocol: h2, health_check: {interval: 2s, matcher: "200,300-399"}`, "h2", &health.Config{Protocol: "http", HTTP2: true, Path: "/", Matcher: "200,300-399"}},
+		{`protocol: h2, health_check: {interval: 2s, protocol: tcp}`, "h2", &health.Config{Protocol: "tcp"}},
+		{`protocol: grpc, health_check: {interval: 2s}`, "grpc", &health.Config{Protocol: "grpc", Path: health.StandardService, Matcher: "0"}},
+		{`protocol: grpc, health_check: {interval: 2s, path: /AWS.ALB/healthcheck, matcher: 12}`, "grpc", &health.Config{Protocol: "grpc", Path: "/AWS.ALB/healthcheck", Matcher: "12"}},
+		{`protocol: grpc, health_check: {interval: 2s, protocol: http, path: /healthz}`, "grpc", &health.Config{Protocol: "http", HTTP2: true, Path: "/healthz", Matcher: "200-399"}},
+		{`protocol: grpc`, "grpc", nil},
+	} {
+		draft, faults := newFiles(t).compile(with(goodConfig, `targets: ["127.0.0.1:1"]`, `targets: ["127.0.0.1:1"], `+tc.group))
+		if draft == nil || faults != "" {
+			t.Errorf("%s: %s", tc.group, faults)
+			continue
+		}
+		if tc.want != nil {
+			tc.want.Interval, tc.want.Timeout, tc.want.Healthy, tc.want.Unhealthy = 2*time.Second, 2*time.Second, 2, 2
+		}
+		got := draft.Groups[0]
+		if diff := gocmp.Diff(tc.want, got.Health); diff != "" || got.Protocol != tc.protocol {
+			t.Errorf("%s: protocol %q, health check (- wanted, + got):\n%s", tc.group, got.Protocol, diff)
+		}
 	}
 }
 
