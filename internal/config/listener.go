@@ -76,6 +76,10 @@ type TLS struct {
 	// AEAD), tls13, or a policy of AWS such as
 	// ELBSecurityPolicy-TLS13-1-2-Res-2021-06. Default modern.
 	Policy string `yaml:"policy" default:"modern"`
+
+	// ALPN is which versions of HTTP are offered to clients, preferred first: h2
+	// and http/1.1. Left out: both, in this order.
+	ALPN []string `yaml:"alpn" is:"alpn"`
 }
 
 // ProxyProtocol is how a balancer in front tells the client's address.

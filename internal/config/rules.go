@@ -26,6 +26,7 @@ func (r *rules) table() map[string]strictyaml.Rule {
 		"address":       {Expected: "an IP address with a port, such as :8443 or 127.0.0.1:8443", Check: address},
 		"admin address": {Expected: "an IP address with a port, or off", Check: adminAddress},
 		"target":        {Expected: "a host with a port, such as 10.0.0.7:8080", Check: target},
+		"alpn":          {Expected: "h2 or http/1.1", Check: alpn},
 		"server name":   {Expected: "a host name, or *. before one", Check: serverName},
 		"header name":   {Expected: "a header name, such as X-Client-Info", Check: headerName},
 		"health path":   {Expected: "a path, such as /healthz", Check: healthPath},
@@ -86,6 +87,14 @@ func address(s string) (clean, hint string, ok bool) {
 		return "", "the host is not an IP address", false
 	}
 	return net.JoinHostPort(ip.Unmap().String(), port), "", true
+}
+
+// alpn knows the names of RFC 9113 section 3.2 and RFC 7301 section 6.
+func alpn(s string) (clean, hint string, ok bool) {
+	if s == "h2c" {
+		return "", "h2c is HTTP/2 without TLS, which is not offered to clients", false
+	}
+	return s, "", s == "h2" || s == "http/1.1"
 }
 
 func adminAddress(s string) (clean, hint string, ok bool) {

@@ -181,20 +181,27 @@ func (n *Node) serve(address string, d door) {
 	}, func(err error) { n.log.Error("cannot accept connections", "error", err) })
 }
 
-// live runs a part of the session. A fault in this program that one connection
-// has found ends that one, not all the others.
+// live runs a part of the session that nothing comes behind if it fails.
 func (s *session) live(part func()) {
+	if !s.guard(part) {
+		s.end()
+	}
+}
+
+// guard runs part. A fault in this program that one connection has found ends
+// that one, not all the others.
+func (s *session) guard(part func()) (sound bool) {
 	defer func() {
 		fault := recover()
-		if fault == nil {
+		if sound = fault == nil; sound {
 			return
 		}
 		s.raw.Close()
 		s.node.log.Error("a fault in countersign ended a connection; please report it",
 			"listener", s.name, "client", s.raw.RemoteAddr().String(), "fault", fmt.Sprint(fault), "stack", string(debug.Stack()))
-		s.end()
 	}()
 	part()
+	return true
 }
 
 // enter registers a session that is ready for requests; false when the node

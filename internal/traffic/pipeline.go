@@ -3,6 +3,7 @@ package traffic
 import (
 	"crypto/tls"
 	"net"
+	"sync"
 	"time"
 
 	"countersign.dev"
@@ -14,6 +15,7 @@ import (
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/handshake/turns"
 	"countersign.dev/internal/traffic/identify"
+	"countersign.dev/internal/wire/http1"
 	"countersign.dev/internal/wire/tlsname"
 )
 
@@ -39,12 +41,24 @@ type session struct {
 
 	shook      handshake.Outcome // zero on a listener without TLS
 	connection *accesslog.Connection
-	front      *http.Front
-	stay       stay // in the parking lot
+	front      front
+	http1      *http.Front    // front, unless the client speaks HTTP/2
+	streams    sync.WaitGroup // the exchanges under way over HTTP/2
+	standing   sync.Mutex     // held by who looks at or changes what the connection rests on, if several may
+	stay       stay           // in the parking lot
 	ended      bool
 	still      func() *countersign.Denial // stillAccepted, bound once
-	exchanging http.Exchange              // the one under way; here so that it is not allocated for each
 	host       hostMemo
+}
+
+// A front is the client's side of the connection: *http.Front or *http.Streams.
+type front interface {
+	Await(set *http.Settings, silence time.Duration) http.Arrival
+	Rest()
+	Interrupt()
+	Cut()
+	Finish(unread bool)
+	Closing() bool
 }
 
 // run is THE ORDER, first half: once per connection.
@@ -68,8 +82,13 @@ func (s *session) run() {
 	if s.listener.TLS != nil { // else with the first request, since until then nothing was said
 		s.logConnection()
 	}
-	s.front = http.NewFront(conn, addrPort(s.raw.RemoteAddr()), s.listener.TLS != nil)
 	s.still = s.stillAccepted
+	if s.shook.State.NegotiatedProtocol == "h2" {
+		s.front = http.NewStreams(conn, addrPort(s.raw.RemoteAddr()), &s.listener.Exchange, s.stream)
+	} else {
+		s.http1 = http.NewFront(conn, addrPort(s.raw.RemoteAddr()), s.listener.TLS != nil)
+		s.front = s.http1
+	}
 	if !s.node.enter(s) {
 		s.front.Finish(false)
 		s.end()
@@ -92,6 +111,7 @@ func (s *session) serve() {
 			more, unread = false, false
 		}
 	}
+	s.streams.Wait()
 	s.front.Finish(unread)
 	s.end()
 }
@@ -100,32 +120,77 @@ func (s *session) serve() {
 //
 //	parse -> still accepted? -> route -> authorize -> forward -> log
 func (s *session) exchange() (more, unread bool) {
-	set := &s.listener.Exchange
-	ready, denial := s.front.Next(set)
+	ready, denial := s.http1.Next(&s.under().Exchange)
 	if !ready && denial == nil {
 		return false, false
 	}
-	x := s.begin()
+	x := s.begin(s.http1.Exchange)
 	if denial != nil {
 		return x.refuse(denial, true)
 	}
+	v := s.decide(x.Request)
+	if v.denial != nil {
+		return x.refuse(v.denial, v.ends)
+	}
+	return x.forward(v)
+}
+
+// stream is exchange over HTTP/2, where the client does not wait for one answer
+// before it sends the next request: what it takes to decide is done in the order
+// of the requests, what it takes to answer is done side by side.
+func (s *session) stream(e *http.Exchange, denial *countersign.Denial) {
+	x, v := s.begin(e), verdict{denial: denial}
+	if denial == nil {
+		v = s.decide(x.Request)
+	}
+	s.streams.Go(func() {
+		s.guard(func() {
+			defer e.Close()
+			if v.denial == nil {
+				x.forward(v)
+				return
+			}
+			x.refuse(v.denial, v.ends)
+			if v.ends {
+				s.front.Interrupt()
+			}
+		})
+	})
+}
+
+// A verdict is what is decided about a request before anything is done.
+type verdict struct {
+	denial   *countersign.Denial
+	ends     bool // the connection cannot go on
+	grant    authorize.Grant
+	identity []byte // what the target is told; never changed, but replaced
+}
+
+// decide is the part of THE ORDER that needs nothing but the head.
+func (s *session) decide(q *http1.Request) verdict {
+	s.standing.Lock()
+	defer s.standing.Unlock()
 	if denial := s.refresh(); denial != nil {
-		return x.refuse(denial, true)
+		return verdict{denial: denial, ends: true}
 	}
-	if denial := s.misdirected(); denial != nil {
-		return x.refuse(denial, false)
+	if denial := s.misdirected(q.Host); denial != nil {
+		return verdict{denial: denial}
 	}
-	action, denial := s.listener.Routes.Match(&s.front.Request)
+	action, denial := s.listener.Routes.Match(q)
 	if denial != nil {
-		return x.refuse(denial, false)
+		return verdict{denial: denial}
 	}
 	grant, denial := authorize.Decide(authorize.Question{
 		Policy: s.policy, Client: s.client, Denial: s.denial, Action: action,
 	})
-	if denial != nil {
-		return x.refuse(denial, false)
-	}
-	return x.forward(grant)
+	return verdict{denial: denial, grant: grant, identity: s.identity}
+}
+
+// under returns the listener as the connection was last checked under it.
+func (s *session) under() *snapshot.Listener {
+	s.standing.Lock()
+	defer s.standing.Unlock()
+	return s.listener
 }
 
 // accept takes the connection up under the snapshot of this moment.
@@ -175,7 +240,7 @@ func (s *session) identify() {
 		s.client, s.identity = identify.Anonymous(), nil
 		return
 	}
-	s.identity, s.denial = s.listener.Identity.Render(s.identity[:0], s.client, s.describe())
+	s.identity, s.denial = s.listener.Identity.Render(nil, s.client, s.describe())
 }
 
 // refresh makes the connection's standing that of this moment. Nothing is done,
@@ -208,6 +273,8 @@ func (s *session) refresh() *countersign.Denial {
 // stillAccepted is refresh for a connection that carries no requests any more:
 // the client is accepted, or its connection ends.
 func (s *session) stillAccepted() *countersign.Denial {
+	s.standing.Lock()
+	defer s.standing.Unlock()
 	if denial := s.refresh(); denial != nil {
 		return denial
 	}
@@ -217,11 +284,10 @@ func (s *session) stillAccepted() *countersign.Denial {
 // misdirected refuses a request whose host belongs to another policy than the
 // name the connection was made for (RFC 9110 section 15.5.20). Two names under
 // one policy may share a connection.
-func (s *session) misdirected() *countersign.Denial {
-	if s.listener.TLS == nil || s.host.isLast(s.front.Request.Host) {
+func (s *session) misdirected(host []byte) *countersign.Denial {
+	if s.listener.TLS == nil || s.host.isLast(host) {
 		return nil
 	}
-	host := s.front.Request.Host
 	switch wanted := s.listener.Policies.For(string(host)); wanted {
 	case s.policy:
 		s.host.remember(host)

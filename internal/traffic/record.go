@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/traffic/accesslog"
-	"countersign.dev/internal/traffic/authorize"
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/identify"
@@ -17,22 +17,25 @@ import (
 
 // An exchangeRecord follows one request to the line that is written about it.
 type exchangeRecord struct {
-	s     *session
-	event *accesslog.Access // nil: the access log is off
+	*http.Exchange
+	s        *session
+	listener *snapshot.Listener
+	event    *accesslog.Access // nil: the access log is off
 }
 
 // begin notes what the request line says while its bytes are there.
-func (s *session) begin() exchangeRecord {
+func (s *session) begin(e *http.Exchange) exchangeRecord {
 	if s.connection == nil {
 		s.logConnection()
 	}
-	x := exchangeRecord{s: s, event: s.node.current.Load().AccessLog.Begin(s.connection)}
+	x := exchangeRecord{Exchange: e, s: s, listener: s.under(),
+		event: s.node.current.Load().AccessLog.Begin(s.connection)}
 	if x.event == nil {
 		return x
 	}
-	q := &s.front.Request
-	x.event.Created = s.front.Started()
-	x.event.Request(q.Method, q.Target, q.Minor)
+	q := e.Request
+	x.event.Created = e.Started()
+	x.event.Request(q.Method, q.Target, protocol(q))
 	x.event.Host(q.Host)
 	for i := range q.Fields {
 		switch fl := &q.Fields[i]; {
@@ -47,45 +50,55 @@ func (s *session) begin() exchangeRecord {
 	return x
 }
 
+// protocol is the version as the logs name it, "" for a request that was not
+// understood.
+func protocol(q *http1.Request) string {
+	switch {
+	case q.HTTP2:
+		return "HTTP/2.0"
+	case q.Method == nil:
+		return ""
+	case q.Minor == 0:
+		return "HTTP/1.0"
+	}
+	return "HTTP/1.1"
+}
+
 // refuse answers the request with d. ends says that the connection cannot go
 // on, as after a request whose end is not known. It returns what exchange does.
 func (x exchangeRecord) refuse(d *countersign.Denial, ends bool) (more, unread bool) {
-	s := x.s
-	q := &s.front.Request
 	// A body that was not read would be taken for the next request.
-	unread = ends || q.Body != http1.NoBody
-	closing := unread || !q.KeepAlive || s.front.Closing()
-	status, err := s.front.Refuse(d, closing)
+	unread = ends || x.Request.Body != http1.NoBody
+	closing := unread || !x.Request.KeepAlive || x.s.front.Closing()
+	status, err := x.Refuse(d, closing)
 	x.finish(http.Result{Denial: d, Status: status}, route.Action{})
 	return !closing && err == nil, unread
 }
 
-// forward sends the request on under its grant.
-func (x exchangeRecord) forward(grant authorize.Grant) (more, unread bool) {
+// forward sends the request on under the grant of v.
+func (x exchangeRecord) forward(v verdict) (more, unread bool) {
 	s := x.s
-	s.exchanging = http.Exchange{
-		Grant: grant, Identity: s.identity, Port: s.connection.ListenerPort,
-		Last:  s.front.Closing() || time.Since(s.accepted) > s.listener.KeepAlive,
+	res := x.Forward(&http.Terms{
+		Grant: v.grant, Identity: v.identity, Port: s.connection.ListenerPort,
+		Last:  s.front.Closing() || time.Since(s.accepted) > x.listener.KeepAlive,
 		Still: s.still,
-	}
-	res := s.front.Forward(&s.exchanging)
+	})
 	if res.Denial != nil && !res.Answered {
 		ends := res.Unread || res.Denial.Code == countersign.ClientClosed
-		closing := ends || !s.front.Request.KeepAlive || s.front.Closing()
+		closing := ends || !x.Request.KeepAlive || s.front.Closing()
 		var err error
-		res.Status, err = s.front.Refuse(res.Denial, closing)
+		res.Status, err = x.Refuse(res.Denial, closing)
 		res.KeepAlive = !closing && err == nil
 	}
-	x.finish(res, grant.Action())
+	x.finish(res, v.grant.Action())
 	return res.KeepAlive, res.Unread
 }
 
 // finish counts the exchange and commits its line.
 func (x exchangeRecord) finish(res http.Result, action route.Action) {
-	s, now := x.s, time.Now()
-	front := s.front
-	metrics := s.listener.Metrics
-	metrics.Request(action.Metrics, res.Status, now.Sub(front.Started()), front.Received(), front.Sent())
+	now := time.Now()
+	metrics := x.listener.Metrics
+	metrics.Request(action.Metrics, res.Status, now.Sub(x.Started()), x.Received(), x.Sent())
 	metrics.Denied(res.Denial)
 	ev := x.event
 	if ev == nil {
@@ -93,18 +106,19 @@ func (x exchangeRecord) finish(res http.Result, action route.Action) {
 	}
 	ev.Time = now
 	ev.Status, ev.Denial = res.Status, res.Denial
-	ev.ReceivedBytes, ev.SentBytes = front.Received(), front.Sent()
-	ev.WebSocket = res.Status == 101
+	ev.ReceivedBytes, ev.SentBytes = x.Received(), x.Sent()
+	ev.WebSocket = res.Switched
 	switch {
 	case action.Forward != nil:
 		ev.Actions, ev.TargetGroup, ev.Rule = "forward", action.Forward.Name(), 0
+		ev.GRPC = action.Forward.Protocol() == "grpc"
 	case res.Denial != nil:
 		ev.Actions = "fixed-response"
 	}
-	if kind := front.Oddity(); kind != "" {
+	if kind := x.Oddity(); kind != "" {
 		ev.Classification, ev.ClassificationReason = http1.Classification(kind), kind
 	}
-	tried := front.Tried()
+	tried := x.Tried()
 	for i, t := range tried {
 		status := 0
 		if i == len(tried)-1 {
@@ -113,7 +127,7 @@ func (x exchangeRecord) finish(res http.Result, action route.Action) {
 		ev.Target(t.Address(), status)
 	}
 	if !res.Chosen.IsZero() {
-		ev.RequestTime = res.Chosen.Sub(front.Started())
+		ev.RequestTime = res.Chosen.Sub(x.Started())
 		if !res.Replied.IsZero() {
 			ev.TargetTime = res.Replied.Sub(res.Chosen)
 		}
@@ -122,7 +136,7 @@ func (x exchangeRecord) finish(res http.Result, action route.Action) {
 		}
 	}
 	// To the log of this moment: the one of the beginning may be closed.
-	s.node.current.Load().AccessLog.Commit(ev)
+	x.s.node.current.Load().AccessLog.Commit(ev)
 }
 
 // logConnection fixes what the logs say about the connection, counts it and

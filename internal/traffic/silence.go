@@ -22,21 +22,19 @@ type stay struct {
 // await waits for the next request. Silent means that the session has been
 // parked: the caller has to leave everything of it alone.
 func (s *session) await() http.Arrival {
-	idle := s.listener.Exchange.Idle
-	quiet := min(s.node.silence, idle)
-	came := s.front.Await(&s.listener.Exchange, quiet)
-	if came != http.Silent {
-		return came
+	set := &s.under().Exchange
+	quiet := min(s.node.silence, set.Idle)
+	came := s.front.Await(set, quiet)
+	if came == http.Silent && quiet < set.Idle {
+		if s.park(time.Now().Add(set.Idle - quiet)) {
+			return http.Silent
+		}
+		// No place: a goroutine waits after all.
+		came = s.front.Await(set, set.Idle-quiet)
 	}
-	if quiet == idle {
-		return http.Ended
-	}
-	if s.park(time.Now().Add(idle - quiet)) {
-		return http.Silent
-	}
-	// No place: a goroutine waits after all.
-	if came = s.front.Await(&s.listener.Exchange, idle-quiet); came == http.Silent {
-		return http.Ended
+	if came == http.Silent { // idle for too long
+		s.front.Interrupt()
+		return s.front.Await(set, quiet)
 	}
 	return came
 }
@@ -67,12 +65,10 @@ func (s *session) woken(why parking.Reason) {
 	s.stay.mu.Lock() // until park is through
 	s.stay.mu.Unlock()
 	s.live(func() {
-		if why != parking.Expired {
-			s.serve()
-			return
+		if why == parking.Expired {
+			s.front.Interrupt()
 		}
-		s.front.Finish(false)
-		s.end()
+		s.serve()
 	})
 }
 

@@ -43,11 +43,19 @@ func (c *compiler) listener(i int) {
 		out.TLS, err = handshake.New(handshake.Config{
 			Limits: handshake.Limits{AtOnce: l.Limits.Handshakes, Waiting: l.Limits.WaitingHandshakes},
 			Listener: l.Name, Certificates: certificates, Policies: out.Policies, TLS: policy, Keys: c.options.Keys,
-			NextProtos: []string{"http/1.1"}, Timeout: l.Timeouts.Handshake,
+			NextProtos: versions(l.TLS.ALPN), Timeout: l.Timeouts.Handshake,
 		})
 		c.errs(path, err)
 	}
 	c.draft.Listeners = append(c.draft.Listeners, out)
+}
+
+// versions are what ALPN offers; a list of our own for none.
+func versions(alpn []string) []string {
+	if len(alpn) == 0 {
+		return []string{"h2", "http/1.1"}
+	}
+	return alpn
 }
 
 func settings(l *config.Listener) http.Settings {

@@ -27,6 +27,8 @@ type Access struct {
 
 	// WebSocket says that the connection was upgraded: the type is ws or wss.
 	WebSocket bool
+	// GRPC says that the target group speaks gRPC: the type is grpcs.
+	GRPC bool
 	// Created is when the request arrived.
 	Created time.Time
 	// Time is when the response was made, for a WebSocket when it closed.
@@ -55,9 +57,9 @@ type Access struct {
 
 	TransformStatus string // of a host or URL rewrite
 
-	minor   int
-	targets []attempt
-	arena   []byte
+	protocol string // "HTTP/1.1"
+	targets  []attempt
+	arena    []byte
 
 	method, target, host, userAgent, referer, traceID span
 	redirect, transformedHost, transformedURI         span
@@ -87,7 +89,7 @@ func (a *Access) reset() {
 	clear(targets[:cap(targets)])
 	*a = Access{
 		arena: arena, targets: targets,
-		RequestTime: -1, TargetTime: -1, ResponseTime: -1, Rule: RuleNone, minor: -1,
+		RequestTime: -1, TargetTime: -1, ResponseTime: -1, Rule: RuleNone,
 	}
 }
 
@@ -99,11 +101,11 @@ func (a *Access) keep(b []byte, limit int) span {
 
 func (a *Access) text(s span) []byte { return a.arena[s.from:s.to] }
 
-// Request notes the request line: "GET", "/path?query", 1 for HTTP/1.1. What
-// could not be parsed is nil, the version then -1.
-func (a *Access) Request(method, target []byte, minor int) {
+// Request notes the request line: "GET", "/path?query", "HTTP/1.1". What could
+// not be parsed is nil, or "".
+func (a *Access) Request(method, target []byte, protocol string) {
 	if a != nil {
-		a.method, a.target, a.minor = a.keep(method, maxText), a.keep(target, maxText), minor
+		a.method, a.target, a.protocol = a.keep(method, maxText), a.keep(target, maxText), protocol
 	}
 }
 
@@ -171,20 +173,14 @@ func (a *Access) kind() string {
 	switch secure := a.Connection.TLSVersion != 0; {
 	case secure && a.WebSocket:
 		return "wss"
+	case secure && a.GRPC:
+		return "grpcs"
+	case secure && a.protocol == "HTTP/2.0":
+		return "h2"
 	case secure:
 		return "https"
 	case a.WebSocket:
 		return "ws"
 	}
 	return "http"
-}
-
-func (a *Access) protocol() string {
-	switch a.minor {
-	case 0:
-		return "HTTP/1.0"
-	case 1:
-		return "HTTP/1.1"
-	}
-	return ""
 }

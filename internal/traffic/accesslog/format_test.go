@@ -139,7 +139,7 @@ func TestAccessAsAWSWritesIt(t *testing.T) {
 		return a
 	}
 	forwarded := func(a *Access) {
-		a.Request([]byte("GET"), []byte("/"), 1)
+		a.Request([]byte("GET"), []byte("/"), "HTTP/1.1")
 		a.Host([]byte("www.example.com"))
 		a.UserAgent([]byte("curl/7.46.0"))
 		a.RequestTime, a.TargetTime, a.ResponseTime = 86*time.Millisecond, 48*time.Millisecond, 37*time.Millisecond
@@ -172,7 +172,7 @@ func TestAccessAsAWSWritesIt(t *testing.T) {
 			"user guide: WebSockets",
 			event(plain, func(a *Access) {
 				a.WebSocket = true
-				a.Request([]byte("GET"), []byte("/"), 1)
+				a.Request([]byte("GET"), []byte("/"), "HTTP/1.1")
 				a.Host([]byte("10.0.0.30:80"))
 				a.RequestTime, a.TargetTime, a.ResponseTime = time.Millisecond, 3*time.Millisecond, 0
 				a.Status, a.ReceivedBytes, a.SentBytes = 101, 218, 587
@@ -195,7 +195,7 @@ func TestAccessAsAWSWritesIt(t *testing.T) {
 		{
 			"redirect, rewrite, classification",
 			event(secure, func(a *Access) {
-				a.Request([]byte("GET"), []byte("/old"), 1)
+				a.Request([]byte("GET"), []byte("/old"), "HTTP/1.1")
 				a.Host([]byte("www.example.com:8443"))
 				a.Redirect([]byte("https://www.example.com/new"))
 				a.Transformed([]byte("inner"), []byte("/x"))
@@ -238,7 +238,7 @@ func TestRequestIsAnAbsoluteURL(t *testing.T) {
 	for _, tt := range tests {
 		a := newAccess().(*Access)
 		a.Connection = conn
-		a.Request([]byte("GET"), []byte(tt.target), 1)
+		a.Request([]byte("GET"), []byte(tt.target), "HTTP/1.1")
 		a.Host([]byte(tt.host))
 		if got := string(appendRequest(nil, a)); got != tt.want {
 			t.Errorf("Host %q, target %q: got %s, want %s", tt.host, tt.target, got, tt.want)
@@ -253,7 +253,7 @@ func TestCombined(t *testing.T) {
 	}
 	a := newAccess().(*Access)
 	a.Connection, a.Time = conn, instant("2000-10-10T13:55:36Z")
-	a.Request([]byte("GET"), []byte("/apache_pb.gif"), 0)
+	a.Request([]byte("GET"), []byte("/apache_pb.gif"), "HTTP/1.0")
 	a.Referer([]byte("http://www.example.com/start.html"))
 	a.UserAgent([]byte("Mozilla/4.08 [en] (Win98; I ;Nav)"))
 	a.Status, a.SentBytes = 200, 2326
@@ -326,7 +326,7 @@ func TestJSONSaysEverything(t *testing.T) {
 	a := newAccess().(*Access)
 	a.Connection, a.Denial, a.WebSocket = conn, conn.Denial, true
 	a.Time, a.Created = instant("2026-11-22T10:00:01Z"), instant("2026-11-22T10:00:00.5Z")
-	a.Request([]byte("POST"), []byte("/\xff\u2028\U0001f600\x7f"), 1)
+	a.Request([]byte("POST"), []byte("/\xff\u2028\U0001f600\x7f"), "HTTP/1.1")
 	a.Host([]byte("h"))
 	a.UserAgent([]byte("ua"))
 	a.Referer([]byte("r"))

@@ -91,7 +91,7 @@ func hostile(s string) (*Connection, *Access) {
 	}
 	a := newAccess().(*Access)
 	a.Connection = c
-	a.Request([]byte(s), []byte(s), 1)
+	a.Request([]byte(s), []byte(s), "HTTP/1.1")
 	a.Host([]byte(s))
 	a.UserAgent([]byte(s))
 	a.Referer([]byte(s))
@@ -170,7 +170,7 @@ func TestLongTextsAreCut(t *testing.T) {
 	long := []byte(strings.Repeat("u", 1<<20))
 	a := newAccess().(*Access)
 	a.Connection = new(Connection)
-	a.Request(long, long, 1)
+	a.Request(long, long, "HTTP/1.1")
 	a.UserAgent(long)
 	if got := len(a.text(a.userAgent)); got != 8<<10 {
 		t.Errorf("user agent: %d bytes kept, AWS keeps 8 KiB", got)

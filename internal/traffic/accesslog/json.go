@@ -140,7 +140,7 @@ func appendAccessJSON(dst []byte, a *Access, clock *clock) []byte {
 	o.bytes("method", a.text(a.method))
 	o.bytes("host", a.text(a.host))
 	o.bytes("path", a.text(a.target))
-	o.text("protocol", a.protocol())
+	o.text("protocol", a.protocol)
 	if a.Status != 0 {
 		o.number("elb_status_code", int64(a.Status))
 	}

@@ -50,7 +50,7 @@ var aConnection = &Connection{
 
 func commit(l *Log, path string) {
 	a := l.Begin(aConnection)
-	a.Request([]byte("GET"), []byte(path), 1)
+	a.Request([]byte("GET"), []byte(path), "HTTP/1.1")
 	a.Host([]byte("api.example.com"))
 	a.UserAgent([]byte("curl/8.5.0"))
 	l.Commit(a)
@@ -78,7 +78,7 @@ func TestEveryFormat(t *testing.T) {
 func TestOffIsSafe(t *testing.T) {
 	var l *Log
 	a := l.Begin(aConnection)
-	a.Request([]byte("GET"), nil, 1)
+	a.Request([]byte("GET"), nil, "HTTP/1.1")
 	a.Host(nil)
 	a.UserAgent(nil)
 	a.Referer(nil)
@@ -159,7 +159,7 @@ func exchange(l *Log, c *Connection, denial *countersign.Denial) {
 }
 
 func fill(a *Access, denial *countersign.Denial) {
-	a.Request(getMethod, somePath, 1)
+	a.Request(getMethod, somePath, "HTTP/1.1")
 	a.Host(someHost)
 	a.UserAgent(someAgent)
 	a.TraceID(someTrace)
@@ -229,7 +229,7 @@ func BenchmarkExchange(b *testing.B) {
 func BenchmarkFormat(b *testing.B) {
 	a := newAccess().(*Access)
 	a.Connection, a.Time = aConnection, time.Now()
-	a.Request(getMethod, somePath, 1)
+	a.Request(getMethod, somePath, "HTTP/1.1")
 	a.Host(someHost)
 	a.UserAgent(someAgent)
 	a.Target("10.0.0.1:80", 200)

@@ -20,7 +20,7 @@ func appendRequest(dst []byte, a *Access) []byte {
 }
 
 func appendProtocol(dst []byte, a *Access) []byte {
-	if p := a.protocol(); p != "" {
+	if p := a.protocol; p != "" {
 		return append(dst, p...)
 	}
 	return append(dst, '-')

@@ -7,159 +7,121 @@ import (
 	"time"
 
 	"countersign.dev"
-	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/wire/http1"
 )
 
-// A body is what is known of the request's body when the head goes out.
+// A body is what is known of the content of the request.
 type body struct {
-	complete bool // all of it is in f.out
-	left     int64
+	atHand   []byte // what came with the head
+	complete bool   // nothing comes behind that, or behind what was added
+	left     int64  // of http1.Length
 	chunks   http1.Chunks
-	size     int64 // bytes of data so far
+	size     int64 // of the content so far
+	taken    int64 // from the client's connection, beside what is in Exchange.received
 }
 
-// takeBody moves what has arrived of the body behind the head in f.out, so that
-// a small request leaves in one write.
-func (f *Front) takeBody() (denial *countersign.Denial) {
-	q, b := &f.Request, &f.body
+// takeBody finds what has arrived of the content behind the head, so that a
+// small request leaves in one write.
+func (e *Exchange) takeBody() *countersign.Denial {
+	q, b := e.Request, &e.body
 	chunks := b.chunks
 	chunks.Reset()
-	chunks.Limits = f.set.Request
-	*b = body{chunks: chunks}
-	switch q.Body {
-	case http1.Length:
-		n := min(q.ContentLength, int64(f.w-f.r))
-		f.out = append(f.out, f.in[f.r:f.r+int(n)]...)
-		f.r += int(n)
-		f.received += n
-		b.left = q.ContentLength - n
-		b.complete = b.left == 0
-	case http1.Chunked:
-		before := f.r
-		f.out, denial = f.recode(f.out, f.in[:f.w], &f.r)
-		f.received += int64(f.r - before)
-	default:
+	chunks.Limits = e.set.Request
+	*b = body{chunks: chunks, left: q.ContentLength}
+	if q.Body == http1.NoBody {
 		b.complete = true
+		return nil
 	}
-	return denial
-}
-
-// recode appends the chunks in in[*at:] to dst, framed anew: extensions, odd
-// spellings and trailer fields that claim an identity or framing do not pass.
-func (f *Front) recode(dst, in []byte, at *int) ([]byte, *countersign.Denial) {
-	b := &f.body
-	for *at < len(in) && !b.complete {
-		data, n, done, err := b.chunks.Next(in[*at:])
-		if err != nil {
-			return dst, malformed(err)
-		}
-		*at += n
-		b.size += int64(len(data))
-		if f.set.Body > 0 && b.size > f.set.Body {
-			return dst, tooLarge(b.size, f.set.Body)
-		}
-		if len(data) > 0 {
-			dst = appendChunk(dst, data)
-		}
-		if done {
-			b.complete = true
-			dst = append(dst, "0\r\n"...)
-			for i := range b.chunks.Trailers() {
-				if t := &b.chunks.Trailers()[i]; !f.Request.Hop(t) && !f.set.Identity.Strips(t.Name) {
-					dst = appendField(dst, t)
-				}
-			}
-			dst = append(dst, '\r', '\n')
-		}
+	var err error
+	if b.atHand, b.complete, err = e.source.atHand(e); err != nil {
+		return e.interrupted(err)
 	}
-	return dst, nil
+	return e.measure(len(b.atHand))
 }
 
-func appendChunk(dst, data []byte) []byte {
-	dst = http1.AppendChunkHeader(dst, len(data))
-	dst = append(dst, data...)
-	return append(dst, '\r', '\n')
+// measure counts n octets of content and holds them against the limit.
+func (e *Exchange) measure(n int) *countersign.Denial {
+	if e.body.size += int64(n); e.set.Body > 0 && e.body.size > e.set.Body {
+		e.body.complete = false // nobody waits for the end of it
+		return tooLarge(e.body.size, e.set.Body)
+	}
+	return nil
 }
 
-// An upload carries the rest of a request body to the target while the answer
-// is waited for: a target may answer before it has read everything.
+// interrupted says why the client's content could not be read.
+func (e *Exchange) interrupted(err error) *countersign.Denial {
+	var bad *http1.Error
+	switch {
+	case errors.As(err, &bad):
+		return malformed(err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return countersign.Deny(countersign.StageForward, countersign.RequestTimeout,
+			"no byte of the request body arrived for %s (timeouts.idle)", e.set.Idle)
+	}
+	return countersign.Deny(countersign.StageForward, countersign.ClientClosed,
+		"the client closed in the middle of the request body (%v)", err)
+}
+
+// An upload carries the rest of the content to the target while the answer is
+// waited for: a target may answer before it has read everything.
 type upload struct {
-	body     *body
-	conn     *upstream.Conn
+	line     line
 	moved    atomic.Int64 // UnixNano of the last byte passed on, in either direction
 	waiting  atomic.Bool  // for the client, who knows that it is its turn
-	heard    atomic.Bool  // all of the body was read
+	heard    atomic.Bool  // all of the content was read
 	stopping atomic.Bool
 	done     chan struct{}
 	fault    fault
 
 	// Valid once done is closed.
-	denial   *countersign.Denial // what the client did wrong
-	err      error               // what the target did
-	received int64
-	rest     []byte // of the next request, read with the last chunk
+	denial *countersign.Denial // what the client did wrong
+	err    error               // what the target did
 }
 
-// startUpload returns nil when there is nothing left to send.
-func (f *Front) startUpload(conn *upstream.Conn) *upload {
-	if f.body.complete {
-		return nil
+// startUpload does nothing when there is nothing left to send.
+func (e *Exchange) startUpload(l line) {
+	e.up = nil
+	if e.body.complete {
+		return
 	}
-	u := &upload{body: &f.body, conn: conn, done: make(chan struct{})}
+	u := &upload{line: l, done: make(chan struct{})}
 	u.moved.Store(time.Now().UnixNano())
+	e.up = u
 	go func() {
 		defer close(u.done)
-		defer u.fault.keep(func() { abort(conn) })
-		u.run(f)
+		defer u.fault.keep(l.abort)
+		u.run(e)
 		if u.denial != nil {
-			abort(conn) // whoever waits for the answer waits in vain
+			l.abort() // whoever waits for the answer waits in vain
 		}
 	}()
-	return u
 }
 
-func (u *upload) run(f *Front) {
+func (u *upload) run(e *Exchange) {
 	buf := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buf)
-	var framed []byte
-	for !u.body.complete {
-		in := buf[:]
-		if f.Request.Body == http1.Length && int64(len(in)) > u.body.left {
-			in = in[:u.body.left]
-		}
-		u.waiting.Store(u.received > 0 || !f.Request.ExpectContinue)
-		n, err := f.readClient(in, f.set.Idle, &u.stopping)
+	for first := true; !e.body.complete; first = false {
+		u.waiting.Store(!first || !e.Request.ExpectContinue)
+		p, done, err := e.source.pull(e, buf[:], e.set.Idle, &u.stopping)
 		u.waiting.Store(false)
 		if err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) && time.Since(u.lastMoved()) < f.set.Idle {
+			if errors.Is(err, os.ErrDeadlineExceeded) && time.Since(u.lastMoved()) < e.set.Idle {
 				continue // the answer is on its way to the client
 			}
 			if err != errStopped {
-				u.denial = u.interrupted(f, err)
+				u.denial = e.interrupted(err)
 			}
 			return
 		}
-		u.received += int64(n)
-		out := buf[:n]
-		if f.Request.Body == http1.Length {
-			u.body.left -= int64(n)
-			u.body.complete = u.body.left == 0
-		} else {
-			at := 0
-			if framed, u.denial = f.recode(framed[:0], out, &at); u.denial != nil {
-				return
-			}
-			// What lies behind the body is the beginning of the next request.
-			u.rest = append(u.rest, out[at:]...)
-			u.received -= int64(n - at)
-			out = framed
+		if u.denial = e.measure(len(p)); u.denial != nil {
+			return
 		}
-		u.heard.Store(u.body.complete)
-		if len(out) == 0 {
+		e.body.complete = done
+		u.heard.Store(done)
+		if len(p) == 0 && !done {
 			continue
 		}
-		if _, u.err = writeTo(u.conn, out, f.set.Wait); u.err != nil {
+		if u.err = u.line.add(e, p, done); u.err != nil {
 			return
 		}
 		u.moved.Store(time.Now().UnixNano())
@@ -178,16 +140,6 @@ func (u *upload) awaitsClient() bool {
 	}
 }
 
-// interrupted says why the client's body could not be read.
-func (u *upload) interrupted(f *Front, err error) *countersign.Denial {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return countersign.Deny(countersign.StageForward, countersign.RequestTimeout,
-			"no byte of the request body arrived for %s (timeouts.idle)", f.set.Idle)
-	}
-	return countersign.Deny(countersign.StageForward, countersign.ClientClosed,
-		"the client closed in the middle of the request body (%v)", err)
-}
-
 // failed is valid once done is closed.
 func (u *upload) failed() bool { return u.denial != nil || u.err != nil }
 
@@ -197,17 +149,15 @@ const settle = 100 * time.Millisecond
 
 // stop ends the upload, if it is not over, and waits for it. It returns whether
 // the client was heard out, so that its next request may follow.
-func (u *upload) stop(f *Front) (heard bool) {
+func (u *upload) stop(e *Exchange) (heard bool) {
 	if !u.over() {
 		// The answer is complete and the client still sends: no one wants it.
 		u.stopping.Store(true)
-		abort(u.conn)
-		f.conn.SetReadDeadline(time.Unix(1, 0))
+		u.line.abort()
+		e.source.wake()
 		<-u.done
 	}
 	u.fault.raise()
-	f.received += u.received
-	f.rest = u.rest
 	return u.heard.Load()
 }
 
@@ -227,4 +177,12 @@ func (u *upload) over() bool {
 	default:
 		return false
 	}
+}
+
+// goesOn reports whether a wait for the target that began at since and timed out
+// goes on, as it does for as long as the client's content is still moving, or is
+// waited for.
+func (e *Exchange) goesOn(err error, since time.Time) bool {
+	return e.up != nil && errors.Is(err, os.ErrDeadlineExceeded) &&
+		(e.up.awaitsClient() || e.up.lastMoved().After(since))
 }

@@ -1,10 +1,10 @@
 package http
 
 import (
-	"context"
-	"errors"
 	"net"
-	"os"
+	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"countersign.dev"
@@ -13,8 +13,8 @@ import (
 	"countersign.dev/internal/wire/http1"
 )
 
-// An Exchange is what a request is forwarded with.
-type Exchange struct {
+// Terms are what a request is forwarded under.
+type Terms struct {
 	// Grant says to which group, and that it may be.
 	Grant authorize.Grant
 	// Identity holds the rendered fields, "Name: value\r\n" each, that tell the
@@ -30,164 +30,177 @@ type Exchange struct {
 	Still func() *countersign.Denial
 }
 
-// A Result is what became of an exchange.
-type Result struct {
-	// Denial is set when the gateway ended the exchange. If Answered is false
-	// the client has not been told yet.
-	Denial   *countersign.Denial
-	Answered bool
-	// Status is what the client got, TargetStatus what the target sent; 0: nothing.
-	Status, TargetStatus int
-	// Target is the last one tried, or nil.
-	Target *upstream.Target
-	// KeepAlive says that the connection can carry another request.
-	KeepAlive bool
-	// Unread says that the client may still be sending.
-	Unread bool
-	// Chosen is when a target was connected, Replied when its head was there,
-	// Answering when the first byte of it was about to go to the client;
-	// zero if it never came to that.
-	Chosen, Replied, Answering time.Time
-}
+// An Exchange is one request with its answer, between a client and the targets
+// that the request is offered to. Front and Streams make them.
+//
+// The state is here and not on the stack, because what a goroutine might share
+// would be allocated anew for each request; and it is apart from the client's
+// connection, because most connections are silent most of the time: an Exchange
+// goes from one to another.
+type Exchange struct {
+	// Request is the head of the request. Its slices stay valid until Forward
+	// returns, or until the next request is read.
+	Request  *http1.Request
+	response *http1.Response // of the target
 
-// mostTargets bounds how many targets one request can be offered to; the
-// configuration allows no more.
-const mostTargets = 10
+	client *client // the connection that the request came by
+	source source
+	sink   sink
+	leash  *leash
+	lines  struct { // to the target, one of them in use
+		conn   connLine
+		stream streamLine
+	}
 
-// Forward sends the request that Next read to a target of the granted group
-// and the answer to the client. A zero Grant is refused.
-func (f *Front) Forward(x *Exchange) Result {
-	res := &f.result
-	*res = Result{}
-	if !x.Grant.Given() {
-		res.Denial = countersign.Deny(countersign.StageForward, countersign.CredentialNotProven,
-			"forwarding was asked for without a grant; this is a fault in countersign, please report it")
-		res.Unread = f.Request.Body != http1.NoBody
-		return *res
-	}
-	group := x.Grant.Action().Forward
-	f.out = f.appendRequest(f.out[:0], x, f.Request.ExpectContinue)
-	if res.Denial = f.takeBody(); res.Denial == nil {
-		f.offerAround(x, group)
-	}
-	if res.Denial != nil && f.cut.Load() { // whatever seemed to be the matter
-		res.Denial = countersign.Deny(countersign.StageForward, countersign.ShuttingDown,
-			"the connection was cut in the middle of the exchange")
-	}
-	if !f.body.complete { // what is left of it would be taken for the next request
-		res.Unread, res.KeepAlive = true, false
-	}
-	return *res
-}
+	in   []byte // what was read; in[r:w] is not consumed yet
+	r, w int
+	rest []byte // of the next request, read with the end of a body
+	out  []byte // what is being assembled for a write
 
-// offerAround tries targets of the group one after the other.
-func (f *Front) offerAround(x *Exchange, group *upstream.Group) {
-	res := &f.result
-	for n := range min(group.Attempts(), mostTargets) {
-		target, denial := group.Pick(f.tried[:n]...)
-		if denial != nil {
-			if n == 0 {
-				res.Denial = denial
-			}
-			return // else the reason why the last one failed says more
-		}
-		f.tried[n], f.tries, res.Target = target, n+1, target
-		if again := f.offer(x, target); !again {
-			return
-		}
+	dateSecond int64 // of dateText
+	dateText   []byte
+
+	// Of the exchange under way.
+	terms     Terms
+	set       *Settings
+	body      body
+	up        *upload
+	answering answerer // the line that brings the answer
+	frame     framing  // of the answer
+	last      bool     // the connection ends with this answer
+	begun     bool     // the head of the answer has gone out
+	switching bool     // the target is asked for a WebSocket by extended CONNECT
+	challenge []byte   // the Sec-WebSocket-Key that was made for the target; nil: none
+	scratch   []byte   // for text on its way into a field section
+	result    Result
+	tried     [mostTargets]*upstream.Target
+	tries     int
+	oddity    string // what AWS's access log calls what is wrong with the request, or odd
+	started   time.Time
+	received  int64
+	sent      int64
+	torn      bool // the client must not take the end of the connection for the end of a body
+
+	heads struct { // of HTTP/1.1; what Request and response point to
+		request  http1.Request
+		response http1.Response
 	}
 }
 
-// offer tries one target: over a pooled connection, and over a new one when the
-// pooled one turns out to be dead. It returns true when another target may be
-// tried, with the reason in res.Denial.
-func (f *Front) offer(x *Exchange, target *upstream.Target) (again bool) {
-	res := &f.result
-	conn, reused, err := target.Get()
-	for {
-		if err != nil {
-			res.Denial = unreachable(err)
-			return true
-		}
-		res.Chosen, res.Denial = time.Now(), nil
-		outcome := f.exchange(x, conn, reused)
-		conn.Release(outcome == clean)
-		if outcome != stale {
-			return false
-		}
-		// Nothing of an answer came over a connection that had been idle: the
-		// target closed it in the same moment. A new one tells.
-		ctx, cancel := context.WithTimeout(context.Background(), f.set.Wait)
-		conn, err = target.Dial(ctx)
-		cancel()
-		reused = false
+// A client is what exchanges have to know of the connection they come by.
+type client struct {
+	address netip.AddrPort // as targets are told
+	tls     bool
+	conn    net.Conn
+	closing atomic.Bool // it shall carry no further request
+}
+
+// keepSize bounds the buffers that an Exchange keeps for the next connection.
+const keepSize = 4 * firstSize
+
+var exchanges = sync.Pool{New: func() any { return &Exchange{in: make([]byte, firstSize)} }}
+
+func takeExchange() *Exchange {
+	e := exchanges.Get().(*Exchange)
+	e.Request, e.response = &e.heads.request, &e.heads.response
+	return e
+}
+
+// giveBack makes e's memory available to other connections. Nothing of one
+// client stays for the next.
+func (e *Exchange) giveBack() {
+	if len(e.in) > keepSize || cap(e.out) > keepSize {
+		return // it served something large; the garbage collector may have it
+	}
+	heads := &e.heads
+	heads.request.Reset()
+	heads.response.Reset()
+	clear(e.in)
+	clear(e.out[:cap(e.out)])
+	clear(e.scratch[:cap(e.scratch)])
+	next := Exchange{in: e.in, out: e.out[:0], scratch: e.scratch[:0], dateSecond: e.dateSecond, dateText: e.dateText}
+	next.heads.request, next.heads.response = heads.request, heads.response
+	*e = next
+	exchanges.Put(e)
+}
+
+// begin forgets the exchange before.
+func (e *Exchange) begin(set *Settings) {
+	e.set, e.sent, e.received, e.tries, e.oddity = set, 0, 0, 0, ""
+}
+
+// Started is when the first byte of the request was there.
+func (e *Exchange) Started() time.Time { return e.started }
+
+// Received and Sent count the bytes of the exchange under way, heads included.
+func (e *Exchange) Received() int64 { return e.received }
+func (e *Exchange) Sent() int64     { return e.sent }
+
+// Tried returns the targets that the exchange was offered to, the one that
+// counts last. It is valid until the next request is read.
+func (e *Exchange) Tried() []*upstream.Target { return e.tried[:e.tries] }
+
+// Oddity names what is wrong with the form of the request, or merely unusual, in
+// the words of AWS's access log (http1.Classification); "" is nothing.
+func (e *Exchange) Oddity() string { return e.oddity }
+
+// checkRequest refuses what is valid HTTP but is not served by a gateway.
+func (e *Exchange) checkRequest() *countersign.Denial {
+	q := e.Request
+	switch {
+	case http1.FoldEqual(q.Method, "trace"), http1.FoldEqual(q.Method, "connect"):
+		return countersign.Deny(countersign.StageParse, countersign.MethodNotAllowed,
+			"%s is refused: it would show or tunnel what a gateway keeps apart", q.Method)
+	case e.set.Body > 0 && q.Body == http1.Length && q.ContentLength > e.set.Body:
+		return tooLarge(q.ContentLength, e.set.Body)
+	}
+	return nil
+}
+
+func tooLarge(size, limit int64) *countersign.Denial {
+	return countersign.Deny(countersign.StageParse, countersign.BodyTooLarge,
+		"the request body has %d bytes or more, limits.body allows %d", size, limit)
+}
+
+// A leash is how the exchange under way is broken off from another goroutine.
+type leash struct {
+	mu   sync.Mutex
+	line line                // nil: none is held
+	cut  *countersign.Denial // why everything ends
+}
+
+// hold makes l what cutting aborts.
+func (h *leash) hold(l line) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.line = l
+	if h.cut != nil {
+		l.abort()
 	}
 }
 
-// unreachable says why there is no connection to a target; err names it.
-func unreachable(err error) *countersign.Denial {
-	code := countersign.TargetConnectFailed
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		code = countersign.TargetTimeout
-	}
-	return countersign.Deny(countersign.StageForward, code, "%v", err)
+// drop is called before the line is given back, which others may use then.
+func (h *leash) drop() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.line = nil
 }
 
-// An outcome is what an exchange leaves of the connection to the target.
-type outcome uint8
-
-const (
-	spoiled outcome = iota // not to be used again
-	clean                  // the next request may use it
-	stale                  // it was dead before; the request may be sent again
-)
-
-// exchange sends what f.out holds and the rest of the body, and relays the answer.
-func (f *Front) exchange(x *Exchange, conn *upstream.Conn, reused bool) outcome {
-	res, body := &f.result, &f.body
-	f.target.Store(conn)
-	defer f.target.Store(nil)
-	if f.cut.Load() {
-		abort(conn)
+// cutShort aborts the exchange, and those that may follow it.
+func (h *leash) cutShort(why *countersign.Denial) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.cut == nil {
+		h.cut = why
 	}
-	mayRepeat := reused && body.complete && idempotent(f.Request.Method)
-	n, err := writeTo(conn, f.out, f.set.Wait)
-	if err != nil {
-		if reused && (n == 0 || mayRepeat) && !f.cut.Load() {
-			return stale
-		}
-		if n == 0 || errors.Is(err, os.ErrDeadlineExceeded) {
-			res.Denial = countersign.Deny(countersign.StageForward, countersign.TargetClosed,
-				"target %s took %d of %d bytes of the request: %v", conn.Target().Address(), n, len(f.out), err)
-			return spoiled
-		}
-		// The target may have answered before it closed; read on.
+	if h.line != nil {
+		h.line.abort()
 	}
-	up := f.startUpload(conn)
-	outcome := f.answer(x, conn, up, mayRepeat)
-	if up != nil {
-		if heard := up.stop(f); !heard {
-			res.KeepAlive, res.Unread = false, true
-		}
-		if res.Denial != nil && up.denial != nil {
-			res.Denial = up.denial // it broke off the answer
-		}
-		if up.failed() {
-			err = up.err
-		}
-	}
-	if outcome == clean && (err != nil || !body.complete) {
-		outcome = spoiled
-	}
-	return outcome
 }
 
-// idempotent reports whether a request with that method may be sent twice
-// (RFC 9110 section 9.2.2).
-func idempotent(method []byte) bool {
-	switch string(method) {
-	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE":
-		return true
-	}
-	return false
+// cutFor returns why the exchange was cut, nil if it was not.
+func (h *leash) cutFor() *countersign.Denial {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.cut
 }

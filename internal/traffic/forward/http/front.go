@@ -11,7 +11,6 @@ import (
 
 	"countersign.dev"
 	"countersign.dev/internal/traffic/deadline"
-	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/wire/http1"
 )
 
@@ -21,26 +20,45 @@ type Conn interface {
 	CloseWrite() error
 }
 
-// A Front is the client's side of one connection. It is used by one goroutine
-// at a time; Cut and Interrupt alone may be called from another.
+// A Front is the client's side of one HTTP/1.1 connection. It is used by one
+// goroutine at a time; Cut and Interrupt alone may be called from another.
 type Front struct {
-	*desk // nil while the connection rests
+	*Exchange // nil while the connection rests
 
 	conn   Conn
-	client netip.AddrPort
-	tls    bool
+	client client
+	leash  leash
 
-	read    deadline.Lazy // of conn
-	write   deadline.Lazy
-	closing atomic.Bool
-	cut     atomic.Bool
-	target  atomic.Pointer[upstream.Conn] // of the exchange under way
+	readBy  deadline.Lazy // of conn
+	writeBy deadline.Lazy
 }
 
-// NewFront wraps the client's connection. client is the address that targets
+// NewFront wraps the client's connection. address is the client's that targets
 // are told; secure says that conn is TLS.
-func NewFront(conn Conn, client netip.AddrPort, secure bool) *Front {
-	return &Front{conn: conn, client: client, tls: secure, desk: takeDesk()}
+func NewFront(conn Conn, address netip.AddrPort, secure bool) *Front {
+	f := &Front{conn: conn, client: client{address: address, tls: secure, conn: conn}}
+	f.sit()
+	return f
+}
+
+// sit takes an Exchange, if the connection rested.
+func (f *Front) sit() {
+	if f.Exchange == nil {
+		e := takeExchange()
+		e.client, e.leash, e.source, e.sink = &f.client, &f.leash, f, f
+		f.Exchange = e
+	}
+}
+
+// Rest gives the Exchange up until the next call of Await or Next. Only a
+// connection that awaits a request may rest.
+func (f *Front) Rest() {
+	e := f.Exchange
+	if e == nil || e.r != e.w || len(e.rest) > 0 || e.torn {
+		return
+	}
+	f.Exchange = nil
+	e.giveBack()
 }
 
 // errStopped says that a read was given up because the connection is closing.
@@ -66,12 +84,12 @@ func (f *Front) Await(set *Settings, silence time.Duration) Arrival {
 		return Arrived
 	}
 	f.room(set.Request.Head)
-	n, err := f.readClient(f.in[f.w:], silence, &f.closing)
+	n, err := f.readClient(f.in[f.w:], silence, &f.client.closing)
 	f.w += n
 	switch {
 	case err == nil:
 		return Arrived
-	case errors.Is(err, os.ErrDeadlineExceeded) && !f.closing.Load():
+	case errors.Is(err, os.ErrDeadlineExceeded) && !f.client.closing.Load():
 		return Silent
 	}
 	return Ended
@@ -83,7 +101,7 @@ func (f *Front) Await(set *Settings, silence time.Duration) Arrival {
 // Interrupt was called. A Denial is to be answered with Refuse.
 func (f *Front) Next(set *Settings) (bool, *countersign.Denial) {
 	f.sit()
-	f.set, f.sent, f.tries, f.oddity = set, 0, 0, ""
+	f.begin(set)
 	f.Request.Reset()
 	f.takeRest()
 	f.started = time.Now()
@@ -103,7 +121,7 @@ func (f *Front) Next(set *Settings) (bool, *countersign.Denial) {
 				return false, malformed(err)
 			}
 		}
-		if f.closing.Load() && !begun {
+		if f.client.closing.Load() && !begun {
 			return false, nil
 		}
 		f.room(set.Request.Head)
@@ -127,32 +145,17 @@ func (f *Front) Next(set *Settings) (bool, *countersign.Denial) {
 	}
 }
 
-// Started is when the first byte of the request was there.
-func (f *Front) Started() time.Time { return f.started }
-
-// Received and Sent count the bytes of the exchange under way, heads included.
-func (f *Front) Received() int64 { return f.received }
-func (f *Front) Sent() int64     { return f.sent }
-
-// Tried returns the targets that the exchange was offered to, the one that
-// counts last. It is valid until Next.
-func (f *Front) Tried() []*upstream.Target { return f.tried[:f.tries] }
-
-// Oddity names what is wrong with the form of the request, or merely unusual, in
-// the words of AWS's access log (http1.Classification); "" is nothing.
-func (f *Front) Oddity() string { return f.oddity }
-
 // Interrupt makes the connection end as soon as no exchange is under way. It
 // may be called from any goroutine.
 func (f *Front) Interrupt() {
-	f.closing.Store(true)
+	f.client.closing.Store(true)
 	// Whoever waits for a request sees the deadline and then the flag; whoever
 	// is in an exchange arms its own deadline again and goes on.
 	f.conn.SetReadDeadline(time.Unix(1, 0))
 }
 
 // Closing reports that Interrupt was called.
-func (f *Front) Closing() bool { return f.closing.Load() }
+func (f *Front) Closing() bool { return f.client.closing.Load() }
 
 // room makes space for a read: what is consumed is given up, and the buffer
 // doubles up to the largest head the settings allow.
@@ -180,7 +183,7 @@ func (f *Front) room(largest int) {
 // left for the head, lest a client that sends an octet now and then holds the
 // connection for ever.
 func (f *Front) fill(begun bool) (int, error) {
-	patience, stop := f.set.Idle, &f.closing
+	patience, stop := f.set.Idle, &f.client.closing
 	if begun {
 		patience, stop = f.set.Headers-time.Since(f.started), nil
 		if patience <= 0 {
@@ -206,7 +209,7 @@ func (f *Front) takeRest() {
 // readClient reads at least one byte from the client within patience, or until
 // stop is set and the read deadline is moved into the past.
 func (f *Front) readClient(p []byte, patience time.Duration, stop *atomic.Bool) (int, error) {
-	if err := f.read.Arm(f.conn.SetReadDeadline, time.Now(), patience); err != nil {
+	if err := f.readBy.Arm(f.conn.SetReadDeadline, time.Now(), patience); err != nil {
 		return 0, err
 	}
 	for {
@@ -221,7 +224,7 @@ func (f *Front) readClient(p []byte, patience time.Duration, stop *atomic.Bool) 
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return 0, err
 		default:
-			over, failed := f.read.Expired(f.conn.SetReadDeadline, time.Now())
+			over, failed := f.readBy.Expired(f.conn.SetReadDeadline, time.Now())
 			if over || failed != nil {
 				return 0, err
 			}
@@ -232,7 +235,10 @@ func (f *Front) readClient(p []byte, patience time.Duration, stop *atomic.Bool) 
 // send writes p to the client, which has between one and two idle timeouts to
 // take it: a TLS write cannot be resumed, so its deadline must not come early.
 func (f *Front) send(p []byte) error {
-	if err := f.write.Arm(f.conn.SetWriteDeadline, time.Now(), 2*f.set.Idle); err != nil {
+	if len(p) == 0 {
+		return nil
+	}
+	if err := f.writeBy.Arm(f.conn.SetWriteDeadline, time.Now(), 2*f.set.Idle); err != nil {
 		return err
 	}
 	n, err := f.conn.Write(p)
@@ -240,50 +246,16 @@ func (f *Front) send(p []byte) error {
 	return err
 }
 
-// checkRequest refuses what is valid HTTP but is not served by a gateway.
-func (f *Front) checkRequest() *countersign.Denial {
-	q := &f.Request
-	switch {
-	case http1.FoldEqual(q.Method, "trace"), http1.FoldEqual(q.Method, "connect"):
-		return countersign.Deny(countersign.StageParse, countersign.MethodNotAllowed,
-			"%s is refused: it would show or tunnel what a gateway keeps apart", q.Method)
-	case f.set.Body > 0 && q.Body == http1.Length && q.ContentLength > f.set.Body:
-		return tooLarge(q.ContentLength, f.set.Body)
-	}
-	return nil
-}
-
-func tooLarge(size, limit int64) *countersign.Denial {
-	return countersign.Deny(countersign.StageParse, countersign.BodyTooLarge,
-		"the request body has %d bytes or more, limits.body allows %d", size, limit)
-}
-
-// kindOf is the codec's name for what is wrong.
-func kindOf(err error) string {
-	if e, ok := errors.AsType[*http1.Error](err); ok {
-		return e.Kind
-	}
-	return ""
-}
-
-// malformed turns the codec's error into a Denial.
-func malformed(err error) *countersign.Denial {
-	var e *http1.Error
-	if errors.As(err, &e) {
-		return refusal(e.Status, e.Kind+": "+e.Reason)
-	}
-	return refusal(400, err.Error())
-}
-
 // Cut ends the connection at once, and the exchange under way with it. It may
 // be called from any goroutine.
 func (f *Front) Cut() {
-	f.cut.Store(true)
+	f.leash.cutShort(wasCut)
 	f.conn.Close()
-	if t := f.target.Load(); t != nil {
-		abort(t)
-	}
 }
+
+// wasCut is why an exchange ends that was under way when Cut was called.
+var wasCut = countersign.Deny(countersign.StageForward, countersign.ShuttingDown,
+	"the connection was cut in the middle of the exchange")
 
 // lingerFor and lingerBytes bound how long a client that still sends is
 // listened to after our last word, so that a TCP reset does not destroy the
@@ -296,34 +268,38 @@ const (
 // Finish says goodbye: close_notify, FIN, then what the client still sends is
 // read away within bounds if it was not heard out.
 func (f *Front) Finish(unread bool) {
-	defer f.conn.Close()
-	if f.desk != nil && f.torn {
-		f.reset()
+	if f.Exchange != nil && f.torn {
+		reset(f.conn)
 		return
 	}
-	f.conn.SetWriteDeadline(time.Now().Add(lingerFor))
-	if f.conn.CloseWrite() != nil || !unread {
+	farewell(f.conn, unread)
+}
+
+func farewell(conn Conn, unread bool) {
+	defer conn.Close()
+	conn.SetWriteDeadline(time.Now().Add(lingerFor))
+	if conn.CloseWrite() != nil || !unread {
 		return
 	}
-	if tcp := f.tcp(); tcp != nil {
+	if tcp := beneath(conn); tcp != nil {
 		tcp.CloseWrite() // of TLS, CloseWrite sends the alert alone
 	}
-	f.conn.SetReadDeadline(time.Now().Add(lingerFor))
-	io.CopyN(io.Discard, onlyReader{f.conn}, lingerBytes)
+	conn.SetReadDeadline(time.Now().Add(lingerFor))
+	io.CopyN(io.Discard, onlyReader{conn}, lingerBytes)
 }
 
 // reset ends the connection without close_notify and FIN: a body that ends with
 // the connection would seem to be complete (RFC 9112 section 8).
-func (f *Front) reset() {
-	if tcp := f.tcp(); tcp != nil {
+func reset(conn Conn) {
+	defer conn.Close()
+	if tcp := beneath(conn); tcp != nil {
 		tcp.SetLinger(0)
 		tcp.Close()
 	}
 }
 
-// tcp returns the connection beneath TLS, if any; nil if it is not TCP.
-func (f *Front) tcp() *net.TCPConn {
-	var conn net.Conn = f.conn
+// beneath returns the connection under TLS, if any; nil if it is not TCP.
+func beneath(conn net.Conn) *net.TCPConn {
 	for {
 		over, ok := conn.(interface{ NetConn() net.Conn })
 		if !ok {

@@ -39,6 +39,7 @@ type bench struct {
 	results chan http.Result         // of every exchange
 	denials chan *countersign.Denial // of Next
 	fronts  chan *http.Front         // one for each connection
+	streams chan *http.Streams       // one for each connection of a client that speaks HTTP/2
 	address string
 }
 
@@ -47,9 +48,11 @@ type setup struct {
 	set    http.Settings
 	group  upstream.GroupConfig
 	grant  authorize.Grant
-	client netip.AddrPort            // what the engine is told that the client's address is
-	tls    *tls.Config               // nil: plain TCP
-	last   bool                      // every request is the last of its connection
+	client netip.AddrPort // what the engine is told that the client's address is
+	tls    *tls.Config    // nil: plain TCP
+	last   bool           // every request is the last of its connection
+	http2  bool           // clients speak HTTP/2; without TLS, they know
+	still  func() *countersign.Denial
 	wrap   func(http.Conn) http.Conn // the client's connection; nil: as it is
 }
 
@@ -80,7 +83,7 @@ func start(t testing.TB, targets []string, changes ...func(*setup)) *bench {
 	}
 	s.grant = granted(t, groups["test"])
 	b := &bench{setup: s, t: t, results: make(chan http.Result, 1024),
-		denials: make(chan *countersign.Denial, 1024), fronts: make(chan *http.Front, 1024)}
+		denials: make(chan *countersign.Denial, 1024), fronts: make(chan *http.Front, 1024), streams: make(chan *http.Streams, 1024)}
 	ln := listen(t)
 	b.address = ln.Addr().String()
 	var running sync.WaitGroup
@@ -112,9 +115,13 @@ func (b *bench) serve(raw net.Conn) {
 	if b.wrap != nil {
 		conn = b.wrap(conn)
 	}
+	if b.http2 {
+		b.serveStreams(conn)
+		return
+	}
 	f := http.NewFront(conn, b.client, true)
 	tell(b.fronts, f)
-	x := &http.Exchange{Grant: b.grant, Identity: []byte(identity), Port: 8443}
+	x := &http.Terms{Grant: b.grant, Identity: []byte(identity), Port: 8443}
 	more, unread := true, false
 	for more {
 		more, unread = b.exchange(f, x)
@@ -122,7 +129,7 @@ func (b *bench) serve(raw net.Conn) {
 	f.Finish(unread)
 }
 
-func (b *bench) exchange(f *http.Front, x *http.Exchange) (more, unread bool) {
+func (b *bench) exchange(f *http.Front, x *http.Terms) (more, unread bool) {
 	ok, denial := f.Next(&b.set)
 	if !ok && denial == nil {
 		return false, false
@@ -132,7 +139,7 @@ func (b *bench) exchange(f *http.Front, x *http.Exchange) (more, unread bool) {
 		f.Refuse(denial, true)
 		return false, true
 	}
-	x.Last = b.last || f.Closing()
+	x.Last, x.Still = b.last || f.Closing(), b.still
 	res := f.Forward(x)
 	if res.Denial != nil && !res.Answered {
 		ends := res.Unread || res.Denial.Code == countersign.ClientClosed
@@ -143,6 +150,34 @@ func (b *bench) exchange(f *http.Front, x *http.Exchange) (more, unread bool) {
 	}
 	tell(b.results, res)
 	return res.KeepAlive, res.Unread
+}
+
+// serveStreams is serve for a client that speaks HTTP/2.
+func (b *bench) serveStreams(conn http.Conn) {
+	var running sync.WaitGroup
+	var f *http.Streams
+	f = http.NewStreams(conn, b.client, &b.set, func(e *http.Exchange, denial *countersign.Denial) {
+		x := &http.Terms{Grant: b.grant, Identity: []byte(identity), Port: 8443, Last: b.last || f.Closing(), Still: b.still}
+		running.Go(func() {
+			defer e.Close()
+			if denial != nil {
+				e.Refuse(denial, true)
+				tell(b.denials, denial)
+				return
+			}
+			res := e.Forward(x)
+			if res.Denial != nil && !res.Answered {
+				res.Status, _ = e.Refuse(res.Denial, f.Closing())
+			}
+			tell(b.results, res)
+		})
+	})
+	tell(b.streams, f)
+	for f.Await(&b.set, b.set.Idle) == http.Silent {
+		f.Interrupt()
+	}
+	running.Wait()
+	f.Finish(false)
 }
 
 func granted(t testing.TB, group *upstream.Group) authorize.Grant {

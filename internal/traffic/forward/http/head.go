@@ -2,17 +2,19 @@ package http
 
 import (
 	"bytes"
+	nethttp "net/http"
 	"strconv"
 	"time"
 
 	"countersign.dev/internal/wire/http1"
 )
 
-// appendRequest appends the head that the target gets: the client's, without
-// what concerns the client's connection alone (RFC 9110 section 7.6.1) and
-// without anything that claims an identity, then what is true about it.
-func (f *Front) appendRequest(dst []byte, x *Exchange, expect bool) []byte {
-	q, set := &f.Request, f.set
+// appendRequest appends what a target that speaks HTTP/1.1 gets: the head, the
+// client's without what concerns the client's connection alone (RFC 9110 section
+// 7.6.1) and without anything that claims an identity, then what is true about
+// it, and the content that is at hand.
+func (e *Exchange) appendRequest(dst []byte) []byte {
+	q := e.Request
 	dst = append(dst, q.Method...)
 	dst = append(dst, ' ')
 	dst = append(dst, q.Path...)
@@ -21,76 +23,139 @@ func (f *Front) appendRequest(dst []byte, x *Exchange, expect bool) []byte {
 		dst = append(dst, q.Query...)
 	}
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
-	if q.Host != nil {
-		dst = append(dst, q.Host...)
-	} else { // HTTP/1.0 need not say; the address it came to is what it meant
-		dst = append(dst, f.conn.LocalAddr().String()...)
-	}
-	dst = append(dst, '\r', '\n')
-	forwardedFor := false
+	dst = append(e.appendHost(dst), '\r', '\n')
 	for i := range q.Fields {
-		fl := &q.Fields[i]
-		switch fl.Kind {
-		case http1.Host, http1.ContentLength, http1.TransferEncoding:
-			continue
-		case http1.Expect:
-			if !expect {
-				continue
-			}
-		case http1.XForwardedFor, http1.XForwardedProto, http1.XForwardedPort:
-			if set.Forwarded != ForwardedPreserve {
-				forwardedFor = forwardedFor || fl.Kind == http1.XForwardedFor
-				continue
-			}
-		default:
-			if set.Identity.Strips(fl.Name) {
-				continue
-			}
+		if fl := &q.Fields[i]; e.toTarget(fl) && !(q.HTTP2 && isChallenge(fl)) {
+			dst = appendField(dst, fl)
 		}
-		if q.Hop(fl) {
-			continue
-		}
-		dst = appendField(dst, fl)
 	}
-	dst = append(dst, x.Identity...)
-	if set.Forwarded == ForwardedAppend {
-		dst = f.appendForwarded(dst, x, forwardedFor)
-	}
+	dst = append(dst, e.terms.Identity...)
+	dst = e.appendForwarded(dst)
+	body, length := e.bodyFraming()
 	switch {
-	case q.Body == http1.Chunked:
+	case body == http1.Chunked:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
-	case q.HasContentLength:
+	case length >= 0:
 		dst = append(dst, "Content-Length: "...)
-		dst = strconv.AppendInt(dst, q.ContentLength, 10)
+		dst = strconv.AppendInt(dst, length, 10)
 		dst = append(dst, '\r', '\n')
 	}
-	if up := f.upgrade(); up != nil {
+	if up := e.upgrade(); up != nil {
 		dst = append(dst, "Connection: Upgrade\r\nUpgrade: "...)
 		dst = append(dst, up...)
 		dst = append(dst, '\r', '\n')
+		if q.HTTP2 {
+			e.challenge = newKey()
+			dst = append(dst, "Sec-WebSocket-Key: "...)
+			dst = append(dst, e.challenge...)
+			dst = append(dst, '\r', '\n')
+		}
+	}
+	dst = append(dst, '\r', '\n')
+	if body == http1.Chunked {
+		return e.appendContent(dst, e.body.atHand, e.body.complete)
+	}
+	return append(dst, e.body.atHand...)
+}
+
+// bodyFraming says how a target that speaks HTTP/1.1 is told where the content
+// ends, and its length, -1 for none. Over HTTP/2 a client need not say a length:
+// it is known when all has come, and then a server that takes no chunks is content.
+func (e *Exchange) bodyFraming() (http1.BodyKind, int64) {
+	q := e.Request
+	switch {
+	case q.HTTP2 && q.Body == http1.Chunked && e.body.complete && len(e.source.trailers(e)) == 0:
+		return http1.Length, int64(len(e.body.atHand))
+	case q.Body == http1.Chunked:
+		return http1.Chunked, -1
+	case q.HasContentLength:
+		return q.Body, q.ContentLength
+	case q.HTTP2 && (string(q.Method) == "POST" || string(q.Method) == "PUT" || string(q.Method) == "PATCH"):
+		return http1.NoBody, 0 // RFC 9110 section 8.6: they are expected to have content
+	}
+	return q.Body, -1
+}
+
+// appendContent appends content as chunks, and with done the end of it:
+// extensions, odd spellings and trailer fields that claim an identity or framing
+// do not pass.
+func (e *Exchange) appendContent(dst, p []byte, done bool) []byte {
+	if len(p) > 0 {
+		dst = appendChunk(dst, p)
+	}
+	if !done {
+		return dst
+	}
+	dst = append(dst, http1.LastSize...)
+	fields := e.source.trailers(e)
+	for i := range fields {
+		if fl := &fields[i]; e.trailsToTarget(fl) {
+			dst = appendField(dst, fl)
+		}
 	}
 	return append(dst, '\r', '\n')
 }
 
-// appendForwarded appends X-Forwarded-For with the client's address at its
-// end, X-Forwarded-Proto and X-Forwarded-Port.
-func (f *Front) appendForwarded(dst []byte, x *Exchange, earlier bool) []byte {
-	dst = append(dst, "X-Forwarded-For: "...)
-	if earlier {
-		for i := range f.Request.Fields {
-			if fl := &f.Request.Fields[i]; fl.Kind == http1.XForwardedFor && len(fl.Value) > 0 {
-				dst = append(dst, fl.Value...)
-				dst = append(dst, ',', ' ')
-			}
+func (e *Exchange) trailsToTarget(fl *http1.Field) bool {
+	return !e.Request.Hop(fl) && !e.set.Identity.Strips(fl.Name)
+}
+
+func appendChunk(dst, data []byte) []byte {
+	dst = http1.AppendChunkHeader(dst, len(data))
+	dst = append(dst, data...)
+	return append(dst, '\r', '\n')
+}
+
+// appendHost appends whom the request is for. HTTP/1.0 need not say; the address
+// it came to is what it meant.
+func (e *Exchange) appendHost(dst []byte) []byte {
+	if e.Request.Host != nil {
+		return append(dst, e.Request.Host...)
+	}
+	return append(dst, e.client.conn.LocalAddr().String()...)
+}
+
+// toTarget reports whether a field of the request passes as it is.
+func (e *Exchange) toTarget(fl *http1.Field) bool {
+	switch fl.Kind {
+	case http1.Host, http1.ContentLength, http1.TransferEncoding:
+		return false
+	case http1.Expect:
+		if !e.Request.ExpectContinue {
+			return false
+		}
+	case http1.XForwardedFor, http1.XForwardedProto, http1.XForwardedPort:
+		if e.set.Forwarded != ForwardedPreserve {
+			return false
+		}
+	default:
+		if e.set.Identity.Strips(fl.Name) {
+			return false
 		}
 	}
-	dst = f.client.Addr().AppendTo(dst)
+	return !e.Request.Hop(fl)
+}
+
+// appendForwarded appends, where it is so set, X-Forwarded-For with the client's
+// address at its end, X-Forwarded-Proto and X-Forwarded-Port.
+func (e *Exchange) appendForwarded(dst []byte) []byte {
+	if e.set.Forwarded != ForwardedAppend {
+		return dst
+	}
+	dst = append(dst, "X-Forwarded-For: "...)
+	for i := range e.Request.Fields {
+		if fl := &e.Request.Fields[i]; fl.Kind == http1.XForwardedFor && len(fl.Value) > 0 {
+			dst = append(dst, fl.Value...)
+			dst = append(dst, ',', ' ')
+		}
+	}
+	dst = e.client.address.Addr().AppendTo(dst)
 	dst = append(dst, "\r\nX-Forwarded-Proto: http"...)
-	if f.tls {
+	if e.client.tls {
 		dst = append(dst, 's')
 	}
 	dst = append(dst, "\r\nX-Forwarded-Port: "...)
-	dst = strconv.AppendUint(dst, uint64(x.Port), 10)
+	dst = strconv.AppendUint(dst, uint64(e.terms.Port), 10)
 	return append(dst, '\r', '\n')
 }
 
@@ -98,8 +163,8 @@ func (f *Front) appendForwarded(dst []byte, x *Exchange, earlier bool) []byte {
 // may carry that wish on. A request with a body may not: where its bytes end
 // would be for two parties to agree on. HTTP and TLS itself may not either:
 // the target would speak them unverified (h2c smuggling).
-func (f *Front) upgrade() []byte {
-	q := &f.Request
+func (e *Exchange) upgrade() []byte {
+	q := e.Request
 	if q.Body != http1.NoBody || len(q.UpgradeTo) == 0 || q.Minor == 0 {
 		return nil
 	}
@@ -121,53 +186,32 @@ func appendField(dst []byte, fl *http1.Field) []byte {
 	return append(dst, '\r', '\n')
 }
 
-// framing says how the client is told where a response body ends.
-type framing uint8
-
-const (
-	asIs      framing = iota // no body: Content-Length passes, it describes what a GET would return
-	byLength                 // Content-Length
-	byChunks                 // Transfer-Encoding: chunked
-	byClose                  // the end of the connection
-	switching                // 101: the connection becomes something else
-)
-
 // appendResponse appends the head that the client gets.
-func (f *Front) appendResponse(dst []byte, frame framing, closing bool) []byte {
-	p := &f.response
+func (e *Exchange) appendResponse(dst []byte, frame framing, closing bool) []byte {
+	p := e.response
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = strconv.AppendInt(dst, int64(p.Status), 10)
 	dst = append(dst, ' ')
-	dst = append(dst, p.Reason...)
+	if e.lines.stream.stream != nil { // HTTP/2 has no reason phrases
+		dst = append(dst, nethttp.StatusText(p.Status)...)
+	} else {
+		dst = append(dst, p.Reason...)
+	}
 	dst = append(dst, '\r', '\n')
 	dated := false
 	for i := range p.Fields {
-		fl := &p.Fields[i]
-		switch fl.Kind {
-		case http1.TransferEncoding:
-			continue
-		case http1.ContentLength:
-			// HEAD and 304 describe what a GET would return; 1xx and 204 may not
-			// have the field at all (RFC 9110 section 8.6).
-			if frame != asIs || p.Status < 200 || p.Status == 204 {
-				continue
-			}
-		case http1.Date:
-			dated = true
-		case http1.Vary:
-			if f.set.Identity.VaryNeedsStar(fl.Value) {
-				dst = append(dst, "Vary: *\r\n"...)
-				continue
-			}
+		switch fl := &p.Fields[i]; {
+		case !e.toClient(fl, frame):
+		case fl.Kind == http1.Vary && e.set.Identity.VaryNeedsStar(fl.Value):
+			dst = append(dst, "Vary: *\r\n"...)
+		default:
+			dated = dated || fl.Kind == http1.Date
+			dst = appendField(dst, fl)
 		}
-		if p.Hop(fl) {
-			continue
-		}
-		dst = appendField(dst, fl)
 	}
 	if !dated && p.Status >= 200 {
 		dst = append(dst, "Date: "...)
-		dst = append(dst, f.date()...)
+		dst = append(dst, e.date()...)
 		dst = append(dst, '\r', '\n')
 	}
 	switch frame {
@@ -181,8 +225,28 @@ func (f *Front) appendResponse(dst []byte, frame framing, closing bool) []byte {
 		dst = append(dst, "Connection: Upgrade\r\nUpgrade: "...)
 		dst = append(dst, p.UpgradeTo...)
 		dst = append(dst, '\r', '\n')
+		if key := named(e.Request.Fields, "sec-websocket-key"); e.switching && key != nil {
+			dst = append(dst, "Sec-WebSocket-Accept: "...)
+			dst = append(dst, acceptKey(key.Value)...)
+			dst = append(dst, '\r', '\n')
+		}
 	}
-	return append(appendConnection(dst, f.Request.Minor, frame, closing, p.Status), '\r', '\n')
+	return append(appendConnection(dst, e.Request.Minor, frame, closing, p.Status), '\r', '\n')
+}
+
+// toClient reports whether a field of the answer passes.
+func (e *Exchange) toClient(fl *http1.Field, frame framing) bool {
+	switch fl.Kind {
+	case http1.TransferEncoding:
+		return false
+	case http1.ContentLength:
+		// HEAD and 304 describe what a GET would return; 1xx and 204 may not have
+		// the field at all (RFC 9110 section 8.6).
+		if frame != asIs || e.response.Status < 200 || e.response.Status == 204 {
+			return false
+		}
+	}
+	return !e.response.Hop(fl)
 }
 
 // appendConnection says whether the connection goes on, where the version's
@@ -199,10 +263,10 @@ func appendConnection(dst []byte, minor int, frame framing, closing bool, status
 }
 
 // date returns the current time as RFC 9110 section 5.6.7 writes it.
-func (f *Front) date() []byte {
-	if now := time.Now(); now.Unix() != f.dateSecond {
-		f.dateSecond = now.Unix()
-		f.dateText = now.UTC().AppendFormat(f.dateText[:0], "Mon, 02 Jan 2006 15:04:05 GMT")
+func (e *Exchange) date() []byte {
+	if now := time.Now(); now.Unix() != e.dateSecond {
+		e.dateSecond = now.Unix()
+		e.dateText = now.UTC().AppendFormat(e.dateText[:0], "Mon, 02 Jan 2006 15:04:05 GMT")
 	}
-	return f.dateText
+	return e.dateText
 }

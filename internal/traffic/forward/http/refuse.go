@@ -11,19 +11,29 @@ import (
 	"countersign.dev/internal/wire/http1"
 )
 
+// A refusal is an answer of our own.
+type refusal struct {
+	answer
+	code    countersign.Code
+	kind    string // Content-Type
+	body    []byte
+	closing bool // the connection will not carry another request
+	grpc    bool // said as a gRPC client expects it
+}
+
 // Refuse answers the request under way with d's code: a problem document
 // (RFC 9457) when the client accepts one, a line of text otherwise. The reason
 // stays with the operator. It returns the status. closing says that the
 // connection will not carry another request.
-func (f *Front) Refuse(d *countersign.Denial, closing bool) (status int, err error) {
-	a := answerTo(d.Code)
+func (e *Exchange) Refuse(d *countersign.Denial, closing bool) (status int, err error) {
+	a := refusal{answer: answerTo(d.Code), code: d.Code, closing: closing}
 	if d.Code == countersign.ClientClosed {
 		return a.status, nil // there is nobody to tell
 	}
-	kind, body := "text/plain; charset=utf-8", []byte(a.title+" ("+string(d.Code)+")\n")
-	if f.acceptsProblem() {
-		kind = "application/problem+json"
-		body, err = json.Marshal(problem{
+	a.kind, a.body = "text/plain; charset=utf-8", []byte(a.title+" ("+string(d.Code)+")\n")
+	if e.acceptsProblem() {
+		a.kind = "application/problem+json"
+		a.body, err = json.Marshal(problem{
 			Type:   "urn:countersign:denial:" + string(d.Code),
 			Title:  a.title,
 			Status: a.status,
@@ -32,35 +42,43 @@ func (f *Front) Refuse(d *countersign.Denial, closing bool) (status int, err err
 		if err != nil {
 			return 0, err
 		}
-		body = append(body, '\n')
+		a.body = append(a.body, '\n')
 	}
-	out := append(f.out[:0], "HTTP/1.1 "...)
+	return a.status, e.sink.refuse(e, &a)
+}
+
+// allowed are the methods that are not refused by a gateway as such.
+const allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+// refuse is sink's.
+func (f *Front) refuse(e *Exchange, a *refusal) error {
+	out := append(e.out[:0], "HTTP/1.1 "...)
 	out = strconv.AppendInt(out, int64(a.status), 10)
 	out = append(out, ' ')
 	out = append(out, nethttp.StatusText(a.status)...)
 	out = append(out, "\r\nContent-Type: "...)
-	out = append(out, kind...)
+	out = append(out, a.kind...)
 	out = append(out, "\r\nContent-Length: "...)
-	out = strconv.AppendInt(out, int64(len(body)), 10)
+	out = strconv.AppendInt(out, int64(len(a.body)), 10)
 	out = append(out, "\r\nCache-Control: no-store\r\nDate: "...)
-	out = append(out, f.date()...)
+	out = append(out, e.date()...)
 	out = append(out, '\r', '\n')
 	if a.status == 405 {
-		out = append(out, "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"...)
+		out = append(out, "Allow: "+allowed+"\r\n"...)
 	}
-	out = appendConnection(out, f.Request.Minor, byLength, closing, a.status)
+	out = appendConnection(out, e.Request.Minor, byLength, a.closing, a.status)
 	out = append(out, '\r', '\n')
-	if string(f.Request.Method) != "HEAD" {
-		out = append(out, body...)
+	if string(e.Request.Method) != "HEAD" {
+		out = append(out, a.body...)
 	}
-	f.out = out
-	return a.status, f.send(out)
+	e.out = out
+	return f.send(out)
 }
 
 // RefuseUnread answers a request of which nothing was read, or that is not
 // understood as HTTP at all.
 func (f *Front) RefuseUnread(set *Settings, d *countersign.Denial) (status int, err error) {
-	f.set = set
+	f.begin(set)
 	f.Request.Reset()
 	f.Request.Minor = 1
 	return f.Refuse(d, true)
@@ -77,10 +95,10 @@ type problem struct {
 
 // acceptsProblem reports whether the client would read a problem document: it
 // names JSON, or takes anything and is not a browser that would rather read text.
-func (f *Front) acceptsProblem() bool {
+func (e *Exchange) acceptsProblem() bool {
 	var named, problem, html, any bool
-	for i := range f.Request.Fields {
-		if fl := &f.Request.Fields[i]; fl.Kind == http1.Accept {
+	for i := range e.Request.Fields {
+		if fl := &e.Request.Fields[i]; fl.Kind == http1.Accept {
 			named = true
 			problem = problem || accepts(fl.Value, "application/problem+json") || accepts(fl.Value, "application/json")
 			html = html || accepts(fl.Value, "text/html")

@@ -279,7 +279,7 @@ func TestNothingIsForwardedWithoutAGrant(t *testing.T) {
 	if ok, denial := f.Next(&b.set); !ok || denial != nil {
 		t.Fatal(ok, denial)
 	}
-	res := f.Forward(&http.Exchange{Identity: []byte(identity)})
+	res := f.Forward(&http.Terms{Identity: []byte(identity)})
 	if res.Denial == nil || res.Denial.Code != countersign.CredentialNotProven || http.Status(res.Denial.Code) != 500 || !res.Unread || res.KeepAlive {
 		t.Errorf("%+v", res)
 	}

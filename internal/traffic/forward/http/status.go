@@ -1,6 +1,11 @@
 package http
 
-import "countersign.dev"
+import (
+	"errors"
+
+	"countersign.dev"
+	"countersign.dev/internal/wire/http1"
+)
 
 // An answer is what the client is told about a Code: the edge's translation,
 // safe to show to a stranger.
@@ -55,8 +60,8 @@ func answerTo(code countersign.Code) answer {
 // Status is the HTTP status that a refusal with that code is answered with.
 func Status(code countersign.Code) int { return answerTo(code).status }
 
-// refusal turns what the codec found wrong with a request into a Denial.
-func refusal(status int, reason string) *countersign.Denial {
+// badRequest turns what the codec found wrong with a request into a Denial.
+func badRequest(status int, reason string) *countersign.Denial {
 	code := countersign.BadRequest
 	switch status {
 	case 405:
@@ -75,4 +80,21 @@ func refusal(status int, reason string) *countersign.Denial {
 		code = countersign.VersionUnsupported
 	}
 	return &countersign.Denial{Stage: countersign.StageParse, Code: code, Reason: reason}
+}
+
+// kindOf is the codec's name for what is wrong.
+func kindOf(err error) string {
+	if e, ok := errors.AsType[*http1.Error](err); ok {
+		return e.Kind
+	}
+	return ""
+}
+
+// malformed turns the codec's error into a Denial.
+func malformed(err error) *countersign.Denial {
+	var e *http1.Error
+	if errors.As(err, &e) {
+		return badRequest(e.Status, e.Kind+": "+e.Reason)
+	}
+	return badRequest(400, err.Error())
 }

@@ -253,7 +253,7 @@ func TestAConnectionThatRests(t *testing.T) {
 	defer here.Close()
 	here.SetDeadline(time.Now().Add(patience))
 	f := http.NewFront(piped{there}, b.client, true)
-	x := &http.Exchange{Grant: b.grant}
+	x := &http.Terms{Grant: b.grant}
 	for i := range 3 {
 		f.Rest()
 		go io.WriteString(here, fmt.Sprintf("GET /%d HTTP/1.1\r\nHost: h\r\n\r\n", i))
@@ -302,7 +302,7 @@ func TestADeskIsLeftClean(t *testing.T) {
 		go io.WriteString(here, request)
 		f.Next(&b.set)
 		go io.Copy(io.Discard, here)
-		if res := f.Forward(&http.Exchange{Grant: b.grant}); res.Status != 200 {
+		if res := f.Forward(&http.Terms{Grant: b.grant}); res.Status != 200 {
 			t.Fatalf("%+v", res)
 		}
 		if h := receive(t, got, "the request"); strings.Contains(h.head, "Authorization") != (i == 0) {

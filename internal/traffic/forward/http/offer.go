@@ -1,0 +1,185 @@
+package http
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/wire/http1"
+)
+
+// A Result is what became of an exchange.
+type Result struct {
+	// Denial is set when the gateway ended the exchange. If Answered is false
+	// the client has not been told yet.
+	Denial   *countersign.Denial
+	Answered bool
+	// Status is what the client got, TargetStatus what the target sent; 0: nothing.
+	Status, TargetStatus int
+	// Switched: the exchange went on as a WebSocket, or whatever was agreed upon.
+	Switched bool
+	// Target is the last one tried, or nil.
+	Target *upstream.Target
+	// KeepAlive says that the connection can carry another request.
+	KeepAlive bool
+	// Unread says that the client may still be sending.
+	Unread bool
+	// Chosen is when a target was connected, Replied when its head was there,
+	// Answering when the first byte of it was about to go to the client;
+	// zero if it never came to that.
+	Chosen, Replied, Answering time.Time
+}
+
+// mostTargets bounds how many targets one request can be offered to; the
+// configuration allows no more.
+const mostTargets = 10
+
+// Forward sends the request to a target of the granted group and the answer to
+// the client. A zero Grant is refused.
+func (e *Exchange) Forward(t *Terms) Result {
+	res := &e.result
+	*res = Result{}
+	if !t.Grant.Given() {
+		res.Denial = countersign.Deny(countersign.StageForward, countersign.CredentialNotProven,
+			"forwarding was asked for without a grant; this is a fault in countersign, please report it")
+		res.Unread = e.Request.Body != http1.NoBody
+		return *res
+	}
+	e.terms, e.out, e.switching, e.challenge = *t, e.out[:0], false, nil
+	if res.Denial = e.takeBody(); res.Denial == nil {
+		e.offerAround(t.Grant.Action().Forward)
+	}
+	if why := e.leash.cutFor(); why != nil && res.Denial != nil { // whatever seemed to be the matter
+		res.Denial = why
+	}
+	e.sink.measure(e)
+	if !e.body.complete { // what is left of it would be taken for the next request
+		res.Unread, res.KeepAlive = true, false
+	}
+	return *res
+}
+
+// offerAround tries targets of the group one after the other.
+func (e *Exchange) offerAround(group *upstream.Group) {
+	res := &e.result
+	for n := range min(group.Attempts(), mostTargets) {
+		target, denial := group.Pick(e.tried[:n]...)
+		if denial != nil {
+			if n == 0 {
+				res.Denial = denial
+			}
+			return // else the reason why the last one failed says more
+		}
+		e.tried[n], e.tries, res.Target = target, n+1, target
+		if again := e.offer(target); !again {
+			return
+		}
+	}
+}
+
+// mostRepeats bounds how often one target is asked anew after a line that was dead.
+const mostRepeats = 3
+
+// offer tries one target: over a line that is there, and over another one when
+// that turns out to be dead. It returns true when another target may be tried,
+// with the reason in res.Denial.
+func (e *Exchange) offer(target *upstream.Target) (again bool) {
+	res := &e.result
+	for n := 0; ; n++ {
+		l, reused, err := e.line(target, n > 0)
+		if err != nil {
+			res.Denial = unreachable(err)
+			return true
+		}
+		res.Chosen, res.Denial = time.Now(), nil
+		outcome := e.over(l, reused, n < mostRepeats)
+		e.leash.drop()
+		l.release(outcome == clean)
+		if outcome != stale {
+			return false
+		}
+		// Nothing of an answer came over a line that had been idle: the target
+		// closed it in the same moment. A new one tells.
+	}
+}
+
+// line returns a line to the target; fresh: one that nobody used before, where
+// lines are used by one exchange after the other.
+func (e *Exchange) line(target *upstream.Target, fresh bool) (l line, reused bool, err error) {
+	if target.HTTP2() {
+		return e.lines.stream.connect(e, target)
+	}
+	return e.lines.conn.connect(e, target, fresh)
+}
+
+// unreachable says why there is no connection to a target; err names it.
+func unreachable(err error) *countersign.Denial {
+	code := countersign.TargetConnectFailed
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		code = countersign.TargetTimeout
+	}
+	return countersign.Deny(countersign.StageForward, code, "%v", err)
+}
+
+// An outcome is what an exchange leaves of the line to the target.
+type outcome uint8
+
+const (
+	spoiled outcome = iota // not to be used again
+	clean                  // the next request may use it
+	stale                  // it was dead before; the request may be sent again
+)
+
+// over sends the request along l and relays the answer. It returns stale only
+// if it mayRepeat.
+func (e *Exchange) over(l line, reused, mayRepeat bool) outcome {
+	res, body := &e.result, &e.body
+	e.leash.hold(l)
+	harmless := reused && body.complete && idempotent(e.Request.Method)
+	repeat := func(err error) bool {
+		perhaps, surely := l.repeatable(err)
+		return mayRepeat && (surely && body.complete || perhaps && harmless) && e.leash.cutFor() == nil
+	}
+	sent, err := l.ask(e)
+	if err != nil {
+		if repeat(err) || mayRepeat && reused && !sent && e.leash.cutFor() == nil {
+			return stale
+		}
+		if !sent || errors.Is(err, os.ErrDeadlineExceeded) {
+			res.Denial = countersign.Deny(countersign.StageForward, countersign.TargetClosed,
+				"target %s did not take the request: %v", l.target().Address(), err)
+			return spoiled
+		}
+		// The target may have answered before it closed; read on.
+	}
+	e.startUpload(l)
+	outcome := e.answer(l, repeat)
+	if up := e.up; up != nil {
+		if heard := up.stop(e); !heard {
+			res.KeepAlive, res.Unread = false, true
+		}
+		if res.Denial != nil && up.denial != nil {
+			res.Denial = up.denial // it broke off the answer
+		}
+		if up.failed() {
+			err = up.err
+		}
+	}
+	if outcome == clean && (err != nil || !body.complete) {
+		outcome = spoiled
+	}
+	return outcome
+}
+
+// idempotent reports whether a request with that method may be sent twice
+// (RFC 9110 section 9.2.2).
+func idempotent(method []byte) bool {
+	switch string(method) {
+	case "GET", "HEAD", "OPTIONS", "PUT", "DELETE":
+		return true
+	}
+	return false
+}

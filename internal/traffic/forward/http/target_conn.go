@@ -1,0 +1,269 @@
+package http
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/wire/http1"
+)
+
+// A connLine is the line to a target that speaks HTTP/1.1: a connection, for one
+// exchange after the other.
+type connLine struct {
+	conn   *upstream.Conn
+	pooled *[bufferSize]byte
+	buf    []byte // buf[r:w] was read and is not consumed yet
+	r, w   int
+	heard  bool // something came
+	wait   time.Duration
+
+	// Of the answer.
+	body      http1.BodyKind
+	left      int64
+	chunks    http1.Chunks
+	keepAlive bool
+
+	framed []byte // what add assembles
+}
+
+// connect makes l a line to the target. It may have been one to another before.
+func (l *connLine) connect(e *Exchange, t *upstream.Target, fresh bool) (line, bool, error) {
+	var conn *upstream.Conn
+	var reused bool
+	var err error
+	if fresh {
+		ctx, cancel := context.WithTimeout(context.Background(), e.set.Wait)
+		conn, err = t.Dial(ctx)
+		cancel()
+	} else {
+		conn, reused, err = t.Get()
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	chunks := l.chunks
+	chunks.Reset()
+	chunks.Limits = e.set.Response
+	*l = connLine{conn: conn, wait: e.set.Wait, chunks: chunks, framed: l.framed[:0]}
+	if len(e.out) == 0 {
+		e.out = e.appendRequest(e.out)
+	}
+	return l, reused, nil
+}
+
+func (l *connLine) target() *upstream.Target { return l.conn.Target() }
+
+func (l *connLine) abort() { l.conn.Net().Close() }
+
+func (l *connLine) release(clean bool) {
+	clean = clean && l.keepAlive && l.r == l.w
+	if l.pooled != nil {
+		buffers.Put(l.pooled)
+	}
+	l.conn.Release(clean)
+	l.conn, l.pooled, l.buf = nil, nil, nil
+}
+
+// ask sends what e.out holds: the head with what is at hand of the content.
+func (l *connLine) ask(e *Exchange) (sent bool, err error) {
+	n, err := l.send(e.out)
+	return n > 0, err
+}
+
+func (l *connLine) add(e *Exchange, p []byte, done bool) error {
+	if e.Request.Body == http1.Chunked {
+		l.framed = e.appendContent(l.framed[:0], p, done)
+		p = l.framed
+	}
+	_, err := l.send(p)
+	return err
+}
+
+// send writes to the target, which has wait to take all of p.
+func (l *connLine) send(p []byte) (int, error) {
+	if err := l.conn.ArmWrite(time.Now(), l.wait); err != nil {
+		return 0, err
+	}
+	return l.conn.Write(p)
+}
+
+// head reads one response head.
+func (l *connLine) head(e *Exchange) error {
+	if l.buf == nil {
+		l.pooled = buffers.Get().(*[bufferSize]byte)
+		if l.buf = l.pooled[:]; e.set.Response.Head > len(l.buf) {
+			l.buf = make([]byte, e.set.Response.Head)
+		}
+	}
+	e.response = &e.heads.response
+	p := e.response
+	p.Reset()
+	for {
+		if l.w > l.r {
+			n, err := p.Parse(l.buf[l.r:l.w], e.set.Response, e.Request.Method)
+			if err == nil {
+				l.r += n
+				l.body, l.left, l.keepAlive = p.Body, p.ContentLength, p.KeepAlive
+				return nil
+			}
+			if !errors.Is(err, http1.ErrIncomplete) {
+				return err
+			}
+		}
+		if l.w == len(l.buf) {
+			if l.r == 0 {
+				return &http1.Error{Status: 502, Kind: http1.TooLarge,
+					Reason: fmt.Sprintf("the head does not end within %d bytes (limits.response_headers)", len(l.buf))}
+			}
+			l.compact()
+		}
+		if err := l.read(e); err != nil {
+			if l.w > l.r && !errors.Is(err, os.ErrDeadlineExceeded) {
+				return fmt.Errorf("%w: %v", errPartialHead, err)
+			}
+			return err
+		}
+	}
+}
+
+// compact makes room behind what is not consumed yet.
+func (l *connLine) compact() {
+	l.w = copy(l.buf, l.buf[l.r:l.w])
+	l.r = 0
+}
+
+// read reads once from the target, which may be silent for wait.
+func (l *connLine) read(e *Exchange) error {
+	for since := time.Now(); ; {
+		n, err := l.receive(l.buf[l.w:], l.wait)
+		l.w += n
+		switch {
+		case n > 0:
+			l.heard = true
+			return nil
+		case err == nil:
+		case e.goesOn(err, since):
+			since = time.Now()
+		default:
+			return err
+		}
+	}
+}
+
+func (l *connLine) receive(p []byte, wait time.Duration) (int, error) {
+	if err := l.conn.ArmRead(time.Now(), wait); err != nil {
+		return 0, err
+	}
+	return l.conn.Read(p)
+}
+
+// repeatable: a connection that was idle may have been closed in the same moment.
+func (l *connLine) repeatable(err error) (perhaps, surely bool) {
+	return !l.heard && !errors.Is(err, os.ErrDeadlineExceeded), false
+}
+
+// content returns slices of the buffer.
+func (l *connLine) content(e *Exchange, wait bool) (p []byte, done bool, err error) {
+	if l.body == http1.NoBody {
+		return nil, true, nil
+	}
+	if wait {
+		l.compact()
+		if err := l.read(e); err != nil {
+			if err == io.EOF && l.body == http1.UntilClose {
+				l.keepAlive = false
+				return nil, true, nil
+			}
+			return nil, false, unexpected(err)
+		}
+	}
+	switch l.body {
+	case http1.Length:
+		p = l.buf[l.r : l.r+int(min(l.left, int64(l.w-l.r)))]
+		l.r += len(p)
+		l.left -= int64(len(p))
+		return p, l.left == 0, nil
+	case http1.Chunked:
+		p, n, done, err := decode(&l.chunks, l.buf[l.r:l.w])
+		l.r += n
+		return p, done, err
+	default:
+		p = l.buf[l.r:l.w]
+		l.r = l.w
+		return p, false, nil
+	}
+}
+
+func (l *connLine) trailers() []http1.Field {
+	if l.body != http1.Chunked {
+		return nil
+	}
+	return l.chunks.Trailers()
+}
+
+// decode returns the content of the chunks in in, moved together within it. n is
+// how much of in was used.
+func decode(chunks *http1.Chunks, in []byte) (p []byte, n int, done bool, err error) {
+	for n < len(in) && !done {
+		piece, k, end, err := chunks.Next(in[n:])
+		if err != nil {
+			return nil, n, false, err
+		}
+		n += k
+		done = end
+		switch {
+		case len(p) == 0:
+			p = piece
+		case len(piece) > 0:
+			// What was consumed leaves room for both from the start of in.
+			have := copy(in, p)
+			have += copy(in[have:], piece)
+			p = in[:have]
+		}
+	}
+	return p, n, done, nil
+}
+
+func (l *connLine) tunnel(e *Exchange) (duplex, []byte) {
+	early := l.buf[l.r:l.w]
+	l.r = l.w
+	return connTunnel{l.conn, e.set.Idle}, early
+}
+
+// A connTunnel is the target's side of a connection that has switched protocols.
+type connTunnel struct {
+	conn *upstream.Conn
+	idle time.Duration
+}
+
+func (t connTunnel) read(p []byte, patience time.Duration, _ *atomic.Bool) (int, error) {
+	if err := t.conn.ArmRead(time.Now(), patience); err != nil {
+		return 0, err
+	}
+	return t.conn.Read(p)
+}
+
+func (t connTunnel) write(p []byte) error {
+	if err := t.conn.ArmWrite(time.Now(), t.idle); err != nil {
+		return err
+	}
+	_, err := t.conn.Write(p)
+	return err
+}
+
+// closeWrite tells the target that nothing more will come.
+func (t connTunnel) closeWrite() error {
+	if tcp, ok := t.conn.Net().(*net.TCPConn); ok {
+		return tcp.CloseWrite()
+	}
+	return t.conn.Net().Close()
+}
+
+func (t connTunnel) wake() { t.conn.Net().Close() }

@@ -1,0 +1,63 @@
+package http
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha1"
+	"encoding/base64"
+
+	"countersign.dev"
+	"countersign.dev/internal/wire/http1"
+)
+
+// A WebSocket begins with GET and 101 over HTTP/1.1 (RFC 6455), and with an
+// extended CONNECT and 200 over HTTP/2 (RFC 8441). Between the two only the
+// challenge differs, which HTTP/2 has not: here it is made and checked.
+
+const websocket = "websocket"
+
+// newKey returns a Sec-WebSocket-Key (RFC 6455 section 4.1).
+func newKey() []byte {
+	var nonce [16]byte
+	rand.Read(nonce[:])
+	return base64.StdEncoding.AppendEncode(nil, nonce[:])
+}
+
+// acceptKey returns what answers a Sec-WebSocket-Key (RFC 6455 section 4.2.2).
+func acceptKey(key []byte) []byte {
+	sum := sha1.Sum(append(bytes.Clone(key), "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"...))
+	return base64.StdEncoding.AppendEncode(nil, sum[:])
+}
+
+// isChallenge reports whether the field belongs to HTTP/1.1's handshake alone.
+func isChallenge(fl *http1.Field) bool {
+	return fl.Kind == http1.Other && (http1.FoldEqual(fl.Name, "sec-websocket-key") || http1.FoldEqual(fl.Name, "sec-websocket-accept"))
+}
+
+// named returns the first field of that name, in lower case, nil if there is none.
+func named(fields []http1.Field, name string) *http1.Field {
+	for i := range fields {
+		if http1.FoldEqual(fields[i].Name, name) {
+			return &fields[i]
+		}
+	}
+	return nil
+}
+
+// wantsWebSocket reports whether the request asks for one and nothing else.
+func (e *Exchange) wantsWebSocket() bool { return http1.FoldEqual(e.upgrade(), websocket) }
+
+// checkAccept holds the target's answer against the key that was sent for a
+// client that knows of none.
+func (e *Exchange) checkAccept(l line) *countersign.Denial {
+	if e.challenge == nil {
+		return nil
+	}
+	want, got := acceptKey(e.challenge), named(e.response.Fields, "sec-websocket-accept")
+	if got == nil || !bytes.Equal(got.Value, want) {
+		return countersign.Deny(countersign.StageForward, countersign.TargetBadResponse,
+			"target %s switched to websocket without the Sec-WebSocket-Accept that belongs to the key (RFC 6455 section 4.1)",
+			l.target().Address())
+	}
+	return nil
+}
