@@ -789,3 +789,21 @@ func TestHTTP2LoadWhileConfigurationsChange(t *testing.T) {
 	wg.Wait()
 	t.Logf("%d exchanges", total.Load())
 }
+
+func BenchmarkStream(b *testing.B) {
+	s := newServer(b)
+	tg := target(b, newFleet(b), h2Group(s.address))
+	hold, err := tg.Stream(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer hold.Release()
+	b.ReportAllocs()
+	for b.Loop() {
+		s, err := tg.Stream(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		s.Release()
+	}
+}
