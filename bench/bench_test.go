@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,8 +36,7 @@ func TestWorkloadsSucceed(t *testing.T) {
 		turns: 1, time: 50 * time.Millisecond, settle: time.Millisecond, idleConnections: 40, json: file, plot: filepath.Join(dir, "report.svg"),
 	}
 	var out bytes.Buffer
-	chosen := slices.DeleteFunc(workloads(o), func(w workload) bool { return w.load.Streams > 0 }) // until countersign has HTTP/2
-	if err := compare(t.Context(), o, chosen, &out); err != nil {
+	if err := compare(t.Context(), o, workloads(o), &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	for _, want := range report.Columns() {
@@ -62,7 +60,7 @@ func TestWorkloadsSucceed(t *testing.T) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
 	}
-	if r.Versions[peer.Self] == "" || len(r.Workloads) != len(chosen) {
+	if r.Versions[peer.Self] == "" || len(r.Workloads) != len(workloads(o)) {
 		t.Errorf("versions %v, %d workloads", r.Versions, len(r.Workloads))
 	}
 	for _, w := range r.Workloads {

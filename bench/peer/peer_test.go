@@ -57,7 +57,7 @@ func TestServersDoTheSameWork(t *testing.T) {
 						t.Error(err)
 					}
 				}()
-				for _, http2 := range []bool{false, p.Name != Self} {
+				for _, http2 := range []bool{false, true} {
 					if err := server.Prove(t.Context(), http2); err != nil {
 						t.Errorf("HTTP/2: %t: %v", http2, err)
 					}
