@@ -3,6 +3,7 @@ package http2
 import (
 	"encoding/binary"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 
@@ -66,6 +67,12 @@ func (c *Conn) flush() {
 	}
 	c.flushing = true
 	c.flushers.Add(1)
+	if len(c.streams) > 1 {
+		// Others that are about to answer come first: one write for all of them.
+		c.mu.Unlock()
+		runtime.Gosched()
+		c.mu.Lock()
+	}
 	if !c.writeRounds(mostRounds) {
 		go c.flushOn()
 	}
