@@ -740,7 +740,7 @@ func TestHTTP2LoadWhileConfigurationsChange(t *testing.T) {
 		backends[i] = newH2Backend(t, 0, hello)
 	}
 	config := func(i int) GroupConfig {
-		g := GroupConfig{Name: "api", Protocol: []string{"h2", "grpc"}[i/7%2], IdleTimeout: 20 * time.Millisecond}
+		g := GroupConfig{Name: "api", Protocol: []string{"h2", "grpc"}[i/7%2], FailOpen: true, IdleTimeout: 20 * time.Millisecond}
 		for j := range 1 + i%2 {
 			g.Targets = append(g.Targets, backends[(i+j)%len(backends)].address)
 		}

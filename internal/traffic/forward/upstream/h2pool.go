@@ -3,7 +3,6 @@ package upstream
 import (
 	"container/list"
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -176,19 +175,17 @@ func (p *h2Pool) connect() {
 	}
 	p.open[c] = struct{}{}
 	p.conns = append(p.conns, c)
+	// Before anything is read, so that it cannot have ended yet: each connection
+	// serves somebody, or what is wrong with the target is told to nobody.
+	p.hand()
+	if p.waiting.Len() > 0 {
+		p.dial()
+	}
+	idle := p.unneeded(c)
 	p.target.fleet.talkers.Go(func() {
 		c.serve()
 		p.drop(c)
 	})
-	p.hand()
-	switch {
-	case p.waiting.Len() == 0:
-	case c.served:
-		p.dial()
-	default: // another one would be no better
-		p.fail(fmt.Errorf("target %s takes no HTTP/2 stream on a new connection", p.target.address))
-	}
-	idle := p.unneeded(c)
 	p.mu.Unlock()
 	if idle {
 		c.GoAway()
