@@ -2,6 +2,7 @@ package http2
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -223,10 +224,10 @@ func TestFramesMayComeOctetByOctet(t *testing.T) {
 	r.WriteContinuation(1, true, block[3:])
 	r.WriteDataPadded(1, true, []byte("hello"), make([]byte, 200))
 	var wg sync.WaitGroup
+	octets := slices.Concat([]byte(preface), sent)
 	wg.Go(func() {
-		io.WriteString(a, preface)
-		for i := range sent {
-			a.Write(sent[i : i+1])
+		for i := range octets {
+			a.Write(octets[i : i+1])
 		}
 	})
 	r.expect("DATA 1 15 end=true")

@@ -258,17 +258,24 @@ func (c *Conn) sayGoAway(last uint32, code http2.ErrCode, reason string) {
 // it listens, and who writes is waited for.
 func (c *Conn) finish(err error) error {
 	c.mu.Lock()
-	if c.peerLeft != nil && c.peerLeft.Code != http2.ErrCodeNo && err == io.EOF {
+	fault, faulty := err.(*ConnError)
+	switch {
+	case c.broken != nil:
+		err = c.broken // The first reason counts.
+	case !faulty && c.peerLeft != nil && c.peerLeft.Code != http2.ErrCodeNo:
 		err = c.peerLeft
 	}
-	if c.broken == nil {
-		c.broken = err
-	}
+	c.broken = err
 	c.ended = true
 	c.writeBy = time.Now().Add(farewell)
 	c.rw.SetWriteDeadline(c.writeBy)
-	if e, ok := err.(*ConnError); ok && !e.Remote {
-		c.sayGoAway(c.lastPeer, e.Code, e.Reason)
+	if c.cfg.Client && len(c.streams) > 0 && c.out != nil {
+		// What is not sent yet has surely not been seen, and must not be any more.
+		c.out.give()
+		c.out = nil
+	}
+	if faulty && !fault.Remote {
+		c.sayGoAway(c.lastPeer, fault.Code, fault.Reason)
 	}
 	for _, s := range c.streams {
 		c.lose(s, c.lostOne(s))

@@ -103,7 +103,7 @@ func (c *Conn) writeRounds(most int) bool {
 		}
 		out := c.out
 		c.out, c.owed = nil, 0
-		if c.writeErr == nil {
+		if c.writeErr == nil && (c.broken == nil || c.ended) {
 			c.attempted += int64(len(out.b))
 			c.armWrite()
 			c.mu.Unlock()
