@@ -42,10 +42,10 @@ type session struct {
 	shook      handshake.Outcome // zero on a listener without TLS
 	connection *accesslog.Connection
 	front      front
-	http1      *http.Front    // front, unless the client speaks HTTP/2
-	streams    sync.WaitGroup // the exchanges under way over HTTP/2
-	standing   sync.Mutex     // held by who looks at or changes what the connection rests on, if several may
-	stay       stay           // in the parking lot
+	http1      *http.Front // front, unless the client speaks HTTP/2
+	crew       crew        // answers requests over HTTP/2
+	standing   sync.Mutex  // held by who looks at or changes what the connection rests on, if several may
+	stay       stay        // in the parking lot
 	ended      bool
 	still      func() *countersign.Denial // stillAccepted, bound once
 	host       hostMemo
@@ -111,7 +111,7 @@ func (s *session) serve() {
 			more, unread = false, false
 		}
 	}
-	s.streams.Wait()
+	s.crew.wait()
 	s.front.Finish(unread)
 	s.end()
 }
@@ -128,7 +128,7 @@ func (s *session) exchange() (more, unread bool) {
 	if denial != nil {
 		return x.refuse(denial, true)
 	}
-	v := s.decide(x.Request)
+	v := s.decide(x.Request, x.Started())
 	if v.denial != nil {
 		return x.refuse(v.denial, v.ends)
 	}
@@ -141,9 +141,9 @@ func (s *session) exchange() (more, unread bool) {
 func (s *session) stream(e *http.Exchange, denial *countersign.Denial) {
 	x, v := s.begin(e), verdict{denial: denial}
 	if denial == nil {
-		v = s.decide(x.Request)
+		v = s.decide(x.Request, x.Started())
 	}
-	s.streams.Go(func() {
+	s.crew.do(func() {
 		s.guard(func() {
 			defer e.Close()
 			if v.denial == nil {
@@ -167,10 +167,10 @@ type verdict struct {
 }
 
 // decide is the part of THE ORDER that needs nothing but the head.
-func (s *session) decide(q *http1.Request) verdict {
+func (s *session) decide(q *http1.Request, now time.Time) verdict {
 	s.standing.Lock()
 	defer s.standing.Unlock()
-	if denial := s.refresh(); denial != nil {
+	if denial := s.refresh(now); denial != nil {
 		return verdict{denial: denial, ends: true}
 	}
 	if denial := s.misdirected(q.Host); denial != nil {
@@ -246,9 +246,9 @@ func (s *session) identify() {
 // refresh makes the connection's standing that of this moment. Nothing is done,
 // and nothing allocated, while neither the configuration nor the calendar has
 // changed anything. A client that would not be accepted any more is refused.
-func (s *session) refresh() *countersign.Denial {
+func (s *session) refresh(now time.Time) *countersign.Denial {
 	snap := s.node.current.Load()
-	if snap == s.snap && (s.until.IsZero() || time.Now().Before(s.until)) {
+	if snap == s.snap && (s.until.IsZero() || now.Before(s.until)) {
 		return nil
 	}
 	listener := snap.Listener(s.name)
@@ -261,7 +261,7 @@ func (s *session) refresh() *countersign.Denial {
 	s.host.forget()
 	if listener.TLS != nil {
 		had := s.denial
-		s.shook.Chain, s.denial = s.policy.Admit(s.shook.Presented, time.Now(), nil)
+		s.shook.Chain, s.denial = s.policy.Admit(s.shook.Presented, now, nil)
 		if s.denial != nil && had == nil {
 			return s.denial
 		}
@@ -275,7 +275,7 @@ func (s *session) refresh() *countersign.Denial {
 func (s *session) stillAccepted() *countersign.Denial {
 	s.standing.Lock()
 	defer s.standing.Unlock()
-	if denial := s.refresh(); denial != nil {
+	if denial := s.refresh(time.Now()); denial != nil {
 		return denial
 	}
 	return s.denial

@@ -80,7 +80,7 @@ func (x exchangeRecord) forward(v verdict) (more, unread bool) {
 	s := x.s
 	res := x.Forward(&http.Terms{
 		Grant: v.grant, Identity: v.identity, Port: s.connection.ListenerPort,
-		Last:  s.front.Closing() || time.Since(s.accepted) > x.listener.KeepAlive,
+		Last:  s.front.Closing() || x.Started().Sub(s.accepted) > x.listener.KeepAlive,
 		Still: s.still,
 	})
 	if res.Denial != nil && !res.Answered {
@@ -96,7 +96,7 @@ func (x exchangeRecord) forward(v verdict) (more, unread bool) {
 
 // finish counts the exchange and commits its line.
 func (x exchangeRecord) finish(res http.Result, action route.Action) {
-	now := time.Now()
+	now := x.Ended()
 	metrics := x.listener.Metrics
 	metrics.Request(action.Metrics, res.Status, now.Sub(x.Started()), x.Received(), x.Sent())
 	metrics.Denied(res.Denial)

@@ -49,6 +49,7 @@ func (s *session) park(until time.Time) bool {
 	s.stay.mu.Lock()
 	defer s.stay.mu.Unlock()
 	s.front.Rest()
+	s.crew.dismiss()
 	spot, err := s.node.lot.Park(conn, until, s.woken)
 	if err != nil {
 		return false

@@ -128,5 +128,8 @@ func (t *frontTunnel) read(p []byte, patience time.Duration, stop *atomic.Bool) 
 	return t.readClient(p, patience, stop)
 }
 
-func (t *frontTunnel) write(p []byte) error { return t.send(p) }
-func (t *frontTunnel) closeWrite() error    { return t.conn.CloseWrite() }
+func (t *frontTunnel) write(p []byte) error {
+	t.tick()
+	return t.send(p)
+}
+func (t *frontTunnel) closeWrite() error { return t.conn.CloseWrite() }

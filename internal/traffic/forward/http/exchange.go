@@ -77,6 +77,7 @@ type Exchange struct {
 	tries     int
 	oddity    string // what AWS's access log calls what is wrong with the request, or odd
 	started   time.Time
+	clock     time.Time // when something last happened: what is done without a wait is done then
 	received  int64
 	sent      int64
 	torn      bool // the client must not take the end of the connection for the end of a body
@@ -128,6 +129,15 @@ func (e *Exchange) giveBack() {
 func (e *Exchange) begin(set *Settings) {
 	e.set, e.sent, e.received, e.tries, e.oddity = set, 0, 0, 0, ""
 }
+
+// tick reads the clock.
+func (e *Exchange) tick() time.Time {
+	e.clock = time.Now()
+	return e.clock
+}
+
+// Ended reads the clock at the end of the exchange.
+func (e *Exchange) Ended() time.Time { return e.tick() }
 
 // Started is when the first byte of the request was there.
 func (e *Exchange) Started() time.Time { return e.started }

@@ -84,7 +84,11 @@ func (f *Front) Await(set *Settings, silence time.Duration) Arrival {
 		return Arrived
 	}
 	f.room(set.Request.Head)
-	n, err := f.readClient(f.in[f.w:], silence, &f.client.closing)
+	if f.clock.IsZero() {
+		f.tick()
+	}
+	n, err := f.wait(f.in[f.w:], f.clock, silence, &f.client.closing)
+	f.clock = time.Time{} // however long it took
 	f.w += n
 	switch {
 	case err == nil:
@@ -104,7 +108,7 @@ func (f *Front) Next(set *Settings) (bool, *countersign.Denial) {
 	f.begin(set)
 	f.Request.Reset()
 	f.takeRest()
-	f.started = time.Now()
+	f.started = f.tick()
 	begun := f.w > f.r
 	for {
 		if begun {
@@ -129,7 +133,7 @@ func (f *Front) Next(set *Settings) (bool, *countersign.Denial) {
 		switch {
 		case err == nil:
 			if !begun && n > 0 {
-				begun, f.started = true, time.Now()
+				begun, f.started = true, f.tick()
 			}
 		case !begun:
 			return false, nil
@@ -209,7 +213,12 @@ func (f *Front) takeRest() {
 // readClient reads at least one byte from the client within patience, or until
 // stop is set and the read deadline is moved into the past.
 func (f *Front) readClient(p []byte, patience time.Duration, stop *atomic.Bool) (int, error) {
-	if err := f.readBy.Arm(f.conn.SetReadDeadline, time.Now(), patience); err != nil {
+	return f.wait(p, time.Now(), patience, stop)
+}
+
+// wait is readClient, begun at now.
+func (f *Front) wait(p []byte, now time.Time, patience time.Duration, stop *atomic.Bool) (int, error) {
+	if err := f.readBy.Arm(f.conn.SetReadDeadline, now, patience); err != nil {
 		return 0, err
 	}
 	for {
@@ -238,7 +247,7 @@ func (f *Front) send(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
-	if err := f.writeBy.Arm(f.conn.SetWriteDeadline, time.Now(), 2*f.set.Idle); err != nil {
+	if err := f.writeBy.Arm(f.conn.SetWriteDeadline, f.clock, 2*f.set.Idle); err != nil {
 		return err
 	}
 	n, err := f.conn.Write(p)

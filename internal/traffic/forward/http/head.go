@@ -4,7 +4,6 @@ import (
 	"bytes"
 	nethttp "net/http"
 	"strconv"
-	"time"
 
 	"countersign.dev/internal/wire/http1"
 )
@@ -264,7 +263,7 @@ func appendConnection(dst []byte, minor int, frame framing, closing bool, status
 
 // date returns the current time as RFC 9110 section 5.6.7 writes it.
 func (e *Exchange) date() []byte {
-	if now := time.Now(); now.Unix() != e.dateSecond {
+	if now := e.clock; now.Unix() != e.dateSecond {
 		e.dateSecond = now.Unix()
 		e.dateText = now.UTC().AppendFormat(e.dateText[:0], "Mon, 02 Jan 2006 15:04:05 GMT")
 	}

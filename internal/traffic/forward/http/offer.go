@@ -94,7 +94,10 @@ func (e *Exchange) offer(target *upstream.Target) (again bool) {
 			res.Denial = unreachable(err)
 			return true
 		}
-		res.Chosen, res.Denial = time.Now(), nil
+		if !reused { // it took a while
+			e.tick()
+		}
+		res.Chosen, res.Denial = e.clock, nil
 		outcome := e.over(l, reused, n < mostRepeats)
 		e.leash.drop()
 		l.release(outcome == clean)

@@ -26,6 +26,7 @@ type refusal struct {
 // stays with the operator. It returns the status. closing says that the
 // connection will not carry another request.
 func (e *Exchange) Refuse(d *countersign.Denial, closing bool) (status int, err error) {
+	e.tick() // whatever it was may have taken its time
 	a := refusal{answer: answerTo(d.Code), code: d.Code, closing: closing}
 	if d.Code == countersign.ClientClosed {
 		return a.status, nil // there is nobody to tell

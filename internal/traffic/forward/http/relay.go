@@ -34,8 +34,8 @@ func (e *Exchange) answer(l line, repeat func(error) bool) outcome {
 			res.Denial = e.noAnswer(l, err)
 			return spoiled
 		}
-		if res.Replied.IsZero() {
-			res.Replied = time.Now()
+		if e.tick(); res.Replied.IsZero() {
+			res.Replied = e.clock
 		}
 		if p := e.response; p.Status == 101 || p.Status >= 200 {
 			break
@@ -99,13 +99,16 @@ func (e *Exchange) final(l line) outcome {
 	// this connection carries no other request.
 	early := e.up != nil && !e.up.heard.Load()
 	e.last = early || e.frame == byClose || e.terms.Last || !e.Request.KeepAlive || e.client.closing.Load()
-	res.Status, res.Answered, res.Answering = p.Status, true, time.Now()
+	res.Status, res.Answered, res.Answering = p.Status, true, e.clock
 	res.KeepAlive, res.Unread = !e.last, early
 
 	for wait := false; ; wait = true {
 		data, done, err := l.content(e, wait)
 		if err != nil {
 			return e.tornOff(l, err)
+		}
+		if wait {
+			e.tick()
 		}
 		if err := e.sink.data(e, data, done); err != nil {
 			return e.clientGone(err)

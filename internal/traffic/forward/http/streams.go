@@ -60,7 +60,7 @@ func (f *Streams) take(s *http2.Stream) {
 	e.Request = &s.Request
 	e.client, e.leash, e.source, e.sink = &f.client, &side.leash, side, side
 	e.begin(f.set)
-	e.started, e.begun, e.torn = time.Now(), false, false
+	e.started, e.begun, e.torn = e.tick(), false, false
 	s.OnGone(side.gone)
 	f.open(e, side.check(e))
 }

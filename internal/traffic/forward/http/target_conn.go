@@ -73,7 +73,10 @@ func (l *connLine) release(clean bool) {
 
 // ask sends what e.out holds: the head with what is at hand of the content.
 func (l *connLine) ask(e *Exchange) (sent bool, err error) {
-	n, err := l.send(e.out)
+	n, err := l.send(e.out, e.clock)
+	if n > firstSize { // it may have taken a while
+		e.tick()
+	}
 	return n > 0, err
 }
 
@@ -82,13 +85,13 @@ func (l *connLine) add(e *Exchange, p []byte, done bool) error {
 		l.framed = e.appendContent(l.framed[:0], p, done)
 		p = l.framed
 	}
-	_, err := l.send(p)
+	_, err := l.send(p, time.Now())
 	return err
 }
 
 // send writes to the target, which has wait to take all of p.
-func (l *connLine) send(p []byte) (int, error) {
-	if err := l.conn.ArmWrite(time.Now(), l.wait); err != nil {
+func (l *connLine) send(p []byte, now time.Time) (int, error) {
+	if err := l.conn.ArmWrite(now, l.wait); err != nil {
 		return 0, err
 	}
 	return l.conn.Write(p)
@@ -124,7 +127,7 @@ func (l *connLine) head(e *Exchange) error {
 			}
 			l.compact()
 		}
-		if err := l.read(e); err != nil {
+		if err := l.read(e, e.clock); err != nil {
 			if l.w > l.r && !errors.Is(err, os.ErrDeadlineExceeded) {
 				return fmt.Errorf("%w: %v", errPartialHead, err)
 			}
@@ -139,10 +142,13 @@ func (l *connLine) compact() {
 	l.r = 0
 }
 
-// read reads once from the target, which may be silent for wait.
-func (l *connLine) read(e *Exchange) error {
-	for since := time.Now(); ; {
-		n, err := l.receive(l.buf[l.w:], l.wait)
+// read reads once from the target, which may be silent for wait from since on.
+func (l *connLine) read(e *Exchange, since time.Time) error {
+	for {
+		if err := l.conn.ArmRead(since, l.wait); err != nil {
+			return err
+		}
+		n, err := l.conn.Read(l.buf[l.w:])
 		l.w += n
 		switch {
 		case n > 0:
@@ -157,13 +163,6 @@ func (l *connLine) read(e *Exchange) error {
 	}
 }
 
-func (l *connLine) receive(p []byte, wait time.Duration) (int, error) {
-	if err := l.conn.ArmRead(time.Now(), wait); err != nil {
-		return 0, err
-	}
-	return l.conn.Read(p)
-}
-
 // repeatable: a connection that was idle may have been closed in the same moment.
 func (l *connLine) repeatable(err error) (perhaps, surely bool) {
 	return !l.heard && !errors.Is(err, os.ErrDeadlineExceeded), false
@@ -176,7 +175,7 @@ func (l *connLine) content(e *Exchange, wait bool) (p []byte, done bool, err err
 	}
 	if wait {
 		l.compact()
-		if err := l.read(e); err != nil {
+		if err := l.read(e, time.Now()); err != nil {
 			if err == io.EOF && l.body == http1.UntilClose {
 				l.keepAlive = false
 				return nil, true, nil

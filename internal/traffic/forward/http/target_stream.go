@@ -87,7 +87,7 @@ func (l *streamLine) add(e *Exchange, p []byte, done bool) error {
 }
 
 func (l *streamLine) head(e *Exchange) error {
-	for since := time.Now(); ; since = time.Now() {
+	for since := e.clock; ; since = time.Now() {
 		err := l.stream.ReadHead(l.wait)
 		if err == nil {
 			break
@@ -119,7 +119,7 @@ func (l *streamLine) content(e *Exchange, wait bool) (p []byte, done bool, err e
 	if left, ended := l.stream.Buffered(); !wait && left == 0 {
 		return nil, ended, nil
 	}
-	for since := time.Now(); ; since = time.Now() {
+	for since := e.clock; ; since = time.Now() {
 		n, err := l.stream.Read(l.pooled[:], l.wait)
 		switch {
 		case n > 0:
