@@ -41,7 +41,7 @@ func (c *compiler) listener(i int) {
 			return
 		}
 		out.TLS, err = handshake.New(handshake.Config{
-			Limits: handshake.Limits{AtOnce: l.Limits.Handshakes, Waiting: l.Limits.WaitingHandshakes},
+			Limits:   handshake.Limits{AtOnce: l.Limits.Handshakes, Waiting: l.Limits.WaitingHandshakes},
 			Listener: l.Name, Certificates: certificates, Policies: out.Policies, TLS: policy, Keys: c.options.Keys,
 			NextProtos: versions(l.TLS.ALPN), Timeout: l.Timeouts.Handshake,
 		})
