@@ -21,6 +21,7 @@ import (
 	"countersign.dev/internal/control/publish"
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/telemetry/heapfloor"
+	"countersign.dev/internal/telemetry/heapreturn"
 	"countersign.dev/internal/traffic"
 	"countersign.dev/internal/traffic/forward/upstream"
 )
@@ -90,7 +91,7 @@ type gateway struct {
 	admin     adminServer
 	again     chan struct{} // asks for a reload
 	signaled  chan os.Signal
-	endFloor  func() // of the heap
+	endHeap   func() // of what is done about the heap's size
 }
 
 // newGateway wires the parts, top to bottom. Nothing runs yet but the fleet's reaper.
@@ -135,7 +136,8 @@ const heapFloor = 32 << 20
 // start puts the first configuration into force.
 func (g *gateway) start(ctx context.Context) error {
 	telemetry.ApplyLimits(g.logger)
-	g.endFloor = heapfloor.Keep(heapFloor)
+	endFloor, endReturn := heapfloor.Keep(heapFloor), heapreturn.Watch()
+	g.endHeap = func() { endReturn(); endFloor() }
 	if err := g.publisher.Publish(ctx); err != nil {
 		return err
 	}
@@ -239,8 +241,8 @@ func (g *gateway) stop() error {
 	last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err := errors.Join(g.fleet.Close(last), g.publisher.Close(last), g.admin.stop())
-	if g.endFloor != nil {
-		g.endFloor()
+	if g.endHeap != nil {
+		g.endHeap()
 	}
 	g.logger.Info("stopped")
 	return err

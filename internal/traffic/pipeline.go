@@ -82,6 +82,7 @@ func (s *session) run() {
 	if s.listener.TLS != nil { // else with the first request, since until then nothing was said
 		s.logConnection()
 	}
+	s.shook.Rest()
 	s.still = s.stillAccepted
 	if s.shook.State.NegotiatedProtocol == "h2" {
 		s.front = http.NewStreams(conn, addrPort(s.raw.RemoteAddr()), &s.listener.Exchange, s.stream)
@@ -261,12 +262,13 @@ func (s *session) refresh(now time.Time) *countersign.Denial {
 	s.host.forget()
 	if listener.TLS != nil {
 		had := s.denial
-		s.shook.Chain, s.denial = s.policy.Admit(s.shook.Presented, now, nil)
+		s.denial = s.shook.Again(s.policy, now)
 		if s.denial != nil && had == nil {
 			return s.denial
 		}
 	}
 	s.identify()
+	s.shook.Rest()
 	return nil
 }
 

@@ -161,7 +161,9 @@ func (s *session) logConnection() {
 			c.HandshakeLatency = -1
 		}
 		if len(s.shook.Presented) > 0 {
-			c.Certificate = identify.Presented(s.shook.Presented[0])
+			if c.Certificate = s.client.Identity(); c.Certificate == nil {
+				c.Certificate = identify.Presented(s.shook.Presented[0])
+			}
 			if s.policy != nil && s.policy.Store != nil {
 				c.TrustStore = s.policy.Store.Name()
 			}

@@ -4,9 +4,13 @@
 // small, a few megabytes, of which a handshake takes tens of kilobytes: a busy
 // gateway collects dozens of times a second, which costs a tenth of a handshake's
 // CPU time. With a floor the heap may grow to that size before the
-// next collection, however little of it is in use; once half of the floor is in
-// use, the default holds again. So a node with many connections takes no more
-// memory than before.
+// next collection, however little of it is in use.
+//
+// A heap beyond that is collected when it has grown by half, not by all. What a
+// burst of handshakes leaves in use lies scattered among what it leaves behind,
+// and holds the pages of both: the shorter the way between two collections, the
+// fewer they are. A node with thousands of silent connections takes a tenth less
+// memory for it, one with little in use is not concerned.
 package heapfloor
 
 import (
@@ -17,7 +21,11 @@ import (
 	"sync"
 )
 
-const ordinary = 100 // percent that the heap grows by between collections
+// Percent that the heap grows by between collections.
+const (
+	ordinary = 100 // Go's default
+	beyond   = 50  // ours, beyond the floor
+)
 
 // Keep lets the heap grow to floor bytes before it is collected, from now until
 // the returned function is called. A GOGC in the environment goes first: then
@@ -68,7 +76,7 @@ func (k *keeper) end() {
 
 // set stops the world for an instant, and is therefore not done for little.
 func (k *keeper) set(p int) {
-	if d := p - k.percent; p != ordinary && -k.percent/8 < d && d < k.percent/8 || d == 0 {
+	if d := p - k.percent; p != ordinary && p != beyond && -k.percent/8 < d && d < k.percent/8 || d == 0 {
 		return
 	}
 	k.percent = p
@@ -77,14 +85,14 @@ func (k *keeper) set(p int) {
 
 // percent is the GOGC with which a heap with live bytes in use, beside roots
 // bytes of stacks and globals, is collected when it has reached floor; never less
-// than the ordinary one. The runtime's rule is (see its "Guide to the Go Garbage
+// than beyond. The runtime's rule is (see its "Guide to the Go Garbage
 // Collector"): when live + (live + roots) * GOGC/100 is reached, or 4 MiB *
 // GOGC/100 if that is more.
 func percent(live, roots, floor uint64) int {
 	const least = 4 << 20
 	if live >= floor {
-		return ordinary
+		return beyond
 	}
 	p := min((floor-live)*100/max(live+roots, 1), floor*100/least)
-	return int(max(p, ordinary))
+	return int(max(p, beyond))
 }

@@ -17,12 +17,12 @@ func TestPercent(t *testing.T) {
 		live, roots, floor uint64
 		want               int
 	}{
-		{6 * mib, 2 * mib, 32 * mib, 325},   // 6 + 325 % of 8 = 32
-		{16 * mib, 0, 32 * mib, 100},        // half of the floor: as ever
-		{15 * mib, 5 * mib, 32 * mib, 100},  // never less
-		{500 * mib, 1 * mib, 32 * mib, 100}, // far beyond
-		{0, 0, 32 * mib, 800},               // 800 % of the runtime's least, 4 MiB, is the floor
-		{3 * mib, 1 * mib, 0, 100},
+		{6 * mib, 2 * mib, 32 * mib, 325},  // 6 + 325 % of 8 = 32
+		{16 * mib, 0, 32 * mib, 100},       // half of the floor
+		{22 * mib, 5 * mib, 32 * mib, 50},  // never less
+		{500 * mib, 1 * mib, 32 * mib, 50}, // far beyond
+		{0, 0, 32 * mib, 800},              // 800 % of the runtime's least, 4 MiB, is the floor
+		{3 * mib, 1 * mib, 0, 50},
 	} {
 		if got := percent(c.live, c.roots, c.floor); got != c.want {
 			t.Errorf("percent(%d, %d, %d) = %d, want %d", c.live, c.roots, c.floor, got, c.want)
@@ -55,7 +55,7 @@ func TestThePaceFollowsTheHeap(t *testing.T) {
 	}
 	until("a small heap", func(p int) bool { return p > 400 })
 	kept = make([]byte, floor)
-	until("a heap beyond the floor", func(p int) bool { return p == ordinary })
+	until("a heap beyond the floor", func(p int) bool { return p == beyond })
 	kept = nil
 	until("a heap that is small again", func(p int) bool { return p > 400 })
 	if end(); now() != ordinary {

@@ -149,9 +149,19 @@ type Outcome struct {
 	// TCP load balancers do.
 	Silent bool
 
-	State   tls.ConnectionState
+	State   State
 	Latency time.Duration
 	First   time.Time // the first full handshake of the session
+}
+
+// A State is what logs and targets may be told of the connection, in the terms of
+// crypto/tls.
+type State struct {
+	Version            uint16
+	CipherSuite        uint16
+	CurveID            tls.CurveID
+	DidResume          bool
+	NegotiatedProtocol string
 }
 
 // Handshake makes the handshake on raw, which belongs to the server from now
@@ -170,18 +180,20 @@ func (s *Server) Handshake(ctx context.Context, raw net.Conn, gate *turns.Gate) 
 		deadline = d
 	}
 	h := &session{server: s}
-	h.line.Conn = direct.Wrap(raw)
-	conn := tls.Server(&h.line, s.base)
+	kept := &remains{session: h}
+	kept.line.Conn = direct.Wrap(raw)
+	conn := tls.Server(&kept.line, s.base)
 	err := raw.SetDeadline(deadline)
 	if err == nil {
-		h.line.bound(gate, s.limits, deadline, ctx.Done())
-		err = h.make(ctx, conn)
+		kept.line.bound(gate, s.limits, deadline, ctx.Done())
+		err = kept.make(ctx, conn)
 	}
 	if err == nil {
 		err = raw.SetDeadline(time.Time{})
 	}
-	out := Outcome{ServerName: h.serverName, State: conn.ConnectionState(), Latency: time.Since(start)}
-	out.Presented = out.State.PeerCertificates
+	state := conn.ConnectionState()
+	out := Outcome{ServerName: h.serverName, Latency: time.Since(start), Presented: state.PeerCertificates}
+	out.State = State{state.Version, state.CipherSuite, state.CurveID, state.DidResume, state.NegotiatedProtocol}
 	if h.shown != nil {
 		out.Certificate = nameOf(h.shown)
 	}
@@ -205,10 +217,13 @@ func (s *Server) Handshake(ctx context.Context, raw net.Conn, gate *turns.Gate) 
 // make has crypto/tls make the handshake. The end of ctx makes reads and writes
 // time out: a context of crypto/tls's own that could end would cost a goroutine
 // for each handshake.
-func (h *session) make(ctx context.Context, conn *tls.Conn) error {
-	defer h.line.unbound()
-	undo := context.AfterFunc(ctx, func() { h.line.SetDeadline(time.Unix(1, 0)) })
-	err := conn.HandshakeContext(context.WithValue(context.Background(), sessionKey{}, h))
+func (k *remains) make(ctx context.Context, conn *tls.Conn) error {
+	defer func() {
+		k.line.unbound()
+		k.session = nil
+	}()
+	undo := context.AfterFunc(ctx, func() { k.line.SetDeadline(time.Unix(1, 0)) })
+	err := conn.HandshakeContext(context.WithValue(context.Background(), sessionKey{}, k))
 	if !undo() {
 		return ctx.Err()
 	}

@@ -21,11 +21,9 @@ const acmeProtocol = "acme-tls/1"
 // after the other on the goroutine that makes the handshake.
 type session struct {
 	server     *Server
-	line       line
 	profile    *profile // from the ClientHello on
 	serverName string
 	shown      *x509.Certificate // ours; nil on a resumption, which shows none
-	config     tls.Config
 
 	// refusal is a reason of our own to end the handshake, found before the
 	// client's certificate came into it.
@@ -40,24 +38,45 @@ type session struct {
 	began time.Time
 }
 
-// sessionKey finds the session in the context of a ClientHelloInfo: no other
+// remains are what crypto/tls keeps of a handshake for as long as the connection
+// lasts: its callbacks lead to the session by way of them, so that the session
+// does not last as long.
+type remains struct {
+	config  tls.Config
+	line    line
+	session *session // nil when the handshake is over
+}
+
+func (k *remains) pick(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return k.session.pick(hello)
+}
+func (k *remains) verify(cs tls.ConnectionState) error { return k.session.verify(cs) }
+func (k *remains) wrap(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+	return k.session.wrap(cs, ss)
+}
+func (k *remains) unwrap(identity []byte, cs tls.ConnectionState) (*tls.SessionState, error) {
+	return k.session.unwrap(identity, cs)
+}
+
+// sessionKey finds the remains in the context of a ClientHelloInfo: no other
 // value of the caller's travels through a handshake.
 type sessionKey struct{}
 
 // configForClient is tls.Config.GetConfigForClient.
 func configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	h, ok := hello.Context().Value(sessionKey{}).(*session)
+	k, ok := hello.Context().Value(sessionKey{}).(*remains)
 	if !ok {
 		return nil, countersign.Deny(countersign.StageHandshake, countersign.HandshakeFailed, "a handshake without a record")
 	}
-	return h.choose(hello), nil
+	return k.choose(hello), nil
 }
 
-// choose makes the configuration for one connection, inside the session: one
-// allocation less than tls.Config.Clone, and no lock that all would share.
-func (h *session) choose(hello *tls.ClientHelloInfo) *tls.Config {
+// choose makes the configuration for one connection, in place: no lock that all
+// would share, as with tls.Config.Clone.
+func (k *remains) choose(hello *tls.ClientHelloInfo) *tls.Config {
+	h := k.session
 	s := h.server
-	c := &h.config
+	c := &k.config
 	c.MinVersion, c.MaxVersion = s.template.tls.MinVersion, s.template.tls.MaxVersion
 	c.CipherSuites, c.CurvePreferences = s.template.tls.CipherSuites, s.template.tls.Groups
 	c.Time = s.now
@@ -65,7 +84,7 @@ func (h *session) choose(hello *tls.ClientHelloInfo) *tls.Config {
 	// connection a thousand system calls before it gets up to speed.
 	c.DynamicRecordSizingDisabled = true
 	c.SessionTicketsDisabled = true
-	c.VerifyConnection = h.verify
+	c.VerifyConnection = k.verify
 
 	name, err := servername.Normalize(hello.ServerName)
 	if err != nil {
@@ -75,7 +94,7 @@ func (h *session) choose(hello *tls.ClientHelloInfo) *tls.Config {
 	}
 	h.serverName = name
 	h.profile = s.profiles[s.policies.lookup(name)]
-	c.GetCertificate = h.pick
+	c.GetCertificate = k.pick
 	c.NextProtos = s.template.nextProtos
 	if offersACMEAlone(hello.SupportedProtos) && !slices.Contains(c.NextProtos, acmeProtocol) {
 		h.refusal = countersign.Deny(countersign.StageHandshake, countersign.HandshakeFailed,
@@ -86,7 +105,7 @@ func (h *session) choose(hello *tls.ClientHelloInfo) *tls.Config {
 	c.ClientAuth, c.ClientCAs = h.profile.clientAuth, h.profile.clientCAs
 	if h.profile.tickets {
 		c.SessionTicketsDisabled = false
-		c.WrapSession, c.UnwrapSession = h.wrap, h.unwrap
+		c.WrapSession, c.UnwrapSession = k.wrap, k.unwrap
 	}
 	return c
 }

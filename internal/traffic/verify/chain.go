@@ -9,7 +9,8 @@ import (
 // against a Store, or, in passthrough, explicitly not. Only Store.Verify and
 // Unverified make one; the zero value is no chain and proves nothing.
 //
-// A Chain is a small value, safe to copy and to share between goroutines.
+// A Chain is a small value, safe to copy and, but for Rest, to share between
+// goroutines.
 type Chain struct {
 	proof *proof
 	// These depend on the moment of the check and on the policy, not on the certificates.
@@ -22,6 +23,10 @@ type proof struct {
 	path      []*x509.Certificate // leaf..anchor, nil when unverified
 	origin    *origin             // nil when unverified
 	inline    [defaultDepth]*x509.Certificate
+
+	// At rest: what is nil in presented, as it was sent. The leaf is one of
+	// them, and nil at the head of path as well.
+	encoded [][]byte
 }
 
 // origin names the store that made a proof. It is not the Store itself, which
@@ -40,26 +45,42 @@ func (c Chain) Leaf() *x509.Certificate {
 	if c.proof == nil {
 		return nil
 	}
-	return c.proof.presented[0]
+	return c.proof.certificate(0)
 }
 
 // Presented returns the certificates in the order in which the client sent
 // them, leaf first. The caller must not change the slice.
 func (c Chain) Presented() []*x509.Certificate {
-	if c.proof == nil {
+	switch {
+	case c.proof == nil:
 		return nil
+	case c.proof.encoded == nil:
+		return c.proof.presented
 	}
-	return c.proof.presented
+	all := make([]*x509.Certificate, len(c.proof.presented))
+	for i := range all {
+		if all[i] = c.proof.certificate(i); all[i] == nil {
+			return nil
+		}
+	}
+	return all
 }
 
 // Path returns the certificates from the leaf to the trust store's anchor,
 // both included; nil when the chain was not verified. The caller must not
 // change the slice.
 func (c Chain) Path() []*x509.Certificate {
-	if c.proof == nil {
+	switch {
+	case c.proof == nil:
+		return nil
+	case c.proof.encoded == nil || c.proof.path == nil:
+		return c.proof.path
+	}
+	leaf := c.proof.certificate(0)
+	if leaf == nil {
 		return nil
 	}
-	return c.proof.path
+	return append([]*x509.Certificate{leaf}, c.proof.path[1:]...)
 }
 
 // Verified reports whether the chain was held against a trust store and passed.

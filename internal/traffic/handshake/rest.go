@@ -1,0 +1,35 @@
+package handshake
+
+import (
+	"time"
+
+	"countersign.dev"
+)
+
+// Rest gives up the memory of the client's parsed certificates, 5 KiB of the
+// 15 that a connection would take. What they prove stays proven; Again parses
+// them anew, which is needed when the configuration changes or a certificate
+// ends.
+//
+// crypto/tls holds them too, in the very slice that it gave away, and asks us not
+// to change that. It reads the slice until the handshake is over, and then only
+// to give it away again, which nobody here asks for. Should it come to copy the
+// slice, memory is all that is lost.
+func (o *Outcome) Rest() {
+	if o.Chain.IsZero() {
+		return // nothing else holds them
+	}
+	o.Chain.Rest()
+	clear(o.Presented)
+	o.Presented = nil
+}
+
+// Again asks p about the client, at a later moment than the handshake.
+func (o *Outcome) Again(p *Policy, now time.Time) *countersign.Denial {
+	if o.Presented == nil {
+		o.Presented = o.Chain.Presented()
+	}
+	var denial *countersign.Denial
+	o.Chain, denial = p.Admit(o.Presented, now, nil)
+	return denial
+}
