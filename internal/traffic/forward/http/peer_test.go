@@ -91,7 +91,17 @@ func (p *peer) head(id uint32, end bool, fields ...string) error {
 	for i := 0; i < len(fields); i += 2 {
 		p.enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
 	}
-	return p.frames.WriteHeaders(h2.HeadersFrameParam{StreamID: id, BlockFragment: p.block.Bytes(), EndStream: end, EndHeaders: true})
+	const most = 1 << 14 // octets a frame
+	block := p.block.Bytes()
+	first := block[:min(len(block), most)]
+	block = block[len(first):]
+	err := p.frames.WriteHeaders(h2.HeadersFrameParam{StreamID: id, BlockFragment: first, EndStream: end, EndHeaders: len(block) == 0})
+	for err == nil && len(block) > 0 {
+		n := min(len(block), most)
+		err = p.frames.WriteContinuation(id, n == len(block), block[:n])
+		block = block[n:]
+	}
+	return err
 }
 
 // data sends DATA.

@@ -3,6 +3,7 @@ package http
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"time"
@@ -93,13 +94,41 @@ func (l *streamLine) head(e *Exchange) error {
 			break
 		}
 		if !e.goesOn(err, since) {
-			return err
+			return judged(err)
 		}
 	}
 	e.response = &l.stream.Response
+	if err := fits(e.response, &e.set.Response); err != nil {
+		return err
+	}
 	if p := e.response; e.switching && p.Status >= 200 && p.Status < 300 {
 		// What it would be over HTTP/1.1.
 		p.Status, p.UpgradeTo = 101, e.Request.UpgradeTo
+	}
+	return nil
+}
+
+// judged makes an error of the codec of what the target did against the rules.
+func judged(err error) error {
+	if e, ok := errors.AsType[*http2.StreamError](err); ok && !e.Remote {
+		return &http1.Error{Status: 502, Kind: e.Code.String(), Reason: e.Reason}
+	}
+	if e, ok := errors.AsType[*http2.ConnError](err); ok && !e.Remote {
+		return &http1.Error{Status: 502, Kind: e.Code.String(), Reason: e.Reason}
+	}
+	return err
+}
+
+// fits holds a head against the limits of the listener: the connection, on which
+// it came, is there for all of them. It is measured as HTTP/1.1 writes it.
+func fits(p *http1.Response, limits *http1.Limits) error {
+	head := 0
+	for i := range p.Fields {
+		n := len(p.Fields[i].Name) + len(": \r\n") + len(p.Fields[i].Value)
+		if head += n; n > limits.Field || head > limits.Head {
+			return &http1.Error{Status: 502, Kind: http1.TooLarge,
+				Reason: fmt.Sprintf("a head larger than %d bytes, or a field in it larger than %d (limits.response_headers)", limits.Head, limits.Field)}
+		}
 	}
 	return nil
 }
@@ -128,7 +157,7 @@ func (l *streamLine) content(e *Exchange, wait bool) (p []byte, done bool, err e
 		case err == io.EOF:
 			return nil, true, nil
 		case err != nil && !e.goesOn(err, since):
-			return nil, false, err
+			return nil, false, judged(err)
 		}
 	}
 }

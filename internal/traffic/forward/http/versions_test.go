@@ -2,13 +2,14 @@ package http_test
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"log"
 	"net"
 	nethttp "net/http"
 	"strings"
+	"sync"
 	"testing"
-
-	"countersign.dev/internal/traffic/forward/upstream"
 )
 
 // A pair says which version of HTTP the client speaks, and which the target.
@@ -53,10 +54,19 @@ func only(version string) *nethttp.Protocols {
 func goServer(t testing.TB, version string, handle nethttp.HandlerFunc) string {
 	t.Helper()
 	ln := listen(t)
-	s := &nethttp.Server{Handler: handle, Protocols: only(version)}
+	var running sync.WaitGroup
+	s := &nethttp.Server{Handler: handle, Protocols: only(version), ErrorLog: log.New(io.Discard, "", 0),
+		ConnState: func(_ net.Conn, state nethttp.ConnState) {
+			switch state {
+			case nethttp.StateNew:
+				running.Add(1)
+			case nethttp.StateClosed, nethttp.StateHijacked:
+				running.Done()
+			}
+		}}
 	done := make(chan struct{})
 	go func() { defer close(done); s.Serve(ln) }()
-	t.Cleanup(func() { s.Close(); <-done })
+	t.Cleanup(func() { s.Close(); <-done; running.Wait() })
 	return ln.Addr().String()
 }
 
@@ -64,7 +74,11 @@ func goServer(t testing.TB, version string, handle nethttp.HandlerFunc) string {
 func (b *bench) goClient(version string) *nethttp.Client {
 	tr := &nethttp.Transport{Protocols: only(version), DisableCompression: true,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, b.address)
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, b.address)
+			if err == nil {
+				b.t.Cleanup(func() { conn.Close() }) // idle or not
+			}
+			return conn, err
 		}}
 	b.t.Cleanup(tr.CloseIdleConnections)
 	return &nethttp.Client{Transport: tr, Timeout: patience}
@@ -98,7 +112,42 @@ func request(t testing.TB, method, path string, body io.Reader) *nethttp.Request
 // unsized hides how long a body is.
 type unsized struct{ io.Reader }
 
-// grpcTargets makes the group one of gRPC servers.
-func grpcTargets(s *setup) { s.group.Protocol = "grpc" }
+// An answered request is what a client has of the answer: err is how it broke off.
+type answered struct {
+	status int
+	body   string
+	err    error
+}
 
-var _ = upstream.GroupConfig{}
+// ask sends a GET as plainly as can be, on a connection of its own.
+func (b *bench) ask(version string) answered {
+	b.t.Helper()
+	if version == v1 {
+		c := b.dial()
+		c.write(get)
+		return c.answered()
+	}
+	p := b.dial2()
+	p.head(1, true, get2...)
+	return p.answered(1)
+}
+
+// answered reads an answer, or what there is of it.
+func (c *client) answered() (a answered) {
+	resp, err := nethttp.ReadResponse(c.r, &nethttp.Request{Method: "GET"})
+	if err != nil {
+		return answered{err: err}
+	}
+	body, err := io.ReadAll(resp.Body)
+	return answered{resp.StatusCode, string(body), err}
+}
+
+// answered reads an answer, or what there is of it.
+func (p *peer) answered(id uint32) (a answered) {
+	heads, body, err := p.message(id)
+	a = answered{body: body, err: err}
+	if len(heads) > 0 {
+		fmt.Sscan(heads[len(heads)-1].get(":status"), &a.status)
+	}
+	return a
+}
