@@ -49,7 +49,8 @@ type Socket struct {
 func Open(ctx context.Context, address string) (*Socket, error) {
 	// Go's multipath TCP costs a little on every connection and no peer of
 	// ours uses it; plain TCP with keep-alive is what balancers in front expect.
-	lc := net.ListenConfig{KeepAlive: 30 * time.Second}
+	var lc net.ListenConfig
+	keepAlive(&lc)
 	lc.SetMultipathTCP(false)
 	ln, err := lc.Listen(ctx, "tcp", address)
 	switch {
