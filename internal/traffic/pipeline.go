@@ -10,6 +10,7 @@ import (
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/traffic/accesslog"
 	"countersign.dev/internal/traffic/authorize"
+	"countersign.dev/internal/traffic/direct"
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/handshake"
@@ -227,7 +228,7 @@ func (s *session) handshake() (http.Conn, bool) {
 		s.explainPlainHTTP()
 		return nil, false
 	}
-	return conn, true
+	return direct.Gather(conn), true
 }
 
 // identify says who the client is and renders what targets are told about it.

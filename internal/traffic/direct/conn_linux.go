@@ -35,6 +35,7 @@ type conn struct {
 	*net.TCPConn
 	raw     syscall.RawConn
 	in, out transfer
+	gather  gather
 }
 
 // A transfer is one direction, with the call under way.
@@ -60,8 +61,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, c.named("read", err)
 }
 
-// Write is net.Conn's: all of p, or an error and how much of it left.
-func (c *conn) Write(p []byte) (int, error) {
+// writeOut writes all of p, or returns an error and how much of it left.
+func (c *conn) writeOut(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}

@@ -12,6 +12,9 @@
 // A single announced call in each exchange is enough to wake the watchman; the
 // gain is there only when all of them go this way.
 //
+// For the same reason what crypto/tls writes record by record can be gathered:
+// a large answer then costs one call for four records (TLS).
+//
 // The price is that whoever stops the world waits for a call under way. Calls
 // are bounded for that (most).
 package direct

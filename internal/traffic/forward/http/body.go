@@ -98,8 +98,8 @@ func (e *Exchange) startUpload(l line) {
 }
 
 func (u *upload) run(e *Exchange) {
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
+	buf := records.Get().(*[recordSize]byte)
+	defer records.Put(buf)
 	for first := true; !e.body.complete; first = false {
 		u.waiting.Store(!first || !e.Request.ExpectContinue)
 		p, done, err := e.source.pull(e, buf[:], e.set.Idle, &u.stopping)

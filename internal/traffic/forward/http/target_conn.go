@@ -18,10 +18,11 @@ import (
 // exchange after the other.
 type connLine struct {
 	conn   *upstream.Conn
-	pooled *[bufferSize]byte
+	pooled pooledBuffer
 	buf    []byte // buf[r:w] was read and is not consumed yet
 	r, w   int
 	heard  bool // something came
+	full   bool // the last read filled the buffer: more is there
 	wait   time.Duration
 
 	// Of the answer.
@@ -64,11 +65,9 @@ func (l *connLine) abort() { l.conn.Net().Close() }
 
 func (l *connLine) release(clean bool) {
 	clean = clean && l.keepAlive && l.r == l.w
-	if l.pooled != nil {
-		buffers.Put(l.pooled)
-	}
+	l.pooled.giveBack()
 	l.conn.Release(clean)
-	l.conn, l.pooled, l.buf = nil, nil, nil
+	l.conn, l.buf = nil, nil
 }
 
 // ask sends what e.out holds: the head with what is at hand of the content.
@@ -100,10 +99,7 @@ func (l *connLine) send(p []byte, now time.Time) (int, error) {
 // head reads one response head.
 func (l *connLine) head(e *Exchange) error {
 	if l.buf == nil {
-		l.pooled = buffers.Get().(*[bufferSize]byte)
-		if l.buf = l.pooled[:]; e.set.Response.Head > len(l.buf) {
-			l.buf = make([]byte, e.set.Response.Head)
-		}
+		l.buf = l.pooled.take()
 	}
 	e.response = &e.heads.response
 	p := e.response
@@ -121,7 +117,7 @@ func (l *connLine) head(e *Exchange) error {
 			}
 		}
 		if l.w == len(l.buf) {
-			if l.r == 0 {
+			if l.r == 0 && !l.grow(e.set.Response.Head) {
 				return &http1.Error{Status: 502, Kind: http1.TooLarge,
 					Reason: fmt.Sprintf("the head does not end within %d bytes (limits.response_headers)", len(l.buf))}
 			}
@@ -134,6 +130,20 @@ func (l *connLine) head(e *Exchange) error {
 			return err
 		}
 	}
+}
+
+// grow makes the buffer larger, up to the one that heads or content may need.
+func (l *connLine) grow(head int) bool {
+	switch have := l.buf[l.r:l.w]; {
+	case len(l.buf) < min(head, largeSize):
+		l.buf = l.pooled.enlarge(have)
+	case len(l.buf) < head:
+		l.buf = append(make([]byte, 0, head), have...)[:head]
+	default:
+		return false
+	}
+	l.r, l.w = 0, l.w-l.r
+	return true
 }
 
 // compact makes room behind what is not consumed yet.
@@ -152,7 +162,7 @@ func (l *connLine) read(e *Exchange, since time.Time) error {
 		l.w += n
 		switch {
 		case n > 0:
-			l.heard = true
+			l.heard, l.full = true, l.w == len(l.buf)
 			return nil
 		case err == nil:
 		case e.goesOn(err, since):
@@ -175,6 +185,9 @@ func (l *connLine) content(e *Exchange, wait bool) (p []byte, done bool, err err
 	}
 	if wait {
 		l.compact()
+		if len(l.buf) < largeSize && (l.left > bufferSize || l.full) {
+			l.grow(largeSize)
+		}
 		if err := l.read(e, time.Now()); err != nil {
 			if err == io.EOF && l.body == http1.UntilClose {
 				l.keepAlive = false

@@ -116,8 +116,8 @@ func (t *tunnel) fail() {
 
 // pass carries bytes in one direction until that ends.
 func (t *tunnel) pass(from, to duplex, count *int64) {
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
+	buf := records.Get().(*[recordSize]byte)
+	defer records.Put(buf)
 	for {
 		n, err := from.read(buf[:], t.e.set.Idle, &t.broken)
 		if n > 0 {

@@ -1,0 +1,108 @@
+package direct
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+)
+
+// gathered is how much a write of TLS records collects: four of the largest
+// (RFC 8446 section 5.2) with their overhead.
+const gathered = 4*(16<<10) + 1<<10
+
+var gathers = sync.Pool{New: func() any { return new([gathered]byte) }}
+
+// A gather collects writes, so that several leave in one system call. mu is held
+// by whoever writes.
+type gather struct {
+	mu     sync.Mutex
+	on     bool
+	buf    *[gathered]byte // nil: nothing is collected
+	n      int
+	failed error // something is missing in the stream: nothing may follow
+}
+
+// Write is net.Conn's: all of p, or an error and how much of it left. While
+// writes are gathered, p may be on its way still.
+func (c *conn) Write(p []byte) (int, error) {
+	g := &c.gather
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.failed != nil:
+		return 0, g.failed
+	case !g.on || len(p) > gathered:
+		if err := c.pour(); err != nil {
+			return 0, err
+		}
+		return c.writeOut(p)
+	case g.n+len(p) > gathered:
+		if err := c.pour(); err != nil {
+			return 0, err
+		}
+	}
+	if g.buf == nil {
+		g.buf = gathers.Get().(*[gathered]byte)
+	}
+	g.n += copy(g.buf[g.n:], p)
+	return len(p), nil
+}
+
+// pour writes what was collected. mu is held.
+func (c *conn) pour() error {
+	g := &c.gather
+	if g.buf == nil {
+		return nil
+	}
+	_, err := c.writeOut(g.buf[:g.n])
+	gathers.Put(g.buf)
+	g.buf, g.n, g.failed = nil, 0, err
+	return err
+}
+
+func (c *conn) setGather(on bool) error {
+	g := &c.gather
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.on = on; on {
+		return nil
+	}
+	return c.pour()
+}
+
+// A TLS is a TLS connection whose large writes cost a system call for several
+// records. crypto/tls makes one for each.
+type TLS struct {
+	*tls.Conn
+	under *conn // nil: it is not over one of ours
+}
+
+// Gather returns c with large writes gathered, if it is over what Wrap returned.
+func Gather(c *tls.Conn) *TLS {
+	t := &TLS{Conn: c}
+	for beneath := c.NetConn(); t.under == nil; {
+		if own, ok := beneath.(*conn); ok {
+			t.under = own
+			break
+		}
+		over, ok := beneath.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		beneath = over.NetConn()
+	}
+	return t
+}
+
+// Write is net.Conn's. After an error the connection is of no use.
+func (t *TLS) Write(p []byte) (int, error) {
+	if len(p) <= 16<<10 || t.under == nil {
+		return t.Conn.Write(p)
+	}
+	t.under.setGather(true)
+	n, err := t.Conn.Write(p)
+	if left := t.under.setGather(false); err == nil {
+		err = left
+	}
+	return n, err
+}
