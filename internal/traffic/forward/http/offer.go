@@ -141,14 +141,16 @@ const (
 func (e *Exchange) over(l line, reused, mayRepeat bool) outcome {
 	res, body := &e.result, &e.body
 	e.leash.hold(l)
-	harmless := reused && body.complete && idempotent(e.Request.Method)
+	whole := body.complete // else there will be nothing left of it to send again
+	harmless := reused && whole && idempotent(e.Request.Method)
 	repeat := func(err error) bool {
 		perhaps, surely := l.repeatable(err)
-		return mayRepeat && (surely && body.complete || perhaps && harmless) && e.leash.cutFor() == nil
+		return mayRepeat && (surely && whole || perhaps && harmless) && e.leash.cutFor() == nil
 	}
 	sent, err := l.ask(e)
 	if err != nil {
-		if repeat(err) || mayRepeat && reused && !sent && e.leash.cutFor() == nil {
+		_, unseen := l.repeatable(err)
+		if repeat(err) || mayRepeat && !sent && (reused || unseen) && e.leash.cutFor() == nil {
 			return stale
 		}
 		if !sent || errors.Is(err, os.ErrDeadlineExceeded) {

@@ -86,6 +86,10 @@ func (e *Exchange) noAnswer(l line, err error) *countersign.Denial {
 func (e *Exchange) final(l line) outcome {
 	p, res := e.response, &e.result
 	switch {
+	case p.Body == http1.NoBody && !e.Request.HTTP2 && !p.HasContentLength && p.Status != 204 && p.Status != 304 && string(e.Request.Method) != "HEAD":
+		// HTTP/2 can end an answer with its head. HTTP/1.1 would wait for the end of
+		// the connection (RFC 9112 section 6.3).
+		e.frame = byLength
 	case p.Body == http1.NoBody:
 		e.frame = asIs
 	case p.Body == http1.Length:
