@@ -11,18 +11,18 @@ import (
 //
 // A Chain is a small value, safe to copy and, but for Rest, to share between
 // goroutines.
-type Chain struct {
-	proof *proof
-	// These depend on the moment of the check and on the policy, not on the certificates.
-	goodUntil    time.Time
-	ignoreExpiry bool
-}
+type Chain struct{ proof *proof }
 
 type proof struct {
 	presented []*x509.Certificate
 	path      []*x509.Certificate // leaf..anchor, nil when unverified
 	origin    *origin             // nil when unverified
-	inline    [defaultDepth]*x509.Certificate
+
+	// These depend on the moment of the check and on the policy, not on the certificates.
+	goodUntil    time.Time
+	ignoreExpiry bool
+
+	inline [defaultDepth]*x509.Certificate
 
 	// At rest: what is nil in presented, as it was sent. The leaf is one of
 	// them, and nil at the head of path as well.
@@ -107,8 +107,13 @@ func (c Chain) Generation() [32]byte {
 // the end of the first certificate on the path to end, or of a revocation
 // list's grace. After it the chain has to be verified again. The zero time
 // means that time alone changes nothing.
-func (c Chain) GoodUntil() time.Time { return c.goodUntil }
+func (c Chain) GoodUntil() time.Time {
+	if c.proof == nil {
+		return time.Time{}
+	}
+	return c.proof.goodUntil
+}
 
 // IgnoreExpiry reports whether the chain passed under a policy that lets
 // expired certificates pass.
-func (c Chain) IgnoreExpiry() bool { return c.ignoreExpiry }
+func (c Chain) IgnoreExpiry() bool { return c.proof != nil && c.proof.ignoreExpiry }

@@ -68,7 +68,8 @@ func (s *Store) Verify(presented []*x509.Certificate, o Options) (Chain, *counte
 			if !known {
 				s.memory.put(key, paths)
 			}
-			return Chain{proof: p, goodUntil: goodUntil, ignoreExpiry: o.IgnoreExpiry}, nil
+			p.goodUntil, p.ignoreExpiry = goodUntil, o.IgnoreExpiry
+			return Chain{proof: p}, nil
 		}
 		if stage > furthest {
 			telling, furthest = d, stage
