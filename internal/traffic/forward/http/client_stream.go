@@ -50,7 +50,7 @@ func (s *stream) check(e *Exchange) *countersign.Denial {
 	// From here on it is what it would be over HTTP/1.1: a GET that asks for an
 	// upgrade. Rules and targets see one kind of WebSocket.
 	q.Method, q.UpgradeTo = methodGet, s.h2.Protocol
-	q.Body, q.ContentLength = http1.NoBody, 0
+	q.Body, q.ContentLength, q.HasContentLength, q.ExpectContinue = http1.NoBody, 0, false, false
 	return nil
 }
 
@@ -63,12 +63,12 @@ func (e *Exchange) Close() {
 	if !ok {
 		return
 	}
-	if !s.ended {
+	switch {
+	case e.result.Switched:
+		// RFC 8441 section 5: what is not ended in order is canceled, which Close does.
+	case !s.ended:
 		s.h2.Reset(h2.ErrCodeInternal) // the client must not take it for complete
 	}
-	s.f.mu.Lock()
-	delete(s.f.tunnels, s)
-	s.f.mu.Unlock()
 	s.h2.Close()
 	e.giveBack()
 }
@@ -185,15 +185,6 @@ func (s *stream) measure(e *Exchange) { e.received, e.sent = s.h2.Received(), s.
 // tunnel is sink's: RFC 8441 section 5, the stream is the connection.
 func (s *stream) tunnel(e *Exchange, p []byte) (duplex, error) {
 	e.frame = switching
-	s.f.mu.Lock()
-	if s.f.tunnels == nil {
-		s.f.tunnels = map[*stream]struct{}{}
-	}
-	s.f.tunnels[s] = struct{}{}
-	s.f.mu.Unlock()
-	if s.f.Closing() {
-		s.wake()
-	}
 	if err := s.h2.WriteHead((*answerHead)(e), 0); err != nil {
 		return nil, err
 	}

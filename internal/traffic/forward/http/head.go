@@ -200,7 +200,7 @@ func (e *Exchange) appendResponse(dst []byte, frame framing, closing bool) []byt
 	dated := false
 	for i := range p.Fields {
 		switch fl := &p.Fields[i]; {
-		case !e.toClient(fl, frame):
+		case !e.toClient(fl, frame), frame == switching && e.switching && isChallenge(fl):
 		case fl.Kind == http1.Vary && e.set.Identity.VaryNeedsStar(fl.Value):
 			dst = append(dst, "Vary: *\r\n"...)
 		default:

@@ -21,18 +21,17 @@ type (
 func (h *requestHead) Encode(enc *http2.Encoder) {
 	e := (*Exchange)(h)
 	q := e.Request
-	at := len(e.scratch)
 	e.scratch = append(e.scratch[:0], q.Path...)
 	if q.HasQuery {
 		e.scratch = append(e.scratch, '?')
 		e.scratch = append(e.scratch, q.Query...)
 	}
-	at = len(e.scratch)
+	at := len(e.scratch)
 	e.scratch = e.appendHost(e.scratch)
 	end := len(e.scratch)
 	method, protocol := q.Method, []byte(nil)
 	if e.switching {
-		method, protocol = methodConnect, q.UpgradeTo
+		method, protocol = methodConnect, protocolWebSocket
 	}
 	enc.Request(method, schemeHTTP, e.scratch[at:end], e.scratch[:at], protocol)
 	for i := range q.Fields {
@@ -63,6 +62,8 @@ var (
 	dateName       = []byte("date")
 	varyName       = []byte("vary")
 	star           = []byte("*")
+
+	protocolWebSocket = []byte(websocket)
 )
 
 // encodeLines encodes field lines as HTTP/1.1 has them.

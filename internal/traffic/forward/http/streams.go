@@ -3,7 +3,6 @@ package http
 import (
 	"errors"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,9 +19,6 @@ type Streams struct {
 	open   func(*Exchange, *countersign.Denial)
 	set    *Settings
 	cut    atomic.Bool
-
-	mu      sync.Mutex
-	tunnels map[*stream]struct{}
 }
 
 // concurrent is how many requests a client may have under way, as nginx has it.
@@ -68,15 +64,10 @@ func (f *Streams) take(s *http2.Stream) {
 // Rest gives up what the connection needs only while it has something to say.
 func (f *Streams) Rest() { f.h2.Rest() }
 
-// Interrupt makes the connection end as soon as no exchange is under way. It
-// may be called from any goroutine.
+// Interrupt makes the connection end as soon as no exchange is under way, nor a
+// WebSocket. It may be called from any goroutine.
 func (f *Streams) Interrupt() {
 	f.client.closing.Store(true)
-	f.mu.Lock()
-	for s := range f.tunnels {
-		s.wake()
-	}
-	f.mu.Unlock()
 	f.h2.GoAway()
 }
 

@@ -103,7 +103,7 @@ func (l *streamLine) head(e *Exchange) error {
 	}
 	if p := e.response; e.switching && p.Status >= 200 && p.Status < 300 {
 		// What it would be over HTTP/1.1.
-		p.Status, p.UpgradeTo = 101, e.Request.UpgradeTo
+		p.Status, p.UpgradeTo = 101, protocolWebSocket
 	}
 	return nil
 }

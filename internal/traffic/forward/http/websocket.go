@@ -44,8 +44,28 @@ func named(fields []http1.Field, name string) *http1.Field {
 	return nil
 }
 
-// wantsWebSocket reports whether the request asks for one and nothing else.
-func (e *Exchange) wantsWebSocket() bool { return http1.FoldEqual(e.upgrade(), websocket) }
+// wantsWebSocket reports whether the request asks for one and nothing else. Over
+// HTTP/1.1 the key belongs to the wish (RFC 6455 section 4.2.1): a browser has
+// no other request that carries one, and over HTTP/2 the target could not look.
+func (e *Exchange) wantsWebSocket() bool {
+	return http1.FoldEqual(e.upgrade(), websocket) && (e.Request.HTTP2 || hasKey(e.Request.Fields))
+}
+
+// hasKey reports whether there is one Sec-WebSocket-Key, and a good one.
+func hasKey(fields []http1.Field) bool {
+	keys, good := 0, false
+	for i := range fields {
+		if fl := &fields[i]; fl.Kind == http1.Other && http1.FoldEqual(fl.Name, "sec-websocket-key") {
+			var nonce [18]byte // of 24 characters
+			n, err := 0, error(nil)
+			if len(fl.Value) == base64.StdEncoding.EncodedLen(16) {
+				n, err = base64.StdEncoding.Decode(nonce[:], fl.Value)
+			}
+			keys, good = keys+1, n == 16 && err == nil
+		}
+	}
+	return keys == 1 && good
+}
 
 // checkAccept holds the target's answer against the key that was sent for a
 // client that knows of none.
