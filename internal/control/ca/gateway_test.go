@@ -10,6 +10,7 @@ import (
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/traffic/verify"
 	"countersign.dev/internal/traffic/verify/revocation"
+	"countersign.dev/internal/traffic/verify/revocation/crl"
 )
 
 // The gateway's strictest trust store takes the files as they are: every
@@ -26,13 +27,13 @@ func TestTheGatewayTakesTheFiles(t *testing.T) {
 		if len(problems) > 0 || len(anchors) != 2 {
 			t.Fatalf("%d anchors, problems %v", len(anchors), problems)
 		}
-		var lists []*revocation.List
+		var lists []*crl.List
 		for _, file := range []string{CRLFile, RootCRLFile} {
 			data, err := os.ReadFile(a.Path(file))
 			if err != nil {
 				t.Fatal(err)
 			}
-			parsed, err := revocation.Parse(file, data)
+			parsed, err := crl.Parse(file, data)
 			if err != nil {
 				t.Fatal(err)
 			}

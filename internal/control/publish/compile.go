@@ -18,6 +18,7 @@ import (
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/verify"
 	"countersign.dev/internal/traffic/verify/revocation"
+	"countersign.dev/internal/traffic/verify/revocation/crl"
 )
 
 // A Draft is a configuration compiled: all of it is good, none of it is in force.
@@ -29,7 +30,10 @@ type Draft struct {
 	Groups    []upstream.GroupConfig
 	Stores    []*verify.Store
 	// Lists are the revocation lists of each trust store, by its name.
-	Lists map[string][]*revocation.List
+	Lists map[string][]*crl.List
+	// Read are the lists by file, so that those that stay as they are need not be
+	// parsed for the next draft.
+	Read *revocation.Cache
 	// Expiries are the dates that an operator must not miss.
 	Expiries []telemetry.Expiry
 }
@@ -87,7 +91,7 @@ func Compile(cfg *config.Config, o Options) (*Draft, config.Faults) {
 
 func newCompiler(cfg *config.Config, o Options) *compiler {
 	return &compiler{cfg: cfg, options: o, stores: map[string]*verify.Store{},
-		draft: &Draft{Config: cfg, Lists: map[string][]*revocation.List{}}}
+		draft: &Draft{Config: cfg, Lists: map[string][]*crl.List{}, Read: &revocation.Cache{}}}
 }
 
 // files looks into the files of a configuration that has faults of its own.
@@ -151,37 +155,62 @@ func (c *compiler) errs(path string, err error) {
 
 // read returns the content of a file of at most limit bytes, or reports why not.
 func (c *compiler) read(path, file string, limit int64) ([]byte, bool) {
+	f, ok := c.open(path, file)
+	if !ok {
+		return nil, false
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	switch {
+	case err != nil:
+		c.unreadable(path, file, err)
+	case int64(len(data)) > limit:
+		c.tooLarge(path, file, limit)
+	case len(data) == 0:
+		c.empty(path, file)
+	default:
+		return data, true
+	}
+	return nil, false
+}
+
+// open returns a regular file, or reports why not.
+func (c *compiler) open(path, file string) (*os.File, bool) {
 	if file == "" {
 		return nil, false // the configuration lacks it, and that is a fault already
 	}
 	// O_NONBLOCK: a named pipe is a fault, not a wait for somebody to write to it.
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		var cause *fs.PathError
-		if errors.As(err, &cause) {
-			err = cause.Err
-		}
-		c.fault(path, fmt.Sprintf("%s, which cannot be read (%v)", file, err), "a readable file", "")
+		c.unreadable(path, file, err)
 		return nil, false
 	}
-	defer f.Close()
 	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		c.fault(path, file+", which is not a regular file", "a file", "")
-		return nil, false
-	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	switch {
 	case err != nil:
-		c.fault(path, fmt.Sprintf("%s, which cannot be read (%v)", file, err), "a readable file", "")
-	case int64(len(data)) > limit:
-		c.fault(path, fmt.Sprintf("%s, which is larger than %d bytes", file, limit), "a smaller file", "is it the right one?")
-	case len(data) == 0:
-		c.fault(path, file+", which is empty", "PEM text", "was it written completely? replace files by rename")
+		c.unreadable(path, file, err)
+	case !info.Mode().IsRegular():
+		c.fault(path, file+", which is not a regular file", "a file", "")
 	default:
-		return data, true
+		return f, true
 	}
+	f.Close()
 	return nil, false
+}
+
+func (c *compiler) unreadable(path, file string, err error) {
+	if cause, ok := errors.AsType[*fs.PathError](err); ok {
+		err = cause.Err
+	}
+	c.fault(path, fmt.Sprintf("%s, which cannot be read (%v)", file, err), "a readable file", "")
+}
+
+func (c *compiler) tooLarge(path, file string, limit int64) {
+	c.fault(path, fmt.Sprintf("%s, which is larger than %d bytes", file, limit), "a smaller file", "is it the right one?")
+}
+
+func (c *compiler) empty(path, file string) {
+	c.fault(path, file+", which is empty", "PEM text", "was it written completely? replace files by rename")
 }
 
 func (c *compiler) targetGroup(i int) {

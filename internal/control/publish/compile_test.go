@@ -183,7 +183,7 @@ func TestFaultsOfFiles(t *testing.T) {
 			return testpki.CRLPEM(f.root.CRL(testpki.Revoke(f.root.Client("1"), f.root.Client("2"))))
 		}),
 			config: with(goodConfig, "{crls: [crl.pem]}", "{crls: [crl.pem]}\n    limits: {crl_entries: 1}"),
-			want:   "countersign.yaml:13:18: trust_stores[0].revocation.crls: found 2 revoked certificates, expected at most 1; limits.crl_entries of the trust store allows more"},
+			want:   "countersign.yaml:13:25: trust_stores[0].revocation.crls[0]: found crl.pem, which has more than 1 revoked certificates, expected at most 1; limits.crl_entries of the trust store allows more"},
 		{name: "TLS policy unknown", lay: func(*files) {}, config: with(goodConfig, "policy: modern", "policy: moden"),
 			want: `countersign.yaml:6:19: listeners[0].tls.policy: found TLS policy "moden": want modern, tls13 or a name that begins with ELBSecurityPolicy-`},
 		{name: "own header is a dialect's", lay: func(*files) {},

@@ -1,21 +1,16 @@
 package publish
 
 import (
-	"cmp"
 	"crypto/x509"
 	"fmt"
 
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/traffic/verify"
-	"countersign.dev/internal/traffic/verify/revocation"
 )
 
 // bundleSize bounds a CA bundle file; the quotas of its content are the trust
 // store's limits.
 const bundleSize = 16 << 20
-
-// crlSize bounds a revocation list where the configuration's own bound is at fault.
-const crlSize = 50 << 20
 
 func (c *compiler) trustStore(i int) {
 	ts := &c.cfg.TrustStores[i]
@@ -64,47 +59,6 @@ func (c *compiler) anchors(ts *config.TrustStore, path string) []*x509.Certifica
 		anchors = append(anchors, certs...)
 	}
 	return anchors
-}
-
-func (c *compiler) revocation(ts *config.TrustStore, path string) revocation.Config {
-	r := ts.Revocation
-	out := revocation.Config{
-		Scope: revocation.Scope(r.Scope), Missing: revocation.Answer(r.Missing),
-		Stale: revocation.Answer(r.Stale), Grace: r.Grace,
-	}
-	entries := 0
-	for j, file := range r.CRLs {
-		at := fmt.Sprintf("%s.revocation.crls[%d]", path, j)
-		data, ok := c.read(at, file, cmp.Or(ts.Limits.CRLSize, crlSize))
-		if !ok {
-			continue
-		}
-		lists, err := revocation.Parse(file, data)
-		if err != nil {
-			c.errs(at, err)
-			continue
-		}
-		for _, l := range lists {
-			entries += l.Len()
-			c.expires("crl", ts.Name, file, l.NextUpdate)
-		}
-		out.Lists = append(out.Lists, lists...)
-	}
-	if before := c.options.InForce; before != nil {
-		for _, err := range revocation.Regressed(before.Lists[ts.Name], out.Lists) {
-			c.fault(path+".revocation.crls", err.Error(), "", "")
-		}
-		for _, l := range revocation.Withdrawn(before.Lists[ts.Name], out.Lists) {
-			c.warn(path+".revocation.crls", fmt.Sprintf("no list of the issuer of %s, which was in force", l), "",
-				"certificates that it revoked are accepted again unless missing is refuse")
-		}
-	}
-	c.draft.Lists[ts.Name] = out.Lists
-	if limit := ts.Limits.CRLEntries; limit > 0 && entries > limit {
-		c.fault(path+".revocation.crls", fmt.Sprintf("%d revoked certificates", entries),
-			fmt.Sprintf("at most %d", ts.Limits.CRLEntries), "limits.crl_entries of the trust store allows more")
-	}
-	return out
 }
 
 func trustLimits(l config.TrustLimits) verify.Limits {

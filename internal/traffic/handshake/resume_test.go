@@ -11,6 +11,7 @@ import (
 	"countersign.dev/internal/traffic/handshake/ticket"
 	"countersign.dev/internal/traffic/verify"
 	"countersign.dev/internal/traffic/verify/revocation"
+	"countersign.dev/internal/traffic/verify/revocation/crl"
 )
 
 // A clock runs ahead of the real one by as much as a test says.
@@ -143,7 +144,7 @@ func TestATicketIsNoGoodOnAnotherListener(t *testing.T) {
 func TestATicketEndsWithWhatItWasGivenUnder(t *testing.T) {
 	w := newWorld(t)
 	device, keys := w.root.Client("device"), NewTicketKeys(TicketKeysConfig{})
-	lists, err := revocation.Parse("revoked.crl", w.root.CRL(testpki.Revoke(device)))
+	lists, err := crl.Parse("revoked.crl", w.root.CRL(testpki.Revoke(device)))
 	if err != nil {
 		t.Fatal(err)
 	}

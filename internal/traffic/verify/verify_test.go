@@ -11,6 +11,7 @@ import (
 	"countersign.dev/internal/testpki"
 	"countersign.dev/internal/traffic/verify"
 	"countersign.dev/internal/traffic/verify/revocation"
+	"countersign.dev/internal/traffic/verify/revocation/crl"
 )
 
 // store makes a trust store of anchors.
@@ -29,11 +30,11 @@ func store(t testing.TB, cfg verify.Config, anchors ...*testpki.Certificate) *ve
 	return s
 }
 
-func lists(t testing.TB, ders ...[]byte) []*revocation.List {
+func lists(t testing.TB, ders ...[]byte) []*crl.List {
 	t.Helper()
-	var all []*revocation.List
+	var all []*crl.List
 	for _, der := range ders {
-		l, err := revocation.Parse("test.crl", der)
+		l, err := crl.Parse("test.crl", der)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,13 +9,14 @@ import (
 	"countersign.dev"
 	"countersign.dev/internal/testpki"
 	"countersign.dev/internal/traffic/verify/revocation"
+	"countersign.dev/internal/traffic/verify/revocation/crl"
 )
 
-func parse(t testing.TB, ders ...[]byte) []*revocation.List {
+func parse(t testing.TB, ders ...[]byte) []*crl.List {
 	t.Helper()
-	var all []*revocation.List
+	var all []*crl.List
 	for _, der := range ders {
-		l, err := revocation.Parse("test.crl", der)
+		l, err := crl.Parse("test.crl", der)
 		if err != nil {
 			t.Fatal(err)
 		}

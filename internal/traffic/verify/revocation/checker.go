@@ -12,6 +12,7 @@ import (
 
 	"countersign.dev"
 	"countersign.dev/internal/traffic/verify/describe"
+	"countersign.dev/internal/traffic/verify/revocation/crl"
 )
 
 // A Scope says which certificates of a path are looked up.
@@ -34,7 +35,7 @@ const (
 
 // Config is what a trust store says about revocation.
 type Config struct {
-	Lists   []*List
+	Lists   []*crl.List
 	Scope   Scope         // "": leaf
 	Missing Answer        // no list speaks for the certificate; "": accept
 	Stale   Answer        // the list is past nextUpdate and grace, or dated in the future; "": refuse
@@ -45,8 +46,8 @@ type Config struct {
 // for concurrent use.
 type Checker struct {
 	cfg      Config
-	byIssuer map[string][]*List // by RawIssuer
-	ofAnchor map[*List]bool     // signed by an anchor of the store
+	byIssuer map[string][]*combined // by RawIssuer
+	ofAnchor map[*crl.List]bool     // signed by an anchor of the store
 
 	mu     sync.RWMutex
 	signed map[signedBy]bool
@@ -54,7 +55,7 @@ type Checker struct {
 
 // signedBy is the question whether a key signed a list.
 type signedBy struct {
-	list *List
+	list *crl.List
 	key  [sha256.Size]byte // of the SubjectPublicKeyInfo
 }
 
@@ -63,29 +64,37 @@ type signedBy struct {
 const mostSigned = 4096
 
 // New checks cfg against the trust store's anchors. A list that claims to be an
-// anchor's and is not signed by it is an error. A list that can be no anchor's
-// is a warning: it may be that of an intermediate which clients present, whose
-// signature is checked when one does.
+// anchor's and is not signed by it is an error, and so is a delta list without
+// the complete list that it changes. A list that can be no anchor's is a warning:
+// it may be that of an intermediate which clients present, whose signature is
+// checked when one does.
 func New(cfg Config, anchors []*x509.Certificate, now time.Time) (*Checker, []string, error) {
-	c := &Checker{cfg: cfg, byIssuer: map[string][]*List{}, ofAnchor: map[*List]bool{}, signed: map[signedBy]bool{}}
+	c := &Checker{cfg: cfg, byIssuer: map[string][]*combined{}, ofAnchor: map[*crl.List]bool{}, signed: map[signedBy]bool{}}
 	var warnings []string
 	var errs []error
 	errs = append(errs, c.defaults()...)
-	seen := map[[32]byte]*List{}
+	seen := map[[32]byte]*crl.List{}
+	var lists []*crl.List
 	for _, l := range cfg.Lists {
-		if first := seen[l.digest]; first != nil {
+		if first := seen[l.Digest()]; first != nil {
 			errs = append(errs, fmt.Errorf("%s is there twice (%s); remove one of them", l, first.Name))
 			continue
 		}
-		seen[l.digest] = l
-		c.byIssuer[string(l.RawIssuer)] = append(c.byIssuer[string(l.RawIssuer)], l)
+		seen[l.Digest()] = l
+		lists = append(lists, l)
 		warning, err := c.place(l, anchors)
 		if err != nil {
 			errs = append(errs, err)
 		} else if warning != "" {
 			warnings = append(warnings, warning)
 		}
-		if why := c.outOfDate(l, now); why != "" {
+	}
+	all, unfit, idle := combine(lists)
+	errs, warnings = append(errs, unfit...), append(warnings, idle...)
+	for _, l := range all {
+		issuer := string(l.complete.RawIssuer)
+		c.byIssuer[issuer] = append(c.byIssuer[issuer], l)
+		if why := c.outOfDate(l.newest(), now); why != "" {
 			effect := "it counts all the same, as revocation.stale says"
 			if c.cfg.Stale == Refuse {
 				effect = "clients of this issuer are refused until there is a newer one"
@@ -123,7 +132,7 @@ func (c *Checker) defaults() []error {
 }
 
 // place finds the anchor that signed a list.
-func (c *Checker) place(l *List, anchors []*x509.Certificate) (warning string, err error) {
+func (c *Checker) place(l *crl.List, anchors []*x509.Certificate) (warning string, err error) {
 	var claimed *x509.Certificate
 	for _, a := range anchors {
 		switch {
@@ -132,7 +141,7 @@ func (c *Checker) place(l *List, anchors []*x509.Certificate) (warning string, e
 				return "", fmt.Errorf("%s: the key usage of %s does not let it sign revocation lists; want cRLSign", l, describe.Certificate(a))
 			}
 			c.ofAnchor[l] = true
-		case l.mayBeOf(a):
+		case l.MayBeOf(a):
 			claimed = a
 		}
 	}
@@ -150,14 +159,21 @@ func maySignLists(ca *x509.Certificate) bool {
 	return ca.KeyUsage == 0 || ca.KeyUsage&x509.KeyUsageCRLSign != 0
 }
 
+// skew is by how much the clocks here and at an authority may differ: a list
+// that is dated a little in the future counts.
+const skew = 5 * time.Minute
+
+func notYet(l *crl.List, now time.Time) bool { return now.Add(skew).Before(l.ThisUpdate) }
+
 // outOfDate says why a list does not count at now, "" when it does.
-func (c *Checker) outOfDate(l *List, now time.Time) string {
+func (c *Checker) outOfDate(l *crl.List, now time.Time) string {
+	end := l.NextUpdate.Add(c.cfg.Grace)
 	switch {
-	case now.Before(l.ThisUpdate):
+	case notYet(l, now):
 		return "is dated " + describe.Date(l.ThisUpdate) + ", in the future"
-	case now.After(l.NextUpdate.Add(c.cfg.Grace)) && c.cfg.Grace > 0:
+	case now.After(end) && c.cfg.Grace > 0:
 		return fmt.Sprintf("should have been replaced by %s, and the grace of %v is over", describe.Date(l.NextUpdate), c.cfg.Grace)
-	case now.After(l.NextUpdate.Add(c.cfg.Grace)):
+	case now.After(end):
 		return "should have been replaced by " + describe.Date(l.NextUpdate)
 	}
 	return ""
@@ -167,22 +183,43 @@ func (c *Checker) outOfDate(l *List, now time.Time) string {
 func (c *Checker) Digest() [32]byte {
 	digests := make([][]byte, 0, len(c.cfg.Lists))
 	for _, l := range c.cfg.Lists {
-		digests = append(digests, l.digest[:])
+		d := l.Digest()
+		digests = append(digests, d[:])
 	}
 	slices.SortFunc(digests, bytes.Compare)
 	return sha256.Sum256(fmt.Appendf(nil, "%s %s %s %d %x", c.cfg.Scope, c.cfg.Missing, c.cfg.Stale, c.cfg.Grace, digests))
 }
 
+// An issuer is a CA whose certificate is to be looked up, with the hash of its key.
+type issuer struct {
+	*x509.Certificate
+	key [sha256.Size]byte
+}
+
+// unsigned returns the first list of l that is not signed by ca's key, nil when
+// all are.
+func (c *Checker) unsigned(l *combined, ca *issuer) *crl.List {
+	if !c.isSignedBy(l.complete, ca) {
+		return l.complete
+	}
+	for _, d := range l.deltas {
+		if !c.isSignedBy(d, ca) {
+			return d
+		}
+	}
+	return nil
+}
+
 // isSignedBy reports whether ca's key signed l, from memory if it was asked before.
-func (c *Checker) isSignedBy(l *List, ca *x509.Certificate) bool {
-	k := signedBy{l, sha256.Sum256(ca.RawSubjectPublicKeyInfo)}
+func (c *Checker) isSignedBy(l *crl.List, ca *issuer) bool {
+	k := signedBy{l, ca.key}
 	c.mu.RLock()
 	ok, known := c.signed[k]
 	c.mu.RUnlock()
 	if known {
 		return ok
 	}
-	ok = l.IssuedBy(ca)
+	ok = l.IssuedBy(ca.Certificate)
 	c.mu.Lock()
 	if len(c.signed) < mostSigned {
 		c.signed[k] = ok

@@ -1,4 +1,4 @@
-package revocation_test
+package crl_test
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 
 	"countersign.dev/internal/testpki"
 	"countersign.dev/internal/testrequire"
-	"countersign.dev/internal/traffic/verify/revocation"
+	"countersign.dev/internal/traffic/verify/revocation/crl"
 )
 
 // Lists that OpenSSL makes are read and their signatures hold: version 1 and 2,
@@ -57,7 +57,7 @@ func TestReadsOpenSSLsLists(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			all, err := revocation.Parse("crl.pem", data)
+			all, err := crl.Parse("crl.pem", data)
 			if err != nil {
 				t.Fatal(err)
 			}

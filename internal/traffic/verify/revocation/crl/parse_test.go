@@ -1,9 +1,10 @@
-package revocation_test
+package crl_test
 
 import (
 	"bytes"
 	"crypto/x509"
 	"encoding/asn1"
+	"fmt"
 	"math/big"
 	"math/rand/v2"
 	"strings"
@@ -11,7 +12,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/testpki"
-	"countersign.dev/internal/traffic/verify/revocation"
+	"countersign.dev/internal/traffic/verify/revocation/crl"
 )
 
 // The compact parser must see what crypto/x509 sees.
@@ -40,7 +41,7 @@ func TestParseSeesWhatX509Sees(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lists, err := revocation.Parse("x.crl", der)
+		lists, err := crl.Parse("x.crl", der)
 		if err != nil {
 			t.Fatalf("%s: %v", kt, err)
 		}
@@ -87,14 +88,14 @@ func TestParseFiles(t *testing.T) {
 		"empty":           {"", 0, []string{"no revocation list"}},
 		"comment alone":   {"# nothing\n", 0, []string{"no revocation list"}},
 		"DER and more":    {string(a) + "x", 0, []string{"1 bytes follow"}},
-		"cut off":         {string(a[:len(a)-1]), 0, []string{"malformed"}},
+		"cut off":         {string(a[:len(a)-1]), 0, []string{fmt.Sprintf("cut off: it says that it has %d bytes, and %d are there", len(a), len(a)-1)}},
 		"certificate":     {string(root.PEM()), 0, []string{`x.crl:1: a "CERTIFICATE" block`}},
 		"garbage":         {"hello\n" + pem, 0, []string{`x.crl:1: neither PEM nor a comment: "hello"`}},
 		"all at once":     {"hello\n" + pem + string(root.PEM()) + "-----BEGIN X509 CRL-----\nAA==\n-----END X509 CRL-----\n", 0, []string{"x.crl:1:", "CERTIFICATE", "malformed"}},
 		"certificate DER": {string(root.X509.Raw), 0, []string{"x.crl: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			lists, err := revocation.Parse("x.crl", []byte(tt.data))
+			lists, err := crl.Parse("x.crl", []byte(tt.data))
 			if len(lists) != tt.n || (err != nil) != (tt.want != nil) {
 				t.Fatalf("%d lists, error %v", len(lists), err)
 			}
@@ -143,7 +144,9 @@ func TestParseRefuses(t *testing.T) {
 		der  []byte
 		want string
 	}{
-		"delta":                   {root.CRL(ext(true, "\x02\x01\x01", 2, 5, 29, 27)), "delta list"},
+		"delta of its own number": {root.CRL(ext(true, "\x02\x01\x01", 2, 5, 29, 27)), "delta list, number 1, that changes list number 1"},
+		"malformed base number":   {root.CRL(ext(true, "\x04\x01\x01", 2, 5, 29, 27)), "base number is malformed"},
+		"endless number":          {root.CRL(ext(true, "\x02\x41\x01"+strings.Repeat("\x01", 64), 2, 5, 29, 27)), "base number is malformed"},
 		"indirect":                {root.CRL(idp("\x84\x01\xff")), "indirect"},
 		"attribute certificates":  {root.CRL(idp("\x85\x01\xff")), "attribute certificates"},
 		"some reasons":            {root.CRL(idp("\x83\x02\x06\x40")), "some reasons"},
@@ -176,7 +179,7 @@ func TestParseRefuses(t *testing.T) {
 			"not supported"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			lists, err := revocation.Parse("x.crl", tt.der)
+			lists, err := crl.Parse("x.crl", tt.der)
 			if err == nil {
 				t.Fatalf("accepted %v", lists[0])
 			}
@@ -221,7 +224,7 @@ func TestVersion1ListCounts(t *testing.T) {
 		}
 		return out
 	})
-	lists, err := revocation.Parse("v1.crl", der)
+	lists, err := crl.Parse("v1.crl", der)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +240,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(testpki.CRLPEM(root.CRL(), root.CRL()))
 	f.Add(root.CRL(testpki.CRLExtension(true, []byte("\x30\x0b\xa0\x06\xa0\x04\x86\x02ab\x81\x01\xff"), 2, 5, 29, 28)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		lists, err := revocation.Parse("x.crl", data)
+		lists, err := crl.Parse("x.crl", data)
 		if (err == nil) != (len(lists) > 0) {
 			t.Fatalf("%d lists and error %v", len(lists), err)
 		}
@@ -276,7 +279,7 @@ func BenchmarkParse(b *testing.B) {
 	b.SetBytes(int64(len(der)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := revocation.Parse("x.crl", der); err != nil {
+		if _, err := crl.Parse("x.crl", der); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package revocation
+package crl
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"hash"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -26,13 +27,20 @@ const (
 	pureEd25519
 )
 
+// mostEd25519 bounds a list that Ed25519 signed: its signature is over the list
+// itself, not over a hash, so that the whole list has to be kept.
+const mostEd25519 = 16 << 20
+
 // A signature keeps the hash of what was signed, not the tens of megabytes
-// themselves; Ed25519 leaves no choice.
+// themselves; Ed25519 leaves no choice. Between begin and seal it is the writer
+// that what was signed is written to.
 type signature struct {
 	scheme  scheme
 	hash    crypto.Hash
-	message []byte // the digest, or for Ed25519 everything
+	running hash.Hash // nil for Ed25519, and after seal
+	message []byte    // the digest, or for Ed25519 everything
 	value   []byte
+	long    bool // Ed25519: more than mostEd25519
 }
 
 var errNotSigned = errors.New("the signature is not of that key")
@@ -82,13 +90,12 @@ func algorithms() []struct {
 	}
 }
 
-// parseSignature reads the AlgorithmIdentifier and the signature over tbs.
-func parseSignature(algorithm cryptobyte.String, tbs, value []byte) (signature, error) {
-	s := signature{value: bytes.Clone(value)}
+// begin reads the AlgorithmIdentifier and is ready for what was signed.
+func (s *signature) begin(algorithm cryptobyte.String) error {
 	var oid asn1.ObjectIdentifier
 	var inner cryptobyte.String
 	if !algorithm.ReadASN1(&inner, cbasn1.SEQUENCE) || !inner.ReadASN1ObjectIdentifier(&oid) {
-		return s, errors.New("the signature algorithm is malformed")
+		return errors.New("the signature algorithm is malformed")
 	}
 	for _, a := range algorithms() {
 		if oid.Equal(a.oid) {
@@ -98,9 +105,9 @@ func parseSignature(algorithm cryptobyte.String, tbs, value []byte) (signature, 
 	switch s.scheme {
 	case 0:
 		if oid.Equal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 5}) || oid.Equal(asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 1}) {
-			return s, errors.New("it is signed with SHA-1, which can be forged; let the authority sign with SHA-256")
+			return errors.New("it is signed with SHA-1, which can be forged; let the authority sign with SHA-256")
 		}
-		return s, fmt.Errorf("its signature algorithm %v is not supported; want RSA, RSA-PSS or ECDSA with SHA-256, SHA-384 or SHA-512, or Ed25519", oid)
+		return fmt.Errorf("its signature algorithm %v is not supported; want RSA, RSA-PSS or ECDSA with SHA-256, SHA-384 or SHA-512, or Ed25519", oid)
 	case rsaPSS:
 		for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
 			if bytes.Equal(inner, pssParameters(h)) {
@@ -108,16 +115,39 @@ func parseSignature(algorithm cryptobyte.String, tbs, value []byte) (signature, 
 			}
 		}
 		if s.hash == 0 {
-			return s, errors.New("its RSA-PSS parameters are not supported; want SHA-256, SHA-384 or SHA-512 for digest and MGF1, and a salt as long as the digest")
+			return errors.New("its RSA-PSS parameters are not supported; want SHA-256, SHA-384 or SHA-512 for digest and MGF1, and a salt as long as the digest")
 		}
 	case pureEd25519:
-		s.message = bytes.Clone(tbs)
-		return s, nil
+		return nil
 	}
-	h := s.hash.New()
-	h.Write(tbs)
-	s.message = h.Sum(nil)
-	return s, nil
+	s.running = s.hash.New()
+	return nil
+}
+
+// Write takes the next part of what was signed.
+func (s *signature) Write(part []byte) (int, error) {
+	switch {
+	case s.running != nil:
+		s.running.Write(part)
+	case len(s.message)+len(part) > mostEd25519:
+		s.message, s.long = nil, true
+	case !s.long:
+		s.message = append(s.message, part...)
+	}
+	return len(part), nil
+}
+
+// seal takes the signature's value, when all that was signed has been written.
+func (s *signature) seal(value []byte) error {
+	if s.long {
+		return fmt.Errorf("it has more than %d MiB and is signed with Ed25519, for which all of it would have to be kept; let the authority sign with ECDSA, or in partitions", mostEd25519>>20)
+	}
+	s.value = bytes.Clone(value)
+	if s.running != nil {
+		s.message, s.running = s.running.Sum(nil), nil
+	}
+	s.message = bytes.Clone(s.message) // gives back what it could have grown by
+	return nil
 }
 
 // pssParameters returns the one encoding of RSASSA-PSS-params (RFC 4055 section

@@ -1,8 +1,10 @@
-package revocation
+package crl
 
 import (
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -23,27 +25,69 @@ func (s *scope) covers(c *x509.Certificate) bool {
 	if s.usersOnly && c.IsCA || s.casOnly && !c.IsCA {
 		return false
 	}
-	if s.uris == nil {
-		return true
+	return s.uris == nil || s.named(c)
+}
+
+// named reports whether a distribution point of c (RFC 5280 section 4.2.1.13)
+// names one of the scope's URIs. One that promises some reasons only, or leads
+// to the list of another issuer, does not count.
+func (s *scope) named(c *x509.Certificate) bool {
+	if len(c.CRLDistributionPoints) == 0 {
+		return false
 	}
-	for _, u := range c.CRLDistributionPoints {
-		if slices.Contains(s.uris, u) {
+	field := func(n uint8) cbasn1.Tag { return cbasn1.Tag(n).ContextSpecific() }
+	for i := range c.Extensions {
+		if !c.Extensions[i].Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 31}) {
+			continue
+		}
+		value := cryptobyte.String(c.Extensions[i].Value)
+		var points, point, name, full cryptobyte.String
+		var present bool
+		if !value.ReadASN1(&points, cbasn1.SEQUENCE) {
+			return false
+		}
+		for points.ReadASN1(&point, cbasn1.SEQUENCE) {
+			if !point.ReadOptionalASN1(&name, &present, field(0).Constructed()) || !present || !point.Empty() ||
+				!name.ReadASN1(&full, field(0).Constructed()) {
+				continue
+			}
+			for !full.Empty() {
+				var general cryptobyte.String
+				var tag cbasn1.Tag
+				if !full.ReadAnyASN1(&general, &tag) {
+					break
+				}
+				if tag == field(6) && s.has(general) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func (s *scope) has(uri []byte) bool {
+	for _, u := range s.uris {
+		if u == string(uri) {
 			return true
 		}
 	}
 	return false
 }
 
-// key tells scopes apart.
-func (s *scope) key() string {
-	k := strings.Join(s.uris, " ")
-	if s.usersOnly {
-		k += " users"
+// String says it in words and tells scopes apart; "" is everything.
+func (s *scope) String() string {
+	var parts []string
+	switch {
+	case s.usersOnly:
+		parts = append(parts, "certificates of no CA")
+	case s.casOnly:
+		parts = append(parts, "certificates of CAs")
 	}
-	if s.casOnly {
-		k += " cas"
+	for _, u := range s.uris {
+		parts = append(parts, fmt.Sprintf("distribution point %q", u))
 	}
-	return k
+	return strings.Join(parts, ", ")
 }
 
 // parseScope reads an IssuingDistributionPoint and refuses what is not honored.
@@ -79,6 +123,7 @@ func parseScope(value cryptobyte.String) (scope, error) {
 		if len(s.uris) == 0 {
 			return s, errors.New("its issuing distribution point names no URI, by which alone lists are matched to certificates here")
 		}
+		slices.Sort(s.uris) // their order means nothing
 	}
 	flag := func(n uint8) (set bool, ok bool) {
 		var v cryptobyte.String

@@ -1,0 +1,93 @@
+package publish
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"time"
+
+	"countersign.dev/internal/config"
+	"countersign.dev/internal/traffic/verify/revocation"
+	"countersign.dev/internal/traffic/verify/revocation/crl"
+)
+
+// crlSize bounds a file of revocation lists where the configuration's own bound
+// is at fault.
+const crlSize = 50 << 20
+
+// revocation reads a trust store's lists and holds them against those in force.
+func (c *compiler) revocation(ts *config.TrustStore, path string) revocation.Config {
+	r := ts.Revocation
+	out := revocation.Config{
+		Scope: revocation.Scope(r.Scope), Missing: revocation.Answer(r.Missing),
+		Stale: revocation.Answer(r.Stale), Grace: r.Grace,
+	}
+	entries := 0
+	for j, file := range r.CRLs {
+		lists := c.lists(ts, fmt.Sprintf("%s.revocation.crls[%d]", path, j), file)
+		for _, l := range lists {
+			entries += l.Len()
+			c.expires("crl", ts.Name, file, l.NextUpdate)
+		}
+		out.Lists = append(out.Lists, lists...)
+	}
+	path += ".revocation.crls"
+	c.succession(ts, path, out.Lists)
+	c.draft.Lists[ts.Name] = out.Lists
+	if limit := ts.Limits.CRLEntries; limit > 0 && entries > limit {
+		c.fault(path, fmt.Sprintf("%d revoked certificates", entries), fmt.Sprintf("at most %d", limit), entriesHint)
+	}
+	return out
+}
+
+const entriesHint = "limits.crl_entries of the trust store allows more"
+
+// lists returns those of a file, or reports why there are none.
+func (c *compiler) lists(ts *config.TrustStore, path, file string) []*crl.List {
+	f, ok := c.open(path, file)
+	if !ok {
+		return nil
+	}
+	defer f.Close()
+	limit := cmp.Or(ts.Limits.CRLSize, crlSize)
+	if info, err := f.Stat(); err == nil && info.Size() == 0 {
+		c.empty(path, file)
+		return nil
+	}
+	lists, err := c.draft.Read.Load(f, limit, crl.Limits{Entries: ts.Limits.CRLEntries}, c.readBefore())
+	if err == nil {
+		return lists
+	}
+	if _, large := errors.AsType[*revocation.SizeError](err); large {
+		c.tooLarge(path, file, limit)
+	} else if many, ok := errors.AsType[*crl.EntriesError](err); ok {
+		c.fault(path, fmt.Sprintf("%s, which has more than %d revoked certificates", file, many.Most),
+			fmt.Sprintf("at most %d", many.Most), entriesHint)
+	} else {
+		c.errs(path, err)
+	}
+	return nil
+}
+
+// readBefore returns the lists of the configuration in force; nil when there is none.
+func (c *compiler) readBefore() *revocation.Cache {
+	if c.options.InForce == nil {
+		return nil
+	}
+	return c.options.InForce.Read
+}
+
+// succession refuses lists that may not take the place of those in force.
+func (c *compiler) succession(ts *config.TrustStore, path string, lists []*crl.List) {
+	if c.options.InForce == nil {
+		return
+	}
+	before := c.options.InForce.Lists[ts.Name]
+	for _, err := range append(revocation.Regressed(before, lists), revocation.Premature(before, lists, time.Now())...) {
+		c.fault(path, err.Error(), "", "")
+	}
+	for _, l := range revocation.Withdrawn(before, lists) {
+		c.warn(path, fmt.Sprintf("no list in the place of %s, which was in force", l), "",
+			"certificates that it revoked are accepted again unless missing is refuse")
+	}
+}
