@@ -147,15 +147,12 @@ func (s *session) stream(e *http.Exchange, denial *countersign.Denial) {
 	}
 	s.crew.do(func() {
 		s.guard(func() {
-			defer e.Close()
 			if v.denial == nil {
 				x.forward(v)
-				return
-			}
-			x.refuse(v.denial, v.ends)
-			if v.ends {
+			} else if x.refuse(v.denial, v.ends); v.ends {
 				s.front.Interrupt()
 			}
+			e.Close() // not behind a fault: who knows who still holds it
 		})
 	})
 }

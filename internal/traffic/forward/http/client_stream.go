@@ -24,10 +24,6 @@ type stream struct {
 
 // gone is called when the client has reset the stream, or the connection ended.
 func (s *stream) gone() {
-	if s.f.cut.Load() {
-		s.leash.cutShort(wasCut)
-		return
-	}
 	s.leash.cutShort(countersign.Deny(countersign.StageForward, countersign.ClientClosed,
 		"the client reset the stream, or closed the connection, in the middle of the exchange"))
 }

@@ -174,6 +174,8 @@ func tooLarge(size, limit int64) *countersign.Denial {
 
 // A leash is how the exchange under way is broken off from another goroutine.
 type leash struct {
+	severed *atomic.Bool // Cut was called, which cuts the exchanges one by one; nil: they are not many
+
 	mu   sync.Mutex
 	line line                // nil: none is held
 	cut  *countersign.Denial // why everything ends
@@ -210,6 +212,9 @@ func (h *leash) cutShort(why *countersign.Denial) {
 
 // cutFor returns why the exchange was cut, nil if it was not.
 func (h *leash) cutFor() *countersign.Denial {
+	if h.severed != nil && h.severed.Load() {
+		return wasCut
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.cut

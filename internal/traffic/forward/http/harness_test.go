@@ -40,6 +40,7 @@ type bench struct {
 	denials chan *countersign.Denial // of Next
 	fronts  chan *http.Front         // one for each connection
 	streams chan *http.Streams       // one for each connection of a client that speaks HTTP/2
+	faults  chan any                 // panics of exchanges
 	address string
 }
 
@@ -83,7 +84,7 @@ func start(t testing.TB, targets []string, changes ...func(*setup)) *bench {
 	}
 	s.grant = granted(t, groups["test"])
 	b := &bench{setup: s, t: t, results: make(chan http.Result, 1024),
-		denials: make(chan *countersign.Denial, 1024), fronts: make(chan *http.Front, 1024), streams: make(chan *http.Streams, 1024)}
+		denials: make(chan *countersign.Denial, 1024), fronts: make(chan *http.Front, 1024), streams: make(chan *http.Streams, 1024), faults: make(chan any, 16)}
 	ln := listen(t)
 	b.address = ln.Addr().String()
 	var running sync.WaitGroup
@@ -108,6 +109,7 @@ func start(t testing.TB, targets []string, changes ...func(*setup)) *bench {
 
 // serve is the pipeline in small: every request is granted to the group.
 func (b *bench) serve(raw net.Conn) {
+	defer b.guard(raw)
 	var conn http.Conn = raw.(*net.TCPConn)
 	if b.tls != nil {
 		conn = tls.Server(direct.Wrap(raw), b.tls)
@@ -152,6 +154,14 @@ func (b *bench) exchange(f *http.Front, x *http.Terms) (more, unread bool) {
 	return res.KeepAlive, res.Unread
 }
 
+// guard ends the connection in which a fault was found.
+func (b *bench) guard(raw net.Conn) {
+	if found := recover(); found != nil {
+		raw.Close()
+		tell(b.faults, found)
+	}
+}
+
 // serveStreams is serve for a client that speaks HTTP/2.
 func (b *bench) serveStreams(conn http.Conn) {
 	var running sync.WaitGroup
@@ -159,17 +169,9 @@ func (b *bench) serveStreams(conn http.Conn) {
 	f = http.NewStreams(conn, b.client, &b.set, func(e *http.Exchange, denial *countersign.Denial) {
 		x := &http.Terms{Grant: b.grant, Identity: []byte(identity), Port: 8443, Last: b.last || f.Closing(), Still: b.still}
 		running.Go(func() {
-			defer e.Close()
-			if denial != nil {
-				e.Refuse(denial, true)
-				tell(b.denials, denial)
-				return
-			}
-			res := e.Forward(x)
-			if res.Denial != nil && !res.Answered {
-				res.Status, _ = e.Refuse(res.Denial, f.Closing())
-			}
-			tell(b.results, res)
+			defer b.guard(conn)
+			b.answer(e, denial, x, f)
+			e.Close()
 		})
 	})
 	tell(b.streams, f)
@@ -178,6 +180,19 @@ func (b *bench) serveStreams(conn http.Conn) {
 	}
 	running.Wait()
 	f.Finish(false)
+}
+
+func (b *bench) answer(e *http.Exchange, denial *countersign.Denial, x *http.Terms, f *http.Streams) {
+	if denial != nil {
+		e.Refuse(denial, true)
+		tell(b.denials, denial)
+		return
+	}
+	res := e.Forward(x)
+	if res.Denial != nil && !res.Answered {
+		res.Status, _ = e.Refuse(res.Denial, f.Closing())
+	}
+	tell(b.results, res)
 }
 
 func granted(t testing.TB, group *upstream.Group) authorize.Grant {

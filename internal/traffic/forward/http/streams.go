@@ -53,6 +53,7 @@ func (f *Streams) Await(set *Settings, silence time.Duration) Arrival {
 // take makes an exchange of a stream.
 func (f *Streams) take(s *http2.Stream) {
 	e, side := takeExchange(), &stream{f: f, h2: s}
+	side.leash.severed = &f.cut
 	e.Request = &s.Request
 	e.client, e.leash, e.source, e.sink = &f.client, &side.leash, side, side
 	e.begin(f.set)
