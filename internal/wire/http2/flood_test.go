@@ -75,15 +75,7 @@ func TestFloodsAreCut(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			release := make(chan struct{})
-			r, server := rawClient(t, Config{Streams: 10}, func(s *Stream) {
-				if strings.HasPrefix(tt.name, "requests that are taken") {
-					s.Read(nil, patience)
-				} else {
-					<-release
-				}
-			})
-			defer close(release)
+			r, server := rawClient(t, Config{Streams: 10}, func(s *Stream) { readAll(s) })
 			reading := make(chan struct{})
 			go func() { defer close(reading); io.Copy(io.Discard, r.rw) }()
 			const most = 20000

@@ -99,8 +99,8 @@ func (c *Conn) takeContent(s *Stream, p []byte, whole int64, ended bool) *ConnEr
 		}
 	}()
 	switch {
-	case s.remoteReset:
-		return fault(http2.ErrCodeStreamClosed, "DATA behind RST_STREAM (RFC 9113 section 5.1)")
+	case s.over():
+		return fault(http2.ErrCodeStreamClosed, "DATA on a closed stream (RFC 9113 section 5.1)")
 	case s.remoteEnded:
 		return c.fail(s, http2.ErrCodeStreamClosed, "DATA behind the end of the stream (RFC 9113 section 5.1)")
 	case whole > s.recvLeft:

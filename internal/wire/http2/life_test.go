@@ -221,6 +221,7 @@ func TestTheReasonOfAPeersGOAWAYIsReturned(t *testing.T) {
 	r, c := rawServer(t, Config{})
 	s := begin(t, c, request("GET", "/"), End)
 	defer s.Close()
+	r.expect("HEADERS 1 end=true")
 	r.WriteGoAway(1, http2.ErrCodeEnhanceYourCalm, []byte("too_many_pings"))
 	r.rw.Close()
 	err, ok := errors.AsType[*ConnError](c.result(t))

@@ -17,7 +17,7 @@ import (
 // call it again, or Rest first. Any other error is final, and all streams have
 // failed: io.EOF when the connection has ended in order, because the peer closed
 // it between frames or because the last stream has ended after GoAway or after
-// the peer's GOAWAY; a *ConnError when the peer broke the protocol or a limit,
+// a server's GOAWAY; a *ConnError when the peer broke the protocol or a limit,
 // which it was told as far as it listens, or when it said that we did; else an
 // error of the socket. rw is still open then, unless Abort was called.
 func (c *Conn) Serve(silence time.Duration, open func(*Stream)) error {
@@ -60,7 +60,7 @@ func (c *Conn) fill() error {
 	if half && c.begun.IsZero() {
 		c.begun = c.now
 	}
-	for {
+	for early := 0; ; {
 		if err := c.prepare(half); err != nil {
 			return err
 		}
@@ -72,9 +72,13 @@ func (c *Conn) fill() error {
 		}
 		switch {
 		case err == nil: // a TLS record without data
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if err := c.expired(half); err != nil {
-				return err
+		case errors.Is(err, os.ErrDeadlineExceeded) && early < mostEarly:
+			before, silent := c.expired(half)
+			if silent != nil {
+				return silent
+			}
+			if before {
+				early++
 			}
 		case err == io.EOF && half:
 			return io.ErrUnexpectedEOF
@@ -127,6 +131,9 @@ func (c *Conn) prepare(half bool) error {
 	if c.owed > 0 {
 		c.flushOwed()
 	}
+	if len(c.streams)+c.reserved == 0 {
+		c.napping = false
+	}
 	var until time.Time
 	switch {
 	case half:
@@ -158,18 +165,24 @@ func (c *Conn) arm(until time.Time) {
 	c.rw.SetReadDeadline(until)
 }
 
-// expired is asked when the read deadline has come. It returns nil if the wait
-// goes on.
-func (c *Conn) expired(half bool) error {
+// mostEarly is how often a Read may time out before its time. A tls.Conn whose
+// handshake has timed out does so for ever.
+const mostEarly = 10
+
+// expired is asked when the read deadline has come, or a Read says so early. It
+// returns nil if the wait goes on.
+func (c *Conn) expired(half bool) (early bool, err error) {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	poked := c.armed.Equal(thePast)
-	c.armed = time.Time{}
+	early = c.armed.IsZero() || now.Before(c.armed)
+	c.armed = thePast // It has to be set anew.
 	switch {
 	case half:
 		if now.Sub(c.begun) >= c.cfg.HeadTimeout {
-			return fault(http2.ErrCodeEnhanceYourCalm, "a frame or field section has begun, and has not come to its end within "+c.cfg.HeadTimeout.String())
+			return early, fault(http2.ErrCodeEnhanceYourCalm,
+				"a frame or field section has begun, and has not come to its end within "+c.cfg.HeadTimeout.String())
 		}
 	case poked, c.silence <= 0:
 	case len(c.streams)+c.reserved > 0:
@@ -185,9 +198,9 @@ func (c *Conn) expired(half bool) error {
 	case c.out != nil || c.flushing:
 		c.now = now
 	default:
-		return ErrSilent
+		return early, ErrSilent
 	}
-	return nil
+	return early, nil
 }
 
 // thePast is a deadline that has come.
@@ -206,9 +219,9 @@ func (c *Conn) shrink() {
 func (c *Conn) lastClosed() {
 	c.stirred = true
 	switch {
-	case c.leaving != staying || c.peerLeft != nil:
+	case c.leaving != staying || c.peerLeft != nil && c.cfg.Client:
 		c.poke()
-	case c.napping:
+	case c.napping && c.armed.IsZero(): // else the reader has been poked
 		c.napping = false
 		c.armed = time.Now().Add(c.silence)
 		c.rw.SetReadDeadline(c.armed)
@@ -237,8 +250,8 @@ func (c *Conn) depart() error {
 		}
 	}
 	switch {
-	case open > 0 || c.leaving != departed && c.peerLeft == nil:
-		return nil
+	case open > 0 || c.leaving != departed && (c.peerLeft == nil || !c.cfg.Client):
+		return nil // A client's GOAWAY forbids us to push, no more; it will close.
 	case c.peerLeft != nil && c.peerLeft.Code != http2.ErrCodeNo:
 		return c.peerLeft
 	}
