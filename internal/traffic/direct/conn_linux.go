@@ -54,6 +54,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	if err := c.beforeRead(); err != nil {
+		return 0, err
+	}
 	n, err := c.in.run(c.raw.Read, p)
 	if n == 0 && err == nil {
 		return 0, io.EOF

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // gathered is how much a write of TLS records collects: four of the largest
@@ -15,11 +16,12 @@ var gathers = sync.Pool{New: func() any { return new([gathered]byte) }}
 // A gather collects writes, so that several leave in one system call. mu is held
 // by whoever writes.
 type gather struct {
-	mu     sync.Mutex
-	on     bool
-	buf    *[gathered]byte // nil: nothing is collected
-	n      int
-	failed error // something is missing in the stream: nothing may follow
+	mu      sync.Mutex
+	on      bool
+	pending atomic.Bool     // buf is there
+	buf     *[gathered]byte // nil: nothing is collected
+	n       int
+	failed  error // something is missing in the stream: nothing may follow
 }
 
 // Write is net.Conn's: all of p, or an error and how much of it left. While
@@ -28,23 +30,25 @@ func (c *conn) Write(p []byte) (int, error) {
 	g := &c.gather
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	switch {
-	case g.failed != nil:
+	if g.failed != nil {
 		return 0, g.failed
-	case !g.on || len(p) > gathered:
+	}
+	if g.n+len(p) > gathered {
 		if err := c.pour(); err != nil {
 			return 0, err
 		}
+	}
+	if !g.on && g.n == 0 || len(p) > gathered {
 		return c.writeOut(p)
-	case g.n+len(p) > gathered:
-		if err := c.pour(); err != nil {
-			return 0, err
-		}
 	}
 	if g.buf == nil {
 		g.buf = gathers.Get().(*[gathered]byte)
+		g.pending.Store(true)
 	}
 	g.n += copy(g.buf[g.n:], p)
+	if !g.on {
+		return len(p), c.pour()
+	}
 	return len(p), nil
 }
 
@@ -57,17 +61,47 @@ func (c *conn) pour() error {
 	_, err := c.writeOut(g.buf[:g.n])
 	gathers.Put(g.buf)
 	g.buf, g.n, g.failed = nil, 0, err
+	g.pending.Store(false)
 	return err
 }
 
-func (c *conn) setGather(on bool) error {
+// beforeRead sends what the peer may have to have before it goes on.
+func (c *conn) beforeRead() error {
+	if !c.gather.pending.Load() {
+		return nil
+	}
+	c.gather.mu.Lock()
+	defer c.gather.mu.Unlock()
+	return c.pour()
+}
+
+// set turns gathering on or off; off, what was gathered leaves with the next
+// write, or before the next read, unless it is to leave at once.
+func (c *conn) set(on, atOnce bool) error {
 	g := &c.gather
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.on = on; on {
-		return nil
+	if g.on = on; atOnce {
+		return c.pour()
 	}
-	return c.pour()
+	return nil
+}
+
+// Hold has what is written to c, which Wrap returned, wait for the next read, as
+// is right for a handshake: whoever has spoken listens.
+func Hold(c net.Conn) {
+	if own, ok := c.(*conn); ok {
+		own.set(true, false)
+	}
+}
+
+// Release ends what Hold began. What is held leaves with the next write, or
+// before the next read; or now, if that is wanted.
+func Release(c net.Conn, now bool) error {
+	if own, ok := c.(*conn); ok {
+		return own.set(false, now)
+	}
+	return nil
 }
 
 // A TLS is a TLS connection whose large writes cost a system call for several
@@ -99,9 +133,9 @@ func (t *TLS) Write(p []byte) (int, error) {
 	if len(p) <= 16<<10 || t.under == nil {
 		return t.Conn.Write(p)
 	}
-	t.under.setGather(true)
+	t.under.set(true, false)
 	n, err := t.Conn.Write(p)
-	if left := t.under.setGather(false); err == nil {
+	if left := t.under.set(false, true); err == nil {
 		err = left
 	}
 	return n, err

@@ -2,10 +2,19 @@
 
 package direct
 
-import "crypto/tls"
+import (
+	"crypto/tls"
+	"net"
+)
 
 // A TLS is a TLS connection.
 type TLS struct{ *tls.Conn }
 
 // Gather returns c: there is nothing of ours beneath it.
 func Gather(c *tls.Conn) *TLS { return &TLS{c} }
+
+// Hold does nothing: what is written leaves at once.
+func Hold(net.Conn) {}
+
+// Release ends what Hold began.
+func Release(net.Conn, bool) error { return nil }

@@ -72,14 +72,14 @@ func TestLargeWritesArriveWhole(t *testing.T) {
 func TestFourRecordsLeaveTogether(t *testing.T) {
 	server, _ := pair(t)
 	c := server.under
-	c.setGather(true)
+	c.set(true, false)
 	if _, err := server.Conn.Write(make([]byte, 64<<10)); err != nil {
 		t.Fatal(err)
 	}
 	if c.gather.n < 64<<10 {
 		t.Errorf("%d bytes are gathered, want all four records", c.gather.n)
 	}
-	if err := c.setGather(false); err != nil || c.gather.buf != nil {
+	if err := c.set(false, true); err != nil || c.gather.buf != nil {
 		t.Errorf("%v, %d bytes left", err, c.gather.n)
 	}
 }
@@ -99,5 +99,45 @@ func TestNothingFollowsAGap(t *testing.T) {
 	server.SetWriteDeadline(time.Time{})
 	if _, err := server.under.Write([]byte("x")); err == nil {
 		t.Error("a write succeeded behind a gap")
+	}
+}
+
+// What is held leaves with the next write, in one call, or before the next read.
+func TestWhatIsHeldLeavesBeforeARead(t *testing.T) {
+	server, client := pair(t)
+	Hold(server.under)
+	for _, s := range []string{"a", "b"} {
+		if _, err := server.Conn.Write([]byte(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !server.under.gather.pending.Load() {
+		t.Error("nothing was held")
+	}
+	read := make(chan error, 1)
+	go func() { _, err := server.Read(make([]byte, 1)); read <- err }()
+	got := make([]byte, 2)
+	for i := range got {
+		if _, err := client.Read(got[i : i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client.Write([]byte("x"))
+	if err := <-read; err != nil || string(got) != "ab" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := server.Conn.Write([]byte("c")); err != nil || !server.under.gather.pending.Load() {
+		t.Errorf("not held any more: %v", err)
+	}
+	if err := Release(server.under, false); err != nil || !server.under.gather.pending.Load() {
+		t.Errorf("Release did not leave it for the next write: %v", err)
+	}
+	if _, err := server.Conn.Write([]byte("d")); err != nil || server.under.gather.pending.Load() {
+		t.Errorf("the next write did not take it along: %v", err)
+	}
+	for _, want := range "cd" {
+		if _, err := client.Read(got[:1]); err != nil || rune(got[0]) != want {
+			t.Errorf("%q, %v; want %q", got[0], err, want)
+		}
 	}
 }

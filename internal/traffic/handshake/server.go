@@ -182,11 +182,17 @@ func (s *Server) Handshake(ctx context.Context, raw net.Conn, gate *turns.Gate) 
 	h := &session{server: s}
 	kept := &remains{session: h}
 	kept.line.Conn = direct.Wrap(raw)
+	direct.Hold(kept.line.Conn) // a flight is one write; a ticket goes out with the first answer
 	conn := tls.Server(&kept.line, s.base)
 	err := raw.SetDeadline(deadline)
 	if err == nil {
 		kept.line.bound(gate, s.limits, deadline, ctx.Done())
 		err = kept.make(ctx, conn)
+	}
+	// An alert is the last word, and in TLS 1.2 the client waits for our Finished.
+	atOnce := err != nil || conn.ConnectionState().Version < tls.VersionTLS13
+	if failed := direct.Release(kept.line.Conn, atOnce); err == nil {
+		err = failed
 	}
 	if err == nil {
 		err = raw.SetDeadline(time.Time{})
