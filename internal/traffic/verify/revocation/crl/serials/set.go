@@ -2,12 +2,9 @@ package serials
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"hash/maphash"
 	"math"
-	"math/bits"
-	"slices"
 )
 
 // MaxSerial is the longest serial number taken, in octets. RFC 5280 section
@@ -23,44 +20,32 @@ type Record struct {
 	Reason uint8  // a CRLReason
 }
 
-// A record is the length of the serial number, its octets, the time, the reason.
+// Serial numbers are padded with zeros in front to a multiple of step, so that
+// there are few lengths.
 const (
-	overhead  = 1 + 4 + 1
-	chunkBits = 20
-	chunkSize = 1 << chunkBits
-	// maxChunks is how many an offset of 32 bits can tell apart, less one, so
-	// that offset+1 is never 0, which means a free slot.
-	maxChunks = 1<<(32-chunkBits) - 1
+	step    = 4
+	lengths = MaxSerial / step
 )
 
-// ErrFull says that the records take more than 4 GiB.
-var ErrFull = errors.New("the serial numbers take more than 4 GiB")
+// ErrFull says that there are too many records to count.
+var ErrFull = errors.New("more than 2^31 serial numbers")
 
 // A Builder collects a Set. The zero value is ready.
 type Builder struct {
-	chunks [][]byte
+	tables [lengths]*table
 	n      int
 }
 
-// Add takes a serial number of 1 to MaxSerial octets without leading zeros,
-// which is copied.
+// Add takes a serial number of 1 to MaxSerial octets, which is copied.
 func (b *Builder) Add(serial []byte, r Record) error {
-	need := len(serial) + overhead
-	if n := len(b.chunks); n == 0 || len(b.chunks[n-1])+need > chunkSize {
-		if n == maxChunks {
-			return ErrFull
-		}
-		var chunk []byte
-		if n > 0 { // the first grows as it has to: most lists are short
-			chunk = make([]byte, 0, chunkSize)
-		}
-		b.chunks = append(b.chunks, chunk)
+	if b.n == math.MaxInt32 {
+		return ErrFull
 	}
-	last := &b.chunks[len(b.chunks)-1]
-	c := append(*last, byte(len(serial)))
-	c = append(c, serial...)
-	c = binary.BigEndian.AppendUint32(c, r.At)
-	*last = append(c, r.Reason)
+	i := (len(serial) - 1) / step
+	if b.tables[i] == nil {
+		b.tables[i] = newTable((i + 1) * step)
+	}
+	b.tables[i].add(serial, r)
 	b.n++
 	return nil
 }
@@ -69,26 +54,14 @@ func (b *Builder) Add(serial []byte, r Record) error {
 func (b *Builder) Len() int { return b.n }
 
 // Set returns the set; the Builder is empty afterwards. Of several records of a
-// serial number the first counts that does not take it off the list: who is on
-// it in one way is on it.
+// serial number the one with the earliest date counts that does not take it off
+// the list: who is on it in one way is on it.
 func (b *Builder) Set() *Set {
-	s := &Set{chunks: b.chunks, n: b.n, seed: maphash.MakeSeed()}
+	s := &Set{tables: b.tables, n: b.n, seed: maphash.MakeSeed()}
 	*b = Builder{}
-	if s.n == 0 {
-		return s
-	}
-	last := len(s.chunks) - 1
-	s.chunks[last] = bytes.Clone(s.chunks[last]) // gives back what it could have grown by
-	s.chunks = slices.Clip(s.chunks)
-	used := bits.Len32(uint32(last)<<chunkBits + chunkSize)
-	s.offset = uint32(math.MaxUint32)
-	if used < 32 {
-		s.offset = 1<<used - 1
-	}
-	s.slots = make([]uint32, 2*s.n)
-	for i, chunk := range s.chunks {
-		for at := 0; at < len(chunk); at += int(chunk[at]) + overhead {
-			s.insert(uint32(i)<<chunkBits + uint32(at))
+	for _, t := range s.tables {
+		if t != nil {
+			t.order(s.seed)
 		}
 	}
 	return s
@@ -96,12 +69,7 @@ func (b *Builder) Set() *Set {
 
 // A Set is immutable and safe for concurrent use. The zero value is empty.
 type Set struct {
-	chunks [][]byte
-	// slots are free when 0. The low bits, those of the mask offset, are where the
-	// record begins, plus one; the others are bits of the serial number's hash,
-	// so that hardly any other serial number is looked at.
-	slots  []uint32
-	offset uint32
+	tables [lengths]*table // by length of the serial numbers; nil: none
 	n      int
 	seed   maphash.Seed
 }
@@ -112,55 +80,34 @@ func (s *Set) Len() int { return s.n }
 // Lookup finds the record of a serial number without leading zeros. It does not
 // allocate.
 func (s *Set) Lookup(serial []byte) (Record, bool) {
-	if s.n == 0 || len(serial) > MaxSerial {
+	if len(serial) == 0 || len(serial) > MaxSerial {
 		return Record{}, false
 	}
-	i, tag := s.home(serial)
-	for ; s.slots[i] != 0; i = s.next(i) {
-		if s.slots[i]&^s.offset != tag {
-			continue
+	t := s.tables[(len(serial)-1)/step]
+	if t == nil {
+		return Record{}, false
+	}
+	var padded [MaxSerial]byte
+	copy(padded[t.width-len(serial):], serial)
+	return t.find(s.seed, padded[:t.width])
+}
+
+// find looks in the serial number's bucket, whose records are in order.
+func (t *table) find(seed maphash.Seed, serial []byte) (Record, bool) {
+	b := t.bucket(seed, serial)
+	low, high := int(t.starts[b]), int(t.starts[b+1])
+	const few = 16
+	for high-low > few { // where a serial number was added very often
+		if mid := int(uint(low+high) >> 1); bytes.Compare(t.serial(mid), serial) < 0 {
+			low = mid + 1
+		} else {
+			high = mid + 1
 		}
-		if found, r := s.record(s.slots[i]&s.offset - 1); bytes.Equal(found, serial) {
-			return r, true
+	}
+	for ; low < high; low++ {
+		if bytes.Equal(t.serial(low), serial) {
+			return t.record(low), true
 		}
 	}
 	return Record{}, false
-}
-
-func (s *Set) insert(offset uint32) {
-	serial, r := s.record(offset)
-	i, tag := s.home(serial)
-	for ; s.slots[i] != 0; i = s.next(i) {
-		if s.slots[i]&^s.offset != tag {
-			continue
-		}
-		if found, before := s.record(s.slots[i]&s.offset - 1); bytes.Equal(found, serial) {
-			if before.Reason != Removed || r.Reason == Removed {
-				return
-			}
-			break
-		}
-	}
-	s.slots[i] = tag | (offset + 1)
-}
-
-// home returns the first slot to look at, and the bits that the slot has.
-func (s *Set) home(serial []byte) (slot int, tag uint32) {
-	h := maphash.Bytes(s.seed, serial)
-	high, _ := bits.Mul64(h, uint64(len(s.slots)))
-	return int(high), uint32(h) &^ s.offset
-}
-
-func (s *Set) next(slot int) int {
-	if slot++; slot == len(s.slots) {
-		return 0
-	}
-	return slot
-}
-
-// record returns what begins at an offset.
-func (s *Set) record(offset uint32) ([]byte, Record) {
-	b := s.chunks[offset>>chunkBits][offset&(chunkSize-1):]
-	n := int(b[0])
-	return b[1 : 1+n], Record{At: binary.BigEndian.Uint32(b[1+n:]), Reason: b[5+n]}
 }
