@@ -145,6 +145,11 @@ func (s *session) stream(e *http.Exchange, denial *countersign.Denial) {
 	if denial == nil {
 		v = s.decide(x.Request, x.Started())
 	}
+	if x.Started().Sub(s.accepted) > x.listener.KeepAlive {
+		// While this request is open: those that the client sends before it knows
+		// are served too (RFC 9113 section 6.8).
+		s.front.Interrupt()
+	}
 	s.crew.do(func() {
 		s.guard(func() {
 			if v.denial == nil {
