@@ -223,19 +223,25 @@ func (j *journal) wait(t testing.TB, want event) event {
 
 // echo is a backend that answers with the request's header, as JSON.
 func echo(t testing.TB) string {
-	return serve(t, func(w nethttp.ResponseWriter, q *nethttp.Request) {
-		json.NewEncoder(w).Encode(q.Header)
-	})
+	return serve(t, writeHeader)
 }
+
+func writeHeader(w nethttp.ResponseWriter, q *nethttp.Request) { json.NewEncoder(w).Encode(q.Header) }
 
 // serve is a backend.
 func serve(t testing.TB, handle nethttp.HandlerFunc) string {
+	t.Helper()
+	return serveWith(t, nil, handle)
+}
+
+// serveWith is a backend that speaks these versions of HTTP; nil: HTTP/1.1.
+func serveWith(t testing.TB, protocols *nethttp.Protocols, handle nethttp.HandlerFunc) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &nethttp.Server{Handler: handle}
+	s := &nethttp.Server{Handler: handle, Protocols: protocols}
 	done := make(chan struct{})
 	go func() { defer close(done); s.Serve(ln) }()
 	t.Cleanup(func() { s.Close(); <-done })

@@ -184,6 +184,10 @@ func (n *Node) serve(address string, d door) {
 // live runs a part of the session that nothing comes behind if it fails.
 func (s *session) live(part func()) {
 	if !s.guard(part) {
+		if s.front != nil {
+			s.front.Cut() // with what is under way on other goroutines
+		}
+		s.crew.wait()
 		s.end()
 	}
 }
