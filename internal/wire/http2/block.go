@@ -113,9 +113,9 @@ func (c *Conn) takeBlock(p []byte) *ConnError {
 	case toOpen:
 		return c.takeRequest(sec)
 	case toAnswer:
-		return c.takeResponse(s.id, sec)
+		return c.takeResponse(c.block.id, sec)
 	}
-	return c.takeTrailers(s.id, sec)
+	return c.takeTrailers(c.block.id, sec)
 }
 
 // A use is what a field section is good for.

@@ -42,6 +42,9 @@ func (s *Stream) WriteHead(h Head, f Flag) error {
 		if c.leaving != staying || c.peerLeft != nil || c.nextID > maxID {
 			return ErrGoingAway
 		}
+		if uint64(len(c.streams)) >= uint64(c.peer.streams) {
+			return ErrFull // SETTINGS came, or lowered the limit, after the place was reserved
+		}
 		s.id = c.nextID
 		c.nextID += 2
 		c.reserved--
