@@ -385,3 +385,34 @@ func TestAPeerThatTakesNothingIsCut(t *testing.T) {
 		t.Errorf("Serve returned %v, expected a timeout", err)
 	}
 }
+
+// A place that was reserved before the peer said how many streams it takes is
+// none above that.
+func TestAPlaceReservedTooEarlyIsNotUsed(t *testing.T) {
+	// RFC 9113 section 5.1.2.
+	_, b := sockets(t)
+	c := New(b, Config{Client: true})
+	var streams []*Stream
+	for range 2 {
+		s, err := c.NewStream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		streams = append(streams, s)
+	}
+	c.mu.Lock()
+	c.peer.streams = 1 // as SETTINGS would have it
+	c.mu.Unlock()
+	if err := streams[0].WriteHead(request("GET", "/"), End); err != nil {
+		t.Error(err)
+	}
+	if err := streams[1].WriteHead(request("POST", "/"), End); err != ErrFull || !Unprocessed(err) {
+		t.Errorf("%v, expected ErrFull", err)
+	}
+	for _, s := range streams {
+		s.Close()
+	}
+	if n := c.OpenStreams(); n != 0 {
+		t.Errorf("%d streams are open", n)
+	}
+}
