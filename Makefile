@@ -9,6 +9,7 @@ test: ## what the README promises
 
 race:
 	go test -race ./internal/... ./cmd/...
+	go test -race -short ./test/grpcinterop ./test/soak
 
 ci: ## what has to pass before a change lands
 	.ci/run

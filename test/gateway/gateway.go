@@ -38,7 +38,8 @@ type Gateway struct {
 	node      *traffic.Node
 	targets   *upstream.Fleet
 	publisher *publish.Publisher
-	log       *tail
+	log       *tail // of the program
+	traffic   *tail // both logs of traffic
 	halt      context.CancelFunc
 	watching  chan error
 	stop      func()
@@ -50,7 +51,7 @@ func New(t testing.TB) *Gateway {
 	t.Helper()
 	g := &Gateway{
 		Fleet: testpki.NewRoot(t, "Fleet Root"), Web: testpki.NewRoot(t, "Web Root"),
-		t: t, dir: t.TempDir(), log: new(tail), watching: make(chan error, 1),
+		t: t, dir: t.TempDir(), log: new(tail), traffic: new(tail), watching: make(chan error, 1),
 	}
 	g.Web.Server("localhost").Write(g.dir, "server")
 	g.Write("ca.crt", g.Fleet.PEM())
@@ -62,7 +63,7 @@ func (g *Gateway) Start(config string) {
 	t := g.t
 	t.Helper()
 	g.Write("countersign.yaml", []byte(config))
-	logger := slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	logger := slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	metrics := telemetry.NewMetrics(telemetry.MetricsConfig{Logger: logger})
 	g.targets = upstream.NewFleet(upstream.FleetConfig{
 		Logger: logger,
@@ -78,7 +79,7 @@ func (g *Gateway) Start(config string) {
 	var err error
 	g.publisher, err = publish.NewPublisher(publish.PublisherConfig{
 		Path: filepath.Join(g.dir, "countersign.yaml"), Node: g.node, Fleet: g.targets, Metrics: metrics,
-		Logger: logger, Stdout: g.log,
+		Logger: logger, Stdout: g.traffic,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -90,14 +91,18 @@ func (g *Gateway) Start(config string) {
 	watch, g.halt = context.WithCancel(context.Background())
 	go func() { g.watching <- g.publisher.Run(watch, nil) }()
 	g.stop = sync.OnceFunc(g.end)
-	t.Cleanup(g.stop)
+	t.Cleanup(g.Stop)
 }
 
-// Address is where the listener with the address 127.0.0.1:0 is bound.
-func (g *Gateway) Address() string { return g.node.Addresses()["127.0.0.1:0"].String() }
-
-// Connections is how many clients have.
-func (g *Gateway) Connections() int { return g.node.Connections() }
+// Address is where the listener with that configured address is bound.
+func (g *Gateway) Address(configured string) string {
+	g.t.Helper()
+	bound := g.node.Addresses()[configured]
+	if bound == nil {
+		g.t.Fatalf("nothing listens at %s", configured)
+	}
+	return bound.String()
+}
 
 // InForce is the snapshot that is.
 func (g *Gateway) InForce() *snapshot.Snapshot { return g.node.Current() }
@@ -118,7 +123,7 @@ func (g *Gateway) Reload(name string, content []byte) {
 	g.Write(name, content)
 	for end := time.Now().Add(Patience); g.InForce() == before; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			g.t.Fatalf("the change of %s did not come into force:\n%s", name, g.log)
+			g.t.Fatalf("the change of %s did not come into force", name)
 		}
 	}
 }
@@ -141,7 +146,7 @@ func (g *Gateway) end() {
 		g.t.Errorf("the gateway ends with %v", err)
 	}
 	if g.t.Failed() {
-		g.t.Logf("the last lines of all logs:\n%s", g.log)
+		g.t.Logf("the last lines of the program log:\n%s\nand of the logs of traffic:\n%s", g.log, g.traffic)
 	}
 }
 

@@ -102,6 +102,6 @@ func soak(r *rig, channel func() (*grpc.ClientConn, func())) interop.SoakTestCon
 	return interop.SoakTestConfig{
 		RequestSize: 271828, ResponseSize: 314159, NumWorkers: 4, Iterations: 40,
 		PerIterationMaxAcceptableLatency: latency, OverallTimeout: latency,
-		ServerAddr: r.gateway.Address(), ChannelForTest: channel,
+		ServerAddr: r.gateway.Address("127.0.0.1:0"), ChannelForTest: channel,
 	}
 }

@@ -106,7 +106,7 @@ func (r *rig) dial(shown *testpki.Certificate, more ...grpc.DialOption) *grpc.Cl
 	if shown != nil {
 		c.Certificates = []tls.Certificate{shown.TLS()}
 	}
-	conn, err := grpc.NewClient("passthrough:///"+r.gateway.Address(), append(more,
+	conn, err := grpc.NewClient("passthrough:///"+r.gateway.Address("127.0.0.1:0"), append(more,
 		grpc.WithTransportCredentials(credentials.NewTLS(c)), grpc.WithStatsHandler(watchCompression{}))...)
 	if err != nil {
 		r.t.Fatal(err)
