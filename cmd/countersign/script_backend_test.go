@@ -4,16 +4,20 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// A backend is what a gateway forwards to. It takes requests without bodies,
-// with no HTTP library between: what it writes down is what it got.
+// A backend is what a gateway forwards to. It takes requests without bodies, or
+// with bodies of a length that is told, with no HTTP library between: what it
+// writes down is what it got.
 type backend struct {
 	address  string
 	listener net.Listener
@@ -33,7 +37,7 @@ type backend struct {
 //	backend NAME stop      connections to it are refused from now on
 //
 // It answers 200 with its name. The head of every request goes to NAME.heads,
-// octet by octet, before the answer. /healthz is not written down, and is
+// octet by octet, before the answer, its body to NAME.bodies. /healthz is not written down, and is
 // answered 503 while there is a file NAME.sick.
 func cmdBackend(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 || len(args) > 2 {
@@ -124,11 +128,37 @@ func (b *backend) serve(conn net.Conn) {
 			}
 			head = append(head, line...)
 		}
+		if err := b.takeBody(r, head); err != nil {
+			return
+		}
 		if _, err := conn.Write(b.answer(head)); err != nil {
 			return
 		}
 	}
 }
+
+// takeBody writes the body down, if there is one.
+func (b *backend) takeBody(r io.Reader, head []byte) error {
+	m := bodyLength.FindSubmatch(head)
+	if m == nil {
+		return nil
+	}
+	n, err := strconv.ParseInt(string(m[1]), 10, 64)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f, err := os.OpenFile(b.file(".bodies"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.CopyN(f, r, n)
+	return err
+}
+
+var bodyLength = regexp.MustCompile(`(?i)\r\nContent-Length: ([0-9]+)\r\n`)
 
 func (b *backend) answer(head []byte) []byte {
 	line, _, _ := strings.Cut(string(head), "\r\n")
