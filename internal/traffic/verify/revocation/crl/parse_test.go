@@ -239,6 +239,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(root.CRL(testpki.RevokeSerial(big.NewInt(0), 0), testpki.RevokeSerial(big.NewInt(300), 1)))
 	f.Add(testpki.CRLPEM(root.CRL(), root.CRL()))
 	f.Add(root.CRL(testpki.CRLExtension(true, []byte("\x30\x0b\xa0\x06\xa0\x04\x86\x02ab\x81\x01\xff"), 2, 5, 29, 28)))
+	f.Add(root.CRL(testpki.CRLNumber(6), testpki.CRLExtension(true, []byte("\x02\x01\x05"), 2, 5, 29, 27), testpki.RevokeSerial(big.NewInt(300), 8)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		lists, err := crl.Parse("x.crl", data)
 		if (err == nil) != (len(lists) > 0) {
@@ -261,9 +262,21 @@ func FuzzParse(f *testing.F) {
 		if lists[0].Len() != len(want.RevokedCertificateEntries) {
 			t.Fatalf("%d entries, crypto/x509 sees %d", lists[0].Len(), len(want.RevokedCertificateEntries))
 		}
+		if l := lists[0]; !l.ThisUpdate.Equal(want.ThisUpdate) || !l.NextUpdate.Equal(want.NextUpdate) || !bytes.Equal(l.RawIssuer, want.RawIssuer) ||
+			(l.Number == nil) != (want.Number == nil) || l.Number != nil && l.Number.Cmp(want.Number) != 0 {
+			t.Fatalf("%+v; crypto/x509 sees %+v", l, want)
+		}
+		seen := map[string]int{}
 		for _, e := range want.RevokedCertificateEntries {
-			if _, ok := lists[0].Lookup(e.SerialNumber); !ok && e.SerialNumber.Sign() >= 0 {
+			seen[e.SerialNumber.String()]++
+		}
+		for _, e := range want.RevokedCertificateEntries {
+			got, ok := lists[0].Lookup(e.SerialNumber)
+			if !ok && e.SerialNumber.Sign() >= 0 {
 				t.Fatalf("serial %X is lost", e.SerialNumber)
+			}
+			if ok && seen[e.SerialNumber.String()] == 1 && (int(got.Reason) != e.ReasonCode || !got.RevokedAt.Equal(e.RevocationTime) && e.RevocationTime.Year() >= 1970 && e.RevocationTime.Year() < 2106) {
+				t.Fatalf("serial %X: %+v; crypto/x509 sees %+v", e.SerialNumber, got, e)
 			}
 		}
 	})

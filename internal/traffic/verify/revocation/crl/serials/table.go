@@ -94,10 +94,10 @@ func (t *table) order(seed maphash.Seed) {
 			}
 		}
 	}
+	one := &span{table: t}
 	for b := range next {
-		if low, high := int(t.starts[b]), int(t.starts[b+1]); high-low > 1 {
-			sort.Sort(&span{t, low, high - low})
-		}
+		one.low, one.n = int(t.starts[b]), int(t.starts[b+1]-t.starts[b])
+		sort.Sort(one)
 	}
 }
 
