@@ -19,8 +19,8 @@ list that it names, exactly as serve does, and reports all that is wrong with
 it. It opens no port and starts nothing. The exit status is 0 when the
 configuration would come into force, perhaps with warnings, else 1.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			draft, faults := publish.Read(file, publish.Options{}, nil)
+		RunE: func(c *cobra.Command, _ []string) error {
+			draft, faults := publish.Read(c.Context(), file, publish.Options{}, nil)
 			if draft == nil {
 				fmt.Fprintf(std.err, "%s\n%s\n", faults.Error(), summary(faults))
 				return exitCode(1)

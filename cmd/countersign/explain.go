@@ -34,8 +34,8 @@ client holds the private key is taken for granted.
 
 The exit status is 0 when the client would be admitted, else 1.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			draft, faults := publish.Read(file, publish.Options{}, nil)
+		RunE: func(c *cobra.Command, _ []string) error {
+			draft, faults := publish.Read(c.Context(), file, publish.Options{}, nil)
 			if draft == nil {
 				fmt.Fprintf(std.err, "%s\n%s\n", faults.Error(), summary(faults))
 				return exitCode(1)

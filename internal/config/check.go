@@ -14,6 +14,7 @@ import (
 type checker struct {
 	*Config
 	stores, groups names
+	remote         map[string]placedSource // by URL
 }
 
 // names are the names of one kind of thing, with what is known of each.

@@ -15,8 +15,11 @@ type Node struct {
 	// second signal exits at once. Default 30s.
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"30s" range:"0s..1h"`
 
-	// DataDir is the directory of what the node itself has to remember.
-	_ later `yaml:"data_dir" hint:"today a node has nothing to remember: leave it out"`
+	// DataDir is the directory of what the node itself has to remember: the last
+	// good copy of everything that is fetched, so that a start without network
+	// still enforces it. Required as soon as something is fetched. Left out: the
+	// node remembers nothing.
+	DataDir string `yaml:"data_dir" is:"directory"`
 
 	// Store is where nodes keep what they share.
 	_ later `yaml:"store" hint:"today nodes share nothing: leave it out"`

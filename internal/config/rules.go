@@ -22,6 +22,9 @@ func (r *rules) table() map[string]strictyaml.Rule {
 	return map[string]strictyaml.Rule{
 		"name":          {Expected: "a name of letters, digits, - _ and ., at most 64", Check: name},
 		"file":          {Expected: "a file", Check: r.file},
+		"source":        {Expected: sourceForms, Check: r.source},
+		"endpoint":      {Expected: "an https:// URL without a path", Check: endpoint},
+		"directory":     {Expected: "a directory", Check: r.directory},
 		"output":        {Expected: "a file, or - for standard output", Check: r.output},
 		"address":       {Expected: "an IP address with a port, such as :8443 or 127.0.0.1:8443", Check: address},
 		"admin address": {Expected: "an IP address with a port, or off", Check: adminAddress},
@@ -41,13 +44,21 @@ func name(s string) (clean, hint string, ok bool) { return s, "", nameForm.Match
 func (r *rules) file(s string) (clean, hint string, ok bool) {
 	switch scheme, _, isURL := strings.Cut(s, "://"); {
 	case isURL && (scheme == "https" || scheme == "s3"):
-		return "", scheme + ":// is not supported yet: fetch it into a file, which is read again when it changes", false
+		return "", scheme + ":// is for CA bundles and revocation lists: fetch it into a file, which is read again when it changes", false
 	case isURL:
 		return "", "write the path alone", false
 	}
 	clean = r.resolve(s)
 	r.files = append(r.files, clean)
 	return clean, "", true
+}
+
+// directory resolves the path of a directory that is to be written to.
+func (r *rules) directory(s string) (clean, hint string, ok bool) {
+	if strings.Contains(s, "://") {
+		return "", "write the path alone", false
+	}
+	return r.resolve(s), "", true
 }
 
 // output resolves the path of a file that is to be written.

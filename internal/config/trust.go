@@ -15,9 +15,13 @@ type TrustStore struct {
 	// Name is how client_auth refers to the store.
 	Name string `yaml:"name,required" is:"name"`
 
-	// CABundle lists PEM files with the certificates of authorities. An
-	// intermediate may be an anchor.
-	CABundle []string `yaml:"ca_bundle,required" is:"file"`
+	// CABundle lists PEM files with the certificates of authorities, or where
+	// they are fetched from. An intermediate may be an anchor.
+	CABundle []Source `yaml:"ca_bundle,required" want:"a file, an https:// or an s3:// URL"`
+
+	// Refresh is how often, at least, what ca_bundle has by URL is asked for.
+	// Files are read when they change. Default 5m.
+	Refresh time.Duration `yaml:"refresh" default:"5m" range:"1s..168h"`
 
 	// Accept lists filters; at least one must match. Left out: every
 	// certificate that an authority of the bundle issued.
@@ -110,9 +114,10 @@ type KeyRules struct {
 
 // Revocation says how revoked certificates are known.
 type Revocation struct {
-	// CRLs lists files, PEM or DER, with several lists of one issuer if need be.
-	// A change of a file takes effect at once, on live connections too.
-	CRLs []string `yaml:"crls,required" is:"file" hint:"without a revocation list nothing can be checked: leave revocation out"`
+	// CRLs lists files, PEM or DER, or where they are fetched from, with several
+	// lists of one issuer if need be. A change takes effect at once, on live
+	// connections too.
+	CRLs []Source `yaml:"crls,required" want:"a file, an https:// or an s3:// URL" hint:"without a revocation list nothing can be checked: leave revocation out"`
 
 	// Scope says which certificates are looked up: leaf (the client's own) or
 	// chain (its intermediates as well). Default leaf.
@@ -133,8 +138,10 @@ type Revocation struct {
 	// OCSP says whether issuers are asked: off. Default off.
 	OCSP string `yaml:"ocsp" one:"off" later:"prefer|require" default:"off"`
 
-	// Refresh is how often lists are fetched.
-	_ later `yaml:"refresh" hint:"today lists are files, read again when they change"`
+	// Refresh is how often, at least, what crls has by URL is asked for. A list
+	// is asked for before its next update, too. Files are read when they change.
+	// Default 5m.
+	Refresh time.Duration `yaml:"refresh" default:"5m" range:"1s..168h"`
 }
 
 // TrustLimits bound a trust store.
@@ -149,6 +156,9 @@ type TrustLimits struct {
 	// in the TLS certificate_authorities list (RFC 8446 section 4.2.4).
 	// Default 10000.
 	CASubjectsSize int64 `yaml:"ca_subjects_size" default:"10000" range:"1..65535"`
+
+	// CABundleSize bounds each file of the bundle. Default 16MiB.
+	CABundleSize int64 `yaml:"ca_bundle_size" default:"16MiB" range:"1KiB..1GiB"`
 
 	// CRLs bounds the files of revocation.crls. Default 30.
 	CRLs int `yaml:"crls" default:"30" range:"1..10000"`
@@ -167,11 +177,13 @@ func (s *TrustStore) check(c *checker, path string) {
 			c.fault(at, "a filter without a condition", "at least one of subject_cn, subject_ou, san_dns, san_uri, spki_pin or fingerprint", "it would accept every certificate")
 		}
 	}
+	c.sources(s.CABundle, path+".ca_bundle", path+".refresh")
 	r := s.Revocation
 	if r == nil {
 		return
 	}
 	at := path + ".revocation"
+	c.sources(r.CRLs, at+".crls", at+".refresh")
 	if len(r.CRLs) > s.Limits.CRLs {
 		c.fault(at+".crls", fmt.Sprintf("%d files", len(r.CRLs)), fmt.Sprintf("at most %d", s.Limits.CRLs), "limits.crls of the trust store allows more")
 	}

@@ -56,6 +56,12 @@ var (
 		"Number of the snapshot in force; 0 before the first.")
 	descExpiry = desc("expiry_seconds",
 		"Seconds until a certificate or revocation list is no longer valid; negative afterwards.", "kind", "owner", "name")
+	descSourceGood = desc("source_good",
+		"Whether what is in force is what the last fetch from the source found (1), or the fetch failed or found something that is refused (0).", "source")
+	descSourceAge = desc("source_age_seconds",
+		"Seconds since what is in force was last known to be what the source has.", "source")
+	descSourceFailures = desc("source_failures_total",
+		"Fetches from the source that failed, or found something that is refused.", "source")
 	descDropped = desc("log_events_dropped_total",
 		"Events that were lost because a log could not keep up or be written.", "log")
 )
@@ -79,6 +85,7 @@ func (*collector) Describe(ch chan<- *prometheus.Desc) {
 		descAccepted, descOpen, descHandshakes, descHandshakeTime, descWaiting, descResumed, descDenials,
 		descRequests, descRequestTime, descReceived, descSent, descHealthy, descConnectErrors,
 		descReloads, descReloadOK, descReloadTime, descGeneration, descExpiry, descDropped,
+		descSourceGood, descSourceAge, descSourceFailures,
 	} {
 		ch <- d
 	}
@@ -110,6 +117,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		counter(descDropped, dropped(), log)
 	}
 	m.collectExpiries(gauge)
+	if m.inventory.Sources != nil {
+		for _, s := range m.inventory.Sources() {
+			gauge(descSourceGood, truth(s.Good), s.Name)
+			gauge(descSourceAge, m.now().Sub(s.Checked).Seconds(), s.Name)
+			counter(descSourceFailures, s.Failures, s.Name)
+		}
+	}
 	for t := range m.named.targets {
 		gauge(descHealthy, truth(m.targets[t].healthy), t.group, t.address)
 		counter(descConnectErrors, m.targets[t].connectErrors, t.group, t.address)

@@ -57,6 +57,15 @@ type Inventory struct {
 	Targets    map[string][]string // every target group, even an empty one, to its addresses
 	Expiries   []Expiry
 	Dropped    map[string]func() uint64 // log ("access", "connection") to its count of lost events
+	Sources    func() []Source          // what is fetched; nil: nothing is
+}
+
+// A Source is how things stand with what is fetched from a URL.
+type Source struct {
+	Name     string
+	Good     bool      // the last fetch brought what is in force
+	Checked  time.Time // when what is in force was last known to be what the server has
+	Failures uint64
 }
 
 // An Expiry is a date from which something is no longer valid.

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/config"
+	"countersign.dev/internal/control/source"
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/traffic/forward/health"
@@ -36,6 +38,11 @@ type Draft struct {
 	Read *revocation.Cache
 	// Expiries are the dates that an operator must not miss.
 	Expiries []telemetry.Expiry
+
+	used     map[string]*source.Copy // of what is fetched, by URL
+	until    map[string]time.Time    // by URL: when a source's lists must be replaced
+	verdicts map[string]source.Verdict
+	warnings config.Faults
 }
 
 // Options are what a configuration is compiled with; the zero value is a look at
@@ -46,13 +53,19 @@ type Options struct {
 	// InForce is the draft that this one would replace: a revocation list may not
 	// be older than the one in force.
 	InForce *Draft
+	// Sources have what is fetched. nil: it is fetched for this once, and what a
+	// node has kept serves where that fails.
+	Sources *source.Keeper
+
+	round source.Round            // what there is to choose from
+	use   map[string]*source.Copy // what was chosen
 }
 
 // Read reads the configuration at path with everything it names, and compiles
 // it. All faults are reported at once: those of the configuration, and those of
 // the files that could be made out. The Draft is nil if one is more than a
 // warning. named, unless nil, is told which files are about to be read.
-func Read(path string, o Options, named func(files []string)) (*Draft, config.Faults) {
+func Read(ctx context.Context, path string, o Options, named func(files []string)) (*Draft, config.Faults) {
 	cfg, faults := config.Inspect(path)
 	if cfg == nil {
 		return nil, faults
@@ -65,12 +78,12 @@ func Read(path string, o Options, named func(files []string)) (*Draft, config.Fa
 		c.files()
 		return nil, append(faults, c.faults...).Sorted()
 	}
-	draft, found := Compile(cfg, o)
+	draft, found := compileFetched(ctx, cfg, o)
 	return draft, append(faults, found...).Sorted()
 }
 
-// Compile checks everything that the configuration names and compiles it. The
-// Draft is nil if a fault is more than a warning.
+// Compile checks everything that the configuration names and compiles it; it
+// fetches nothing. The Draft is nil if a fault is more than a warning.
 func Compile(cfg *config.Config, o Options) (*Draft, config.Faults) {
 	c := newCompiler(cfg, o)
 	for i := range cfg.TrustStores {

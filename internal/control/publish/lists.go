@@ -23,11 +23,12 @@ func (c *compiler) revocation(ts *config.TrustStore, path string) revocation.Con
 		Stale: revocation.Answer(r.Stale), Grace: r.Grace,
 	}
 	entries := 0
-	for j, file := range r.CRLs {
-		lists := c.lists(ts, fmt.Sprintf("%s.revocation.crls[%d]", path, j), file)
+	for j, s := range r.CRLs {
+		lists := c.lists(ts, fmt.Sprintf("%s.revocation.crls[%d]", path, j), s)
 		for _, l := range lists {
 			entries += l.Len()
-			c.expires("crl", ts.Name, file, l.NextUpdate)
+			c.expires("crl", ts.Name, name(s), l.NextUpdate)
+			c.replaceBefore(s, l.NextUpdate)
 		}
 		out.Lists = append(out.Lists, lists...)
 	}
@@ -42,18 +43,14 @@ func (c *compiler) revocation(ts *config.TrustStore, path string) revocation.Con
 
 const entriesHint = "limits.crl_entries of the trust store allows more"
 
-// lists returns those of a file, or reports why there are none.
-func (c *compiler) lists(ts *config.TrustStore, path, file string) []*crl.List {
-	f, ok := c.open(path, file)
+// lists returns those of a source, or reports why there are none.
+func (c *compiler) lists(ts *config.TrustStore, path string, s config.Source) []*crl.List {
+	f, ok := c.source(path, s)
 	if !ok {
 		return nil
 	}
-	defer f.Close()
-	limit := cmp.Or(ts.Limits.CRLSize, crlSize)
-	if info, err := f.Stat(); err == nil && info.Size() == 0 {
-		c.empty(path, file)
-		return nil
-	}
+	defer f.close()
+	file, limit := f.Name(), cmp.Or(ts.Limits.CRLSize, crlSize)
 	lists, err := c.draft.Read.Load(f, limit, crl.Limits{Entries: ts.Limits.CRLEntries}, c.readBefore())
 	if err == nil {
 		return lists

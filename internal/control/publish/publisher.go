@@ -13,6 +13,7 @@ import (
 
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/control/publish/watch"
+	"countersign.dev/internal/control/source"
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/traffic"
@@ -49,6 +50,7 @@ type Publisher struct {
 	cfg     PublisherConfig
 	keys    *handshake.TicketKeys
 	watcher *watch.Watcher
+	sources *source.Keeper
 
 	mu      sync.Mutex
 	number  uint64
@@ -75,7 +77,8 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	}
 	return &Publisher{
 		cfg: cfg, watcher: watcher, closing: make(chan struct{}),
-		keys: handshake.NewTicketKeys(handshake.TicketKeysConfig{}),
+		sources: source.New(source.Config{Logger: cfg.Logger}),
+		keys:    handshake.NewTicketKeys(handshake.TicketKeysConfig{}),
 	}, nil
 }
 
@@ -85,26 +88,51 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 func (p *Publisher) Publish(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	err := p.publish(ctx)
+	return p.publish(ctx, false)
+}
+
+// errNothingNew says that what sources have is not what comes into force.
+var errNothingNew = errors.New("nothing new")
+
+// publish returns errNothingNew if fetched is true, and what was fetched is
+// refused: then nothing has changed.
+func (p *Publisher) publish(ctx context.Context, fetched bool) error {
+	draft, err := p.read(ctx)
+	if err == nil && fetched && !draft.fresh() {
+		p.sources.Settle(draft.verdicts)
+		return errNothingNew
+	}
+	if err == nil {
+		err = p.enforce(ctx, draft)
+	}
 	p.cfg.Metrics.Reloaded(err)
 	return err
 }
 
-func (p *Publisher) publish(ctx context.Context) error {
+// read compiles what is configured.
+func (p *Publisher) read(ctx context.Context) (*Draft, error) {
 	// Watched before it is read: a change from now on is not missed.
 	p.watch(p.watcher.Set, p.files, p.cfg.Path)
-	draft, faults := Read(p.cfg.Path, Options{Keys: p.keys, InForce: p.inForce}, func(named []string) {
+	o := Options{Keys: p.keys, InForce: p.inForce, Sources: p.sources}
+	draft, faults := Read(ctx, p.cfg.Path, o, func(named []string) {
 		p.watch(p.watcher.Amend, p.files, named...)
 	})
 	if draft == nil {
-		return faults
+		return nil, faults
 	}
+	draft.warnings = faults
+	return draft, nil
+}
+
+// enforce puts draft into force.
+func (p *Publisher) enforce(ctx context.Context, draft *Draft) error {
 	if err := p.swap(ctx, draft); err != nil {
 		return err
 	}
+	p.sources.Settle(draft.verdicts)
 	p.inForce, p.files = draft, draft.Config.Files()
 	p.watch(p.watcher.Amend, p.files)
-	for _, warning := range faults {
+	for _, warning := range draft.warnings {
 		p.cfg.Logger.Warn(warning.String())
 	}
 	return nil
@@ -157,7 +185,7 @@ func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
 		name := draft.Config.Listeners[i].Default.Forward
 		l.Routes = &route.Table{Default: route.Action{Forward: groups[name], Metrics: l.Metrics.Group(name)}}
 	}
-	p.cfg.Metrics.Publish(inventory(snap, draft))
+	p.cfg.Metrics.Publish(p.inventory(snap, draft))
 	for _, g := range draft.Groups {
 		for _, address := range g.Targets {
 			if g.Health == nil { // nobody else will ever say so
@@ -190,12 +218,13 @@ func (p *Publisher) retire(old []*accesslog.Log) {
 	})
 }
 
-func inventory(snap *snapshot.Snapshot, draft *Draft) telemetry.Inventory {
+func (p *Publisher) inventory(snap *snapshot.Snapshot, draft *Draft) telemetry.Inventory {
 	inv := telemetry.Inventory{
 		Generation: snap.Number,
 		Targets:    map[string][]string{},
 		Expiries:   draft.Expiries,
 		Dropped:    map[string]func() uint64{},
+		Sources:    p.sourceStates,
 	}
 	for _, l := range snap.Listeners {
 		inv.Listeners = append(inv.Listeners, l.Name)
@@ -218,32 +247,38 @@ func (p *Publisher) watch(set func([]string) error, files []string, more ...stri
 	}
 }
 
-// Run publishes anew whenever a file has changed or again receives a value,
-// until ctx ends.
+// Run publishes anew whenever a file or a source has changed or again receives a
+// value, until ctx ends.
 func (p *Publisher) Run(ctx context.Context, again <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(ctx)
-	watching := make(chan error, 1)
-	go func() { watching <- p.watcher.Run(ctx) }()
-	defer func() { cancel(); <-watching }()
+	var watching sync.WaitGroup
+	watching.Go(func() { p.watcher.Run(ctx) })
+	watching.Go(func() { p.sources.Run(ctx) })
+	defer func() { cancel(); watching.Wait() }()
 	for {
-		cause := "a file changed"
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-p.watcher.Changed():
+			p.reload(ctx, "a file changed", false)
+		case <-p.sources.Changed():
+			p.reload(ctx, "a source changed", true)
 		case <-again:
-			cause = "asked to"
+			p.reload(ctx, "asked to", false)
+			p.sources.Hurry()
 		}
-		p.reload(ctx, cause)
 	}
 }
 
 // reload is a publication whose outcome goes to the log.
-func (p *Publisher) reload(ctx context.Context, cause string) {
+func (p *Publisher) reload(ctx context.Context, cause string, fetched bool) {
 	began := time.Now()
-	err := p.Publish(ctx)
+	p.mu.Lock()
+	err := p.publish(ctx, fetched)
+	p.mu.Unlock()
 	var faults config.Faults
 	switch {
+	case err == errNothingNew: // the sources have said why
 	case err == nil:
 		p.cfg.Logger.Info("configuration in force", "because", cause,
 			"snapshot", p.cfg.Node.Current().Number, "took", time.Since(began).Round(time.Microsecond))
@@ -271,7 +306,7 @@ func (p *Publisher) Close(ctx context.Context) error {
 	defer p.mu.Unlock()
 	close(p.closing)
 	p.retiring.Wait()
-	return errors.Join(p.watcher.Close(), p.logs.connection.log.Close(ctx), p.logs.access.log.Close(ctx))
+	return errors.Join(p.watcher.Close(), p.sources.Close(), p.logs.connection.log.Close(ctx), p.logs.access.log.Close(ctx))
 }
 
 // logs are the two traffic logs with what they were opened for.

@@ -31,7 +31,7 @@ trust_stores:
 target_groups:
   - {name: app, targets: ["127.0.0.1:9"], colour: blue}
 `))
-	draft, faults := publish.Read(path, publish.Options{}, nil)
+	draft, faults := publish.Read(t.Context(), path, publish.Options{}, nil)
 	if draft != nil {
 		t.Error("a draft was made of a configuration with faults")
 	}
@@ -77,7 +77,7 @@ target_groups:
   - {name: app, targets: ["127.0.0.1:9"]}
 `))
 	list(root)
-	before, faults := publish.Read(path, publish.Options{}, nil)
+	before, faults := publish.Read(t.Context(), path, publish.Options{}, nil)
 	if len(faults) > 0 {
 		t.Fatal(faults)
 	}
@@ -85,7 +85,7 @@ target_groups:
 		t.Fatal(err)
 	}
 	list(other)
-	_, faults = publish.Read(path, publish.Options{InForce: before}, nil)
+	_, faults = publish.Read(t.Context(), path, publish.Options{InForce: before}, nil)
 	if len(faults) != 1 || !faults[0].Warning || !strings.Contains(faults[0].String(), `CN=Root`) {
 		t.Errorf("want one warning that names the issuer, got: %v", faults)
 	}

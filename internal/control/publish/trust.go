@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"crypto/x509"
 	"fmt"
 
@@ -8,8 +9,8 @@ import (
 	"countersign.dev/internal/traffic/verify"
 )
 
-// bundleSize bounds a CA bundle file; the quotas of its content are the trust
-// store's limits.
+// bundleSize bounds a file of a CA bundle where the configuration's own bound is
+// at fault.
 const bundleSize = 16 << 20
 
 func (c *compiler) trustStore(i int) {
@@ -43,9 +44,9 @@ func (c *compiler) trustStore(i int) {
 
 func (c *compiler) anchors(ts *config.TrustStore, path string) []*x509.Certificate {
 	var anchors []*x509.Certificate
-	for j, file := range ts.CABundle {
-		at := fmt.Sprintf("%s.ca_bundle[%d]", path, j)
-		data, ok := c.read(at, file, bundleSize)
+	for j, s := range ts.CABundle {
+		at, file := fmt.Sprintf("%s.ca_bundle[%d]", path, j), name(s)
+		data, ok := c.all(at, s, cmp.Or(ts.Limits.CABundleSize, bundleSize))
 		if !ok {
 			continue
 		}

@@ -1,0 +1,245 @@
+package publish
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"countersign.dev/internal/config"
+	"countersign.dev/internal/control/source"
+	"countersign.dev/internal/control/source/origin"
+	"countersign.dev/internal/telemetry"
+	"countersign.dev/internal/traffic/verify/revocation"
+)
+
+// compileFetched is Compile for a configuration some of whose sources are
+// fetched.
+func compileFetched(ctx context.Context, cfg *config.Config, o Options) (*Draft, config.Faults) {
+	keeper := o.Sources
+	if keeper == nil {
+		keeper = source.New(source.Config{Fleeting: true})
+		defer keeper.Close()
+	}
+	round, err := keeper.Prepare(ctx, cfg.Node.DataDir, Fetched(cfg))
+	if err != nil {
+		return nil, config.Faults{cfg.Fault("node.data_dir", err.Error(), "a directory of which this program is the owner", "")}
+	}
+	if len(round) == 0 {
+		return Compile(cfg, o)
+	}
+	o.round = round
+	draft, faults, refused := choose(cfg, o)
+	if draft == nil {
+		return nil, faults
+	}
+	draft.verdicts = map[string]source.Verdict{}
+	for url, offer := range round {
+		draft.verdicts[url] = source.Verdict{Offer: offer, Use: draft.used[url], Until: draft.until[url], Refused: refused[url]}
+	}
+	return draft, faults
+}
+
+// choose compiles with what the sources have now, as far as it is good, and
+// else with what they had. It says why something is not good.
+func choose(cfg *config.Config, o Options) (*Draft, config.Faults, map[string]error) {
+	compile := func(use map[string]*source.Copy) (*Draft, config.Faults) {
+		o.use = use
+		return Compile(cfg, o)
+	}
+	newest, known := map[string]*source.Copy{}, map[string]*source.Copy{}
+	var doubtful []string
+	restored := false
+	for url, offer := range o.round {
+		newest[url], known[url] = cmp.Or(offer.Fresh, offer.Kept), cmp.Or(offer.Kept, offer.Fresh)
+		if offer.Fresh != nil && offer.Kept != nil {
+			doubtful = append(doubtful, url)
+			restored = restored || offer.Restored
+		}
+	}
+	if restored {
+		// What was in force before the program started counts as in force: a
+		// revocation list may not be older.
+		if before, _ := compile(known); before != nil {
+			o.InForce = before
+		}
+	}
+	draft, faults := compile(newest)
+	if draft != nil || len(doubtful) == 0 {
+		return draft, faults, nil
+	}
+	draft, found := compile(known)
+	if draft == nil {
+		return nil, faults, nil
+	}
+	// One by one: a bundle and a list that go together are found in two rounds.
+	slices.Sort(doubtful)
+	refused := map[string]error{}
+	for again := true; again; {
+		again = false
+		for _, url := range doubtful {
+			if known[url] == newest[url] {
+				continue
+			}
+			use := maps.Clone(known)
+			use[url] = newest[url]
+			d, f := compile(use)
+			if d == nil {
+				refused[url] = sentence(f)
+				continue
+			}
+			draft, found, known, again = d, f, use, true
+			delete(refused, url)
+		}
+	}
+	return draft, found, refused
+}
+
+// sentence is the first of several faults.
+func sentence(faults config.Faults) error {
+	bad := slices.DeleteFunc(slices.Clone(faults), func(f config.Fault) bool { return f.Warning })
+	f := bad[0]
+	text := f.Found
+	if f.Expected != "" {
+		text += ", expected " + f.Expected
+	}
+	if len(bad) > 1 {
+		text += fmt.Sprintf(" (and %d more)", len(bad)-1)
+	}
+	return errors.New(text)
+}
+
+// Fetched returns the sources of a configuration that are not files. A URL in
+// several places is one, asked for as often and as large as any of them says.
+func Fetched(cfg *config.Config) []source.Spec {
+	var specs []source.Spec
+	add := func(list []config.Source, refresh time.Duration, limit int64) {
+		for _, s := range list {
+			if !s.Remote() {
+				continue
+			}
+			i := slices.IndexFunc(specs, func(have source.Spec) bool { return have.URL == s.URL })
+			if i < 0 {
+				i = len(specs)
+				specs = append(specs, source.Spec{Refresh: refresh,
+					Spec: origin.Spec{URL: s.URL, CA: s.CA, Endpoint: s.Endpoint, Region: s.Region, Timeout: s.Timeout}})
+			}
+			specs[i].Refresh = min(specs[i].Refresh, refresh)
+			specs[i].Limit = max(specs[i].Limit, limit)
+		}
+	}
+	for _, ts := range cfg.TrustStores {
+		add(ts.CABundle, ts.Refresh, ts.Limits.CABundleSize)
+		if r := ts.Revocation; r != nil {
+			add(r.CRLs, r.Refresh, ts.Limits.CRLSize)
+		}
+	}
+	return specs
+}
+
+// An opened source is read from its start.
+type opened struct {
+	revocation.File
+	close func() error
+}
+
+// name is how a source is called in messages.
+func name(s config.Source) string { return origin.Spec{URL: s.URL}.Name() }
+
+// source opens a source that holds something, or reports why not.
+func (c *compiler) source(path string, s config.Source) (opened, bool) {
+	if !s.Remote() {
+		f, ok := c.open(path, s.URL)
+		if !ok {
+			return opened{}, false
+		}
+		if info, err := f.Stat(); err == nil && info.Size() == 0 {
+			f.Close()
+			c.empty(path, s.URL)
+			return opened{}, false
+		}
+		return opened{f, f.Close}, true
+	}
+	c.authorities(path, s)
+	offer, ok := c.options.round[s.URL]
+	used := c.options.use[s.URL]
+	switch {
+	case !ok: // the configuration has other faults
+		return opened{}, false
+	case used == nil:
+		c.fault(path, fmt.Sprintf("%s, which cannot be fetched (%v)", name(s), offer.Fault), "something to enforce",
+			"there is no copy in "+c.cfg.Node.DataDir+" from which to start without it either")
+		return opened{}, false
+	case offer.Fault != nil && c.options.Sources == nil:
+		c.warn(path, fmt.Sprintf("%s, which cannot be fetched (%v)", name(s), offer.Fault), "",
+			"the copy of "+used.Fetched.Format(time.RFC3339)+" in "+c.cfg.Node.DataDir+" is used")
+	}
+	if c.draft.used == nil {
+		c.draft.used = map[string]*source.Copy{}
+	}
+	c.draft.used[s.URL] = used
+	return opened{used.Open(), func() error { return nil }}, true
+}
+
+// authorities checks those of a source's server.
+func (c *compiler) authorities(path string, s config.Source) {
+	if s.CA == "" {
+		return
+	}
+	if pem, ok := c.read(path+".ca", s.CA, pemSize); ok && !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		c.fault(path+".ca", s.CA+", which has no certificate", "the authorities of the server's certificate in PEM", "")
+	}
+}
+
+// replaceBefore notes when what a source has must be replaced.
+func (c *compiler) replaceBefore(s config.Source, at time.Time) {
+	if c.draft.until == nil {
+		c.draft.until = map[string]time.Time{}
+	}
+	if known, ok := c.draft.until[s.URL]; !ok || at.Before(known) {
+		c.draft.until[s.URL] = at
+	}
+}
+
+// all returns what is in a source of at most limit bytes, or reports why not.
+func (c *compiler) all(path string, s config.Source, limit int64) ([]byte, bool) {
+	f, ok := c.source(path, s)
+	if !ok {
+		return nil, false
+	}
+	defer f.close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	switch {
+	case err != nil:
+		c.unreadable(path, f.Name(), err)
+	case int64(len(data)) > limit:
+		c.tooLarge(path, f.Name(), limit)
+	default:
+		return data, true
+	}
+	return nil, false
+}
+
+// fresh reports whether something in the draft has just been fetched.
+func (d *Draft) fresh() bool {
+	for _, v := range d.verdicts {
+		if v.Use == v.Offer.Fresh {
+			return true
+		}
+	}
+	return false
+}
+
+// sourceStates tells the metrics of the sources.
+func (p *Publisher) sourceStates() []telemetry.Source {
+	var all []telemetry.Source
+	for _, s := range p.sources.States() {
+		all = append(all, telemetry.Source{Name: s.Name, Good: s.Fault == "", Checked: s.Checked, Failures: s.Failures})
+	}
+	return all
+}

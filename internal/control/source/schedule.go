@@ -1,0 +1,129 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"countersign.dev/internal/control/source/origin"
+)
+
+const (
+	atOnce    = 4                      // fetches
+	gather    = 100 * time.Millisecond // what arrives together is one change
+	firstWait = time.Second            // after a failure; then twice as long each time
+	mostWait  = 5 * time.Minute        // after many
+	soonest   = time.Second            // between two fetches as the end of a list comes near
+	overdue   = 30 * time.Second       // between two when it is past
+)
+
+// Changed receives a value when there is something new to be published.
+func (k *Keeper) Changed() <-chan struct{} { return k.changed }
+
+// Hurry has every source fetched now.
+func (k *Keeper) Hurry() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range k.sources {
+		s.due = time.Time{}
+	}
+	k.nudge()
+}
+
+func (k *Keeper) nudge() {
+	select {
+	case k.wake <- struct{}{}:
+	default: // somebody has
+	}
+}
+
+// plan says when a source is fetched next; the caller holds the lock.
+func (k *Keeper) plan(s *source) {
+	now := k.cfg.Now()
+	wait := jitter(s.spec.Refresh)
+	if left := s.until.Sub(now); !s.until.IsZero() && left <= wait {
+		// Several times before the end, with ever less in between.
+		wait = min(wait, jitter(max(soonest, left/2)))
+		if left <= 0 {
+			wait = min(wait, jitter(overdue))
+		}
+	}
+	if s.row > 0 {
+		back := min(mostWait, firstWait<<min(s.row-1, 16))
+		if busy, ok := errors.AsType[*origin.BusyError](s.fault); ok {
+			back = max(back, busy.After)
+		}
+		wait = min(jitter(s.spec.Refresh), jitter(back))
+	}
+	s.due = now.Add(wait)
+}
+
+// jitter takes up to a tenth off, so that a fleet of nodes does not ask at once.
+func jitter(d time.Duration) time.Duration { return d - rand.N(d/10+1) }
+
+// Run fetches what is due until ctx ends.
+func (k *Keeper) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	turns := make(chan struct{}, atOnce)
+	var tell <-chan time.Time // when to say that there is something new; nil: there is not
+	for {
+		next := k.begin(func(s *source) {
+			running.Go(func() {
+				select {
+				case turns <- struct{}{}:
+					k.fetch(ctx, s)
+					<-turns
+				case <-ctx.Done():
+				}
+				k.nudge()
+			})
+		})
+		if k.takeNews() && tell == nil {
+			tell = time.After(gather)
+		}
+		timer := time.NewTimer(next)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		case <-k.wake:
+		case <-tell:
+			tell = nil
+			select {
+			case k.changed <- struct{}{}:
+			default: // somebody is about to look
+			}
+		}
+		timer.Stop()
+	}
+}
+
+// begin has fetch called for what is due, and returns how long the next can wait.
+func (k *Keeper) begin(fetch func(*source)) time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now, next := k.cfg.Now(), time.Hour
+	for _, s := range k.sources {
+		switch wait := s.due.Sub(now); {
+		case s.fetching:
+		case wait <= 0:
+			s.fetching = true
+			fetch(s)
+		default:
+			next = min(next, wait)
+		}
+	}
+	return next
+}
+
+func (k *Keeper) takeNews() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	news := k.news
+	k.news = false
+	return news
+}
