@@ -6,6 +6,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"countersign.dev/internal/wire/http2/fieldsection"
 )
 
 // A block is a field section as it comes, in HEADERS and CONTINUATION frames (RFC
@@ -103,12 +105,11 @@ func (c *Conn) takeBlock(p []byte) *ConnError {
 		}
 		return c.refuse()
 	}
-	sec := takeSection(use == toTrail)
+	sec := fieldsection.Take(c.kind(use), &c.cfg.Limits)
 	if e := c.decode(sec, p); e != nil {
-		sec.give()
+		sec.Give()
 		return e
 	}
-	sec.rejoinCookies()
 	switch use {
 	case toOpen:
 		return c.takeRequest(sec)
@@ -128,6 +129,19 @@ const (
 	toAnswer            // a response, interim or final
 	toTrail             // trailers
 )
+
+// kind is how the section is to be judged.
+func (c *Conn) kind(u use) fieldsection.Kind {
+	switch {
+	case u == toTrail:
+		return fieldsection.Trailers
+	case u == toAnswer:
+		return fieldsection.Response
+	case c.cfg.Connect:
+		return fieldsection.Extended
+	}
+	return fieldsection.Request
+}
 
 // classify finds out what the field section is that arrives (RFC 9113 section
 // 5.1). mu is held.
@@ -183,7 +197,7 @@ func (c *Conn) refuse() *ConnError {
 const tableSize = 4096
 
 // decode decodes a field section into sec, or merely for the state's sake.
-func (c *Conn) decode(sec *section, p []byte) *ConnError {
+func (c *Conn) decode(sec *fieldsection.Section, p []byte) *ConnError {
 	if c.decoder == nil {
 		c.decoder = hpack.NewDecoder(tableSize, c.emit)
 		c.decoder.SetMaxStringLength(max(c.cfg.Limits.Head, tableSize))
@@ -207,7 +221,7 @@ func (c *Conn) decode(sec *section, p []byte) *ConnError {
 // emit takes one field that was decoded. Beyond the limit there is no use in
 // having more of them (an HPACK bomb is a few octets that become many).
 func (c *Conn) emit(f hpack.HeaderField) {
-	if !c.section.take(f.Name, f.Value, &c.cfg) {
+	if !c.section.Add(f.Name, f.Value) {
 		c.decoder.SetEmitEnabled(false)
 	}
 }

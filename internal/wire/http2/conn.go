@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"countersign.dev/internal/wire/http1"
+	"countersign.dev/internal/wire/http2/fieldsection"
 )
 
 // A Config says which side of the connection we are, and what the peer may do.
@@ -55,9 +56,9 @@ type Conn struct {
 	silence  time.Duration
 	block    block
 	decoder  *hpack.Decoder
-	section  *section // which the decoder fills
-	idle     budget   // for frames that bring nothing
-	resets   budget   // for requests that are taken back
+	section  *fieldsection.Section // which the decoder fills
+	idle     budget                // for frames that bring nothing
+	resets   budget                // for requests that are taken back
 	gone     []*Stream
 
 	mu        sync.Mutex
@@ -102,10 +103,11 @@ type Conn struct {
 type leaving uint8
 
 const (
-	staying  leaving = iota
-	asked            // GoAway was called
-	warned           // GOAWAY with the highest id was sent: streams that are under way are still taken
-	departed         // GOAWAY with the real one was sent
+	staying   leaving = iota
+	asked             // GoAway was called while a stream was open
+	askedIdle         // GoAway was called while none was
+	warned            // GOAWAY with the highest id was sent: streams that are under way are still taken
+	departed          // GOAWAY with the real one was sent
 )
 
 // New returns the connection over rw. Nothing is sent before Serve or WriteHead.
@@ -172,15 +174,18 @@ func (c *Conn) NewStream() (*Stream, error) {
 
 // GoAway ends the connection gracefully: streams that are open, or under way
 // while the peer does not know, are served to their end, then Serve returns
-// io.EOF. It does not wait. A connection that nobody serves ends in the next
-// Serve.
+// io.EOF. Where no stream is open, that is at once. It does not wait. A
+// connection that nobody serves ends in the next Serve.
 func (c *Conn) GoAway() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.leaving == staying {
-		c.leaving = asked
-		c.poke()
+	if c.leaving != staying {
+		return
 	}
+	if c.leaving = asked; len(c.streams)+c.reserved == 0 {
+		c.leaving = askedIdle
+	}
+	c.poke()
 }
 
 // Abort closes rw at once; every stream fails.

@@ -114,7 +114,7 @@ func (c *Conn) takeContent(s *Stream, p []byte, whole int64, ended bool) *ConnEr
 		return c.fail(s, http2.ErrCodeProtocol, "the content is not as long as Content-Length says (RFC 9113 section 8.1.1)")
 	}
 	if len(p) > 0 && !s.interrupted && s.failed() == nil {
-		s.data.push(p)
+		s.data.Push(p)
 		kept = len(p)
 	}
 	s.remoteEnded = ended

@@ -280,27 +280,3 @@ func TestTwoThatOnlyWriteDoNotWaitForEachOther(t *testing.T) {
 		}
 	}
 }
-
-func TestAQueueGivesBackWhatItWasGiven(t *testing.T) {
-	var q queue
-	var want, got []byte
-	for i := range 200 {
-		p := bytes.Repeat([]byte{byte(i)}, i*i%5000)
-		q.push(p)
-		want = append(want, p...)
-		b := make([]byte, i*31%3000)
-		got = append(got, b[:q.pop(b)]...)
-	}
-	if q.n != len(want)-len(got) {
-		t.Errorf("%d octets are left, expected %d", q.n, len(want)-len(got))
-	}
-	b := make([]byte, q.n)
-	got = append(got, b[:q.pop(b)]...)
-	if !bytes.Equal(got, want) || q.first != nil || q.last != nil {
-		t.Error("not the same came back")
-	}
-	q.push(make([]byte, 40000))
-	if n := q.drop(); n != 40000 || q.n != 0 || q.first != nil {
-		t.Errorf("%d octets were dropped", n)
-	}
-}

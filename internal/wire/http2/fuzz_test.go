@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"countersign.dev/internal/wire/http1"
+	"countersign.dev/internal/wire/http2/fieldsection"
 )
 
 // A tape is a connection on which the peer has said all it will say. What it is
@@ -242,7 +243,7 @@ func FuzzHead(f *testing.F) {
 		config := Config{Connect: true}
 		config.setDefaults()
 		c := New(&tape{}, config)
-		sec := takeSection(false)
+		sec := fieldsection.Take(fieldsection.Extended, &config.Limits)
 		e := c.decode(sec, b)
 		var fields []hpack.HeaderField
 		dec := hpack.NewDecoder(tableSize, func(f hpack.HeaderField) { fields = append(fields, f) })
@@ -256,15 +257,12 @@ func FuzzHead(f *testing.F) {
 		if e != nil {
 			return
 		}
-		sec.rejoinCookies()
-		s := &Stream{c: c}
-		s.judge(sec, ended)
-		if s.Fault != nil {
+		q := new(http1.Request)
+		if v := sec.Request(q, ended); v.Fault != nil {
 			return
 		}
 		// What is accepted is a request in HTTP/1.1, too, with the same meaning.
 		var h1 bytes.Buffer
-		q := &s.Request
 		fmt.Fprintf(&h1, "%s %s HTTP/1.1\r\nhost: %s\r\n", q.Method, q.Target, q.Host)
 		plain := 0
 		for _, f := range fields {
@@ -275,10 +273,10 @@ func FuzzHead(f *testing.F) {
 		}
 		h1.WriteString("\r\n")
 		var parsed http1.Request
-		if _, err := parsed.Parse(h1.Bytes(), http1.Limits{Line: 1 << 20, Field: 1 << 20, Head: 1 << 20, Count: 10000}); err != nil && s.Protocol == nil {
+		if _, err := parsed.Parse(h1.Bytes(), http1.Limits{Line: 1 << 20, Field: 1 << 20, Head: 1 << 20, Count: 10000}); err != nil && sec.Protocol() == nil {
 			t.Fatalf("%q is accepted, in HTTP/1.1 it is %v", h1.String(), err)
 		}
-		if s.Protocol == nil && (!bytes.Equal(parsed.Path, q.Path) || !bytes.Equal(parsed.Query, q.Query) || !bytes.Equal(parsed.Host, q.Host)) {
+		if sec.Protocol() == nil && (!bytes.Equal(parsed.Path, q.Path) || !bytes.Equal(parsed.Query, q.Query) || !bytes.Equal(parsed.Host, q.Host)) {
 			t.Errorf("%q %q %q, in HTTP/1.1 %q %q %q", q.Path, q.Query, q.Host, parsed.Path, parsed.Query, parsed.Host)
 		}
 		cookies := 0

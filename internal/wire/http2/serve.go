@@ -233,8 +233,8 @@ func (c *Conn) lastClosed() {
 func (c *Conn) depart() error {
 	open := len(c.streams) + c.reserved
 	switch c.leaving {
-	case asked:
-		if open == 0 || c.cfg.Client {
+	case asked, askedIdle:
+		if c.cfg.Client || open == 0 && c.leaving == askedIdle {
 			c.sayGoAway(c.lastPeer, http2.ErrCodeNo, "")
 			c.leaving = departed
 			break

@@ -9,6 +9,8 @@ import (
 	"golang.org/x/net/http2"
 
 	"countersign.dev/internal/wire/http1"
+	"countersign.dev/internal/wire/http2/fieldsection"
+	"countersign.dev/internal/wire/http2/queue"
 )
 
 // A Stream is one exchange of a request and a response. It belongs to whom it was
@@ -30,8 +32,8 @@ type Stream struct {
 	id uint32 // 0 until HEADERS are sent
 
 	// Of the goroutine that owns the stream.
-	head   *section // that Request or Response lies in
-	method []byte   // client: of the request
+	head   *fieldsection.Section // that Request or Response lies in
+	method []byte                // client: of the request
 
 	// Under c.mu.
 	err         error // why it failed; what has arrived completely can be read all the same
@@ -41,9 +43,10 @@ type Stream struct {
 	remoteReset bool // RST_STREAM came
 	localReset  bool // RST_STREAM was sent, or queued
 	answered    bool // server: a response was begun; client: the final head came
-	heads       []*section
-	trailers    *section
-	data        queue
+	heads       []*fieldsection.Section
+	tail        *fieldsection.Section // that trailers lie in
+	trailers    []http1.Field
+	data        queue.Queue
 	length      int64 // of the content as announced, -1: unknown
 	body        int64 // octets of content that came
 	recvLeft    int64 // what the peer may still send
@@ -74,12 +77,12 @@ func takeStream(c *Conn) *Stream {
 
 // give makes s ready for others.
 func (s *Stream) give() {
-	s.data.drop()
+	s.data.Drop()
 	for _, h := range s.heads {
-		h.give()
+		h.Give()
 	}
-	s.head.give()
-	s.trailers.give()
+	s.head.Give()
+	s.tail.Give()
 	s.readable.reset()
 	s.writable.reset()
 	s.Request.Reset()
@@ -125,10 +128,10 @@ func (s *Stream) ReadHead(patience time.Duration) error {
 		case s.interrupted:
 			return ErrInterrupted
 		case len(s.heads) > 0:
-			s.head.give()
+			s.head.Give()
 			s.head = s.heads[0]
 			s.heads = append(s.heads[:0], s.heads[1:]...)
-			s.Response = s.head.response
+			s.Response = s.head.Response
 			return nil
 		case s.answered:
 			return io.EOF
@@ -154,8 +157,8 @@ func (s *Stream) Read(p []byte, patience time.Duration) (int, error) {
 		switch {
 		case s.interrupted:
 			return 0, ErrInterrupted
-		case s.data.n > 0:
-			n := s.data.pop(p)
+		case s.data.Len() > 0:
+			n := s.data.Pop(p)
 			s.taken(n)
 			return n, nil
 		case s.remoteEnded:
@@ -174,7 +177,7 @@ func (s *Stream) Read(p []byte, patience time.Duration) (int, error) {
 func (s *Stream) Buffered() (n int, ended bool) {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
-	return s.data.n, s.remoteEnded
+	return s.data.Len(), s.remoteEnded
 }
 
 // Trailers returns the trailer fields that may be used, as http1.Trailers has
@@ -182,10 +185,7 @@ func (s *Stream) Buffered() (n int, ended bool) {
 func (s *Stream) Trailers() []http1.Field {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
-	if s.trailers == nil {
-		return nil
-	}
-	return s.trailers.fields
+	return s.trailers
 }
 
 // Interrupt makes the Read or ReadHead under way, and all later ones, return
@@ -198,7 +198,7 @@ func (s *Stream) Interrupt() {
 		return
 	}
 	s.interrupted = true
-	c.grant(int64(s.data.drop()))
+	c.grant(int64(s.data.Drop()))
 	c.flushOwed()
 	s.readable.ring()
 }
@@ -298,6 +298,6 @@ func (s *Stream) finish() {
 		s.reset(&StreamError{Code: code, Reason: "closed by this side"})
 	}
 	c.streams = without(c.streams, s)
-	c.grant(int64(s.data.drop()))
+	c.grant(int64(s.data.Drop()))
 	c.passOn()
 }

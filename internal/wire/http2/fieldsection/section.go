@@ -1,4 +1,4 @@
-package http2
+package fieldsection
 
 import (
 	"fmt"
@@ -8,48 +8,63 @@ import (
 	"countersign.dev/internal/wire/http1"
 )
 
-// A section is a field section that was decoded. Its memory is used again.
-type section struct {
+// A Kind says what a section is for, which decides about its pseudo-fields.
+type Kind uint8
+
+const (
+	Request  Kind = iota // the head of a request
+	Extended             // the same, with :protocol allowed (RFC 8441)
+	Response             // the head of a response
+	Trailers
+)
+
+// A Section is a field section as it is decoded. Its memory is used again.
+type Section struct {
+	Response http1.Response // filled by Respond
+
+	kind   Kind
+	lim    *http1.Limits
 	buf    []byte // names and values
 	fields []http1.Field
 	size   int // as RFC 9113 section 6.5.2 counts
-	trails bool
 
 	method, scheme, authority, path, protocol, status []byte
 
 	malformed string       // why, "" for well-formed
 	over      *http1.Error // a limit that it exceeds
-
-	response http1.Response // composed of it
 }
 
 var sections sync.Pool
 
-func takeSection(trailers bool) *section {
-	s, ok := sections.Get().(*section)
+// Take returns an empty section, to be given back by Give. lim has no zero
+// values: Line bounds the path, Field one field and Head all of them in the sizes
+// of RFC 9113 section 6.5.2, Count their number.
+func Take(kind Kind, lim *http1.Limits) *Section {
+	s, ok := sections.Get().(*Section)
 	if !ok {
-		s = new(section)
+		s = new(Section)
 	}
 	if s.buf == nil {
 		s.buf, s.fields = make([]byte, 0, 1<<10), make([]http1.Field, 0, 16)
 	}
-	s.trails = trailers
+	s.kind, s.lim = kind, lim
 	return s
 }
 
 // mostKept bounds what is kept of a section for the next one.
 const mostKept = 16 << 10
 
-func (s *section) give() {
+// Give gives up the section and all that lies in it. A nil one is none.
+func (s *Section) Give() {
 	if s == nil {
 		return
 	}
-	kept := section{buf: s.buf[:0], fields: s.fields[:0], response: s.response}
+	kept := Section{buf: s.buf[:0], fields: s.fields[:0], Response: s.Response}
 	if cap(kept.buf) > mostKept {
 		kept.buf, kept.fields = nil, nil
 	}
-	kept.response.Reset()
-	kept.response.Fields = nil
+	kept.Response.Reset()
+	kept.Response.Fields = nil
 	*s = kept
 	sections.Put(s)
 }
@@ -63,10 +78,10 @@ var lowerToken = func() (t [256]bool) {
 	return t
 }()
 
-// take takes one field. It returns false once the section is too large to be of
-// any use.
-func (s *section) take(name, value string, cfg *Config) bool {
-	lim := &cfg.Limits
+// Add takes one field. It returns false once the section is too large to be of
+// any use; what follows need not be added.
+func (s *Section) Add(name, value string) bool {
+	lim := s.lim
 	size := len(name) + len(value) + 32
 	s.size += size
 	switch {
@@ -77,7 +92,7 @@ func (s *section) take(name, value string, cfg *Config) bool {
 		if name == ":path" && len(value) > lim.Line {
 			s.exceeds(http.StatusRequestURITooLong, "the path is longer than %d bytes", lim.Line)
 		}
-		s.takePseudo(name, s.copy(value), cfg)
+		s.addPseudo(name, s.copy(value))
 		return true
 	case size > lim.Field:
 		s.exceeds(http.StatusRequestHeaderFieldsTooLarge, "a field is longer than %d bytes", lim.Field)
@@ -95,28 +110,28 @@ func (s *section) take(name, value string, cfg *Config) bool {
 
 // copy puts v behind what is in buf already. A field that was copied before buf
 // had to grow stays where it was.
-func (s *section) copy(v string) []byte {
+func (s *Section) copy(v string) []byte {
 	n := len(s.buf)
 	s.buf = append(s.buf, v...)
 	return s.buf[n:len(s.buf):len(s.buf)]
 }
 
 // bad notes the first thing that makes the message malformed.
-func (s *section) bad(format string, args ...any) {
+func (s *Section) bad(format string, args ...any) {
 	if s.malformed == "" {
 		s.malformed = fmt.Sprintf(format, args...)
 	}
 }
 
 // exceeds notes the first limit that was exceeded.
-func (s *section) exceeds(status int, format string, args ...any) {
+func (s *Section) exceeds(status int, format string, args ...any) {
 	if s.over == nil {
 		s.over = &http1.Error{Status: status, Kind: http1.TooLarge, Reason: fmt.Sprintf(format, args...)}
 	}
 }
 
 // check holds a field against what HTTP/2 demands of each (RFC 9113 section 8.2).
-func (s *section) check(f *http1.Field) {
+func (s *Section) check(f *http1.Field) {
 	if len(f.Name) == 0 {
 		s.bad("a field has no name (RFC 9113 section 8.2.1)")
 	}
@@ -145,9 +160,9 @@ func (s *section) check(f *http1.Field) {
 
 func space(c byte) bool { return c == ' ' || c == '\t' }
 
-// takePseudo takes a pseudo-field (RFC 9113 section 8.3).
-func (s *section) takePseudo(name string, value []byte, cfg *Config) {
-	if s.trails {
+// addPseudo takes a pseudo-field (RFC 9113 section 8.3).
+func (s *Section) addPseudo(name string, value []byte) {
+	if s.kind == Trailers {
 		s.bad("the pseudo-field %q in trailers (RFC 9113 section 8.1)", name)
 		return
 	}
@@ -159,9 +174,9 @@ func (s *section) takePseudo(name string, value []byte, cfg *Config) {
 	}
 	var at *[]byte
 	switch {
-	case cfg.Client && name == ":status":
+	case s.kind == Response && name == ":status":
 		at = &s.status
-	case cfg.Client:
+	case s.kind == Response:
 	case name == ":method":
 		at = &s.method
 	case name == ":scheme":
@@ -170,7 +185,7 @@ func (s *section) takePseudo(name string, value []byte, cfg *Config) {
 		at = &s.authority
 	case name == ":path":
 		at = &s.path
-	case name == ":protocol" && cfg.Connect:
+	case name == ":protocol" && s.kind == Extended:
 		at = &s.protocol
 	}
 	switch {
@@ -185,7 +200,7 @@ func (s *section) takePseudo(name string, value []byte, cfg *Config) {
 
 // rejoinCookies makes one field of Cookie fields that were split for the sake of
 // compression (RFC 9113 section 8.2.3).
-func (s *section) rejoinCookies() {
+func (s *Section) rejoinCookies() {
 	first, more := -1, false
 	for i := range s.fields {
 		if s.fields[i].Kind == http1.Cookie {
