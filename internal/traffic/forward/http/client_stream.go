@@ -52,6 +52,11 @@ func (s *stream) check(e *Exchange) *countersign.Denial {
 
 var methodGet = []byte("GET")
 
+// hearOut is how long a client may go on with a request that has its answer
+// before the stream is reset. Some take even the reset that says NO_ERROR for a
+// failure.
+const hearOut = 500 * time.Millisecond
+
 // Close ends the exchange and gives its memory to others. It is called for
 // exchanges of Streams alone, once.
 func (e *Exchange) Close() {
@@ -64,6 +69,8 @@ func (e *Exchange) Close() {
 		// RFC 8441 section 5: what is not ended in order is canceled, which Close does.
 	case !s.ended:
 		s.h2.Reset(h2.ErrCodeInternal) // the client must not take it for complete
+	case !e.body.complete:
+		s.h2.Linger(hearOut)
 	}
 	s.h2.Close()
 	e.giveBack()
