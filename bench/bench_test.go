@@ -18,7 +18,7 @@ import (
 
 // TestMain lets this binary be the child processes that bench starts.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && (os.Args[1] == "load" || os.Args[1] == "backend") {
+	if len(os.Args) == 2 && (os.Args[1] == "load" || os.Args[1] == "lists" || os.Args[1] == "backend") {
 		main()
 		return
 	}
@@ -33,7 +33,7 @@ func TestWorkloadsSucceed(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "report.json")
 	o := options{
-		turns: 1, time: 50 * time.Millisecond, settle: time.Millisecond, idleConnections: 40, json: file, plot: filepath.Join(dir, "report.svg"),
+		turns: 1, time: 50 * time.Millisecond, settle: time.Millisecond, idleConnections: 40, entries: 3000, json: file, plot: filepath.Join(dir, "report.svg"),
 	}
 	var out bytes.Buffer
 	if err := compare(t.Context(), o, workloads(o), &out); err != nil {

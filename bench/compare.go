@@ -32,7 +32,8 @@ type comparison struct {
 	self    string // this program
 	dir     string // for everything that is written
 	files   credentials.Files
-	backend string // address
+	long    credentials.Files // with the long list, once a workload has asked for it
+	backend string            // address
 	servers []server
 	sockets int // that a process may have
 	turn    int // counts all turns, for a directory each

@@ -9,7 +9,7 @@
 // backend what stands behind, measure the reading of CPU time and memory,
 // report the table. docs/performance.md says what the figures mean.
 //
-// With the word load or backend as its only argument, the program is one of its
+// With the word load, lists or backend as its only argument, the program is one of its
 // own child processes.
 package main
 
@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"countersign.dev/bench/backend"
+	"countersign.dev/bench/lists"
 	"countersign.dev/bench/load"
 )
 
@@ -42,6 +43,7 @@ type options struct {
 	list   bool
 
 	idleConnections int
+	entries         int // of the long revocation list
 }
 
 func main() {
@@ -61,6 +63,8 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 			return load.Main(in, out)
 		case "backend":
 			return backend.Main(in, out)
+		case "lists":
+			return lists.Main(in, out)
 		}
 	}
 	o, err := parse(args, out)
@@ -97,6 +101,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.DurationVar(&o.time, "time", 2500*time.Millisecond, "`duration` of a turn, after its warm-up")
 	f.DurationVar(&o.settle, "settle", 30*time.Second, "`duration` for which idle connections are silent before memory is measured")
 	f.IntVar(&o.idleConnections, "idle-connections", 5000, "`number` of idle connections")
+	f.IntVar(&o.entries, "entries", 1000000, "`number` of entries of the long revocation list")
 	f.StringVar(&o.json, "json", "", "`file` to write the report to, each turn included")
 	f.StringVar(&o.plot, "plot", "", "`file` to draw the ratios into, as SVG")
 	f.StringVar(&o.from, "from", "", "`file` that --json wrote: print its table, draw its plot, and run nothing")
@@ -116,8 +121,8 @@ func parse(args []string, out io.Writer) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q: bench has flags only, see --help", f.Arg(0))
 	case o.from != "" && len(useless) > 0:
 		return o, fmt.Errorf("%s with --from: a run that is over has its workloads, servers and turns; only --plot goes with it", strings.Join(useless, ", "))
-	case o.turns < 1 || o.idleConnections < 1:
-		return o, errors.New("--turns and --idle-connections are at least 1")
+	case o.turns < 1 || o.idleConnections < 1 || o.entries < 1:
+		return o, errors.New("--turns, --idle-connections and --entries are at least 1")
 	case o.time <= 0 || o.settle < 0:
 		return o, errors.New("--time is more than 0, --settle not less")
 	}

@@ -36,6 +36,14 @@ func (c *comparison) run(ctx context.Context, w workload) (*report.Workload, err
 			return nil, err
 		}
 	}
+	if w.crl {
+		if err := c.longList(); err != nil {
+			return nil, err
+		}
+	}
+	if w.start {
+		return result, c.starts(ctx, w, result)
+	}
 	n := len(c.servers)
 	for turn := range c.options.turns {
 		for i := range n {
@@ -87,29 +95,39 @@ func (c *comparison) one(ctx context.Context, w workload, s server, prove bool) 
 	if err := ctx.Err(); err != nil {
 		return t, err
 	}
-	c.turn++
-	dir := filepath.Join(c.dir, fmt.Sprintf("%s-%d", s.Name, c.turn))
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return t, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }() // logs may be large
-	listen, err := peer.FreePort()
+	running, err := c.start(ctx, w, s)
 	if err != nil {
 		return t, err
 	}
-	running, err := s.Start(ctx, s.program, peer.Site{
-		Dir: dir, Listen: listen, Backend: c.backend, Files: c.files, Log: w.logs, Connections: w.load.Connections,
-	})
-	if err != nil {
-		return t, err
-	}
-	defer func() { err = errors.Join(err, running.Stop()) }()
+	defer func() { err = errors.Join(err, running.Stop(), os.RemoveAll(running.Site.Dir)) }() // logs may be large
 	if prove {
 		if err := running.Prove(ctx, w.load.Streams > 0); err != nil {
 			return t, err
 		}
 	}
 	return c.work(ctx, w.load, running)
+}
+
+// start starts a server in a directory of its own.
+func (c *comparison) start(ctx context.Context, w workload, s server) (*peer.Server, error) {
+	c.turn++
+	dir := filepath.Join(c.dir, fmt.Sprintf("%s-%d", s.Name, c.turn))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	listen, err := peer.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	site := peer.Site{Dir: dir, Listen: listen, Backend: c.backend, Files: c.files, Log: w.logs, Connections: w.load.Connections}
+	if w.crl {
+		site.Files = c.long
+	}
+	running, err := s.Start(ctx, s.program, site)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return running, nil
 }
 
 // work puts the load on a server and measures what it needs for that.

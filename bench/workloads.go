@@ -17,6 +17,8 @@ type workload struct {
 	logs     bool      // every request leaves a line
 	half     bool      // the rate is half of what the slower peer can do
 	idle     bool      // the duration is the option settle, not that of a turn
+	crl      bool      // the issuing authority's list is the long one
+	start    bool      // the work is to start, and nothing else
 }
 
 // workloads lists all of them, in the order in which they are run.
@@ -43,6 +45,10 @@ func workloads(o options) []workload {
 			about: "a new connection with a full handshake, one GET, close; 8 at a time",
 		},
 		{
+			name: "handshake-crl", metric: report.CPU, required: 0.25, aim: 0.18, load: handshake, crl: true,
+			about: "handshake-full with a revocation list of a million entries",
+		},
+		{
 			name: "handshake-resumed", metric: report.CPU, required: 0.26, aim: 0.22,
 			load:  with(handshake, func(s *load.Spec) { s.Resume = true }),
 			about: "the same with the session of the connection before",
@@ -66,6 +72,10 @@ func workloads(o options) []workload {
 			name: "latency", metric: report.P99, required: 1.2, aim: 0.8, half: true,
 			load:  with(get, func(s *load.Spec) { s.Kind = "paced" }),
 			about: "GETs on 16 kept connections at a fixed rate, half of what the slower peer can do",
+		},
+		{
+			name: "crl-load", metric: report.CPU, load: get, crl: true, start: true,
+			about: "a start with a revocation list of a million entries: CPU time more than with one of ten",
 		},
 	}
 }

@@ -39,6 +39,7 @@ type Files struct {
 	ServerBoth string   // certificate, issuing authority's and key, as HAProxy wants them
 	Clients    []Client // devices in good standing
 	Revoked    Client   // one that is on the list
+	Entries    int      // of the issuing authority's list, when it is a long one
 }
 
 // A Client is a device's certificate, with its issuing authority's, and key.
