@@ -3,7 +3,6 @@ package http2
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -15,7 +14,6 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"countersign.dev/internal/wire/http1"
-	"countersign.dev/internal/wire/http2/fieldsection"
 )
 
 // A tape is a connection on which the peer has said all it will say. What it is
@@ -224,69 +222,4 @@ func checkFrames(t *testing.T, b []byte, client bool) {
 			return
 		}
 	}
-}
-
-// FuzzHead decodes any block as a request head, and holds what comes of it
-// against the same fields read by hpack alone, and against HTTP/1.1.
-func FuzzHead(f *testing.F) {
-	r := &raw{}
-	r.enc = hpack.NewEncoder(&r.buf)
-	f.Add(r.section(head("GET", "x", "y")...), true)
-	f.Add(r.section(head("POST", "content-length", "10", "cookie", "a", "cookie", "b")...), false)
-	f.Add(r.section(":method", "CONNECT", ":authority", "a:443"), false)
-	f.Add(r.section(head("GET", "connection", "close", "Upper", " x ")...), true)
-	f.Add(r.section(":method", "OPTIONS", ":path", "*", ":scheme", "https", "host", "h"), true)
-	f.Fuzz(func(t *testing.T, b []byte, ended bool) {
-		if len(b) > 10000 {
-			return
-		}
-		config := Config{Connect: true}
-		config.setDefaults()
-		c := New(&tape{}, config)
-		sec := fieldsection.Take(fieldsection.Extended, &config.Limits)
-		e := c.decode(sec, b)
-		var fields []hpack.HeaderField
-		dec := hpack.NewDecoder(tableSize, func(f hpack.HeaderField) { fields = append(fields, f) })
-		_, err := dec.Write(b)
-		if err == nil {
-			err = dec.Close()
-		}
-		if (e != nil) != (err != nil) {
-			t.Fatalf("decode says %v, hpack %v", e, err)
-		}
-		if e != nil {
-			return
-		}
-		q := new(http1.Request)
-		if v := sec.Request(q, ended); v.Fault != nil {
-			return
-		}
-		// What is accepted is a request in HTTP/1.1, too, with the same meaning.
-		var h1 bytes.Buffer
-		fmt.Fprintf(&h1, "%s %s HTTP/1.1\r\nhost: %s\r\n", q.Method, q.Target, q.Host)
-		plain := 0
-		for _, f := range fields {
-			if f.Name[0] != ':' && f.Name != "host" {
-				fmt.Fprintf(&h1, "%s: %s\r\n", f.Name, f.Value)
-				plain++
-			}
-		}
-		h1.WriteString("\r\n")
-		var parsed http1.Request
-		if _, err := parsed.Parse(h1.Bytes(), http1.Limits{Line: 1 << 20, Field: 1 << 20, Head: 1 << 20, Count: 10000}); err != nil && sec.Protocol() == nil {
-			t.Fatalf("%q is accepted, in HTTP/1.1 it is %v", h1.String(), err)
-		}
-		if sec.Protocol() == nil && (!bytes.Equal(parsed.Path, q.Path) || !bytes.Equal(parsed.Query, q.Query) || !bytes.Equal(parsed.Host, q.Host)) {
-			t.Errorf("%q %q %q, in HTTP/1.1 %q %q %q", q.Path, q.Query, q.Host, parsed.Path, parsed.Query, parsed.Host)
-		}
-		cookies := 0
-		for _, f := range q.Fields {
-			if f.Kind == http1.Cookie {
-				cookies++
-			}
-		}
-		if cookies > 1 || len(q.Fields) > len(fields) {
-			t.Errorf("%d cookies, %d fields of %d", cookies, len(q.Fields), plain)
-		}
-	})
 }

@@ -201,32 +201,27 @@ func (s *Section) addPseudo(name string, value []byte) {
 // rejoinCookies makes one field of Cookie fields that were split for the sake of
 // compression (RFC 9113 section 8.2.3).
 func (s *Section) rejoinCookies() {
-	first, more := -1, false
+	crumbs := 0
 	for i := range s.fields {
 		if s.fields[i].Kind == http1.Cookie {
-			more = first >= 0
-			if first < 0 {
-				first = i
-			}
-		}
-		if more {
-			break
+			crumbs++
 		}
 	}
-	if !more {
+	if crumbs < 2 {
 		return
 	}
-	start := len(s.buf)
+	start, first := len(s.buf), -1
 	kept := s.fields[:0]
 	for _, f := range s.fields {
-		if f.Kind != http1.Cookie {
+		switch {
+		case f.Kind != http1.Cookie:
 			kept = append(kept, f)
 			continue
-		}
-		if len(s.buf) > start {
-			s.buf = append(s.buf, "; "...)
-		} else {
+		case first < 0:
+			first = len(kept)
 			kept = append(kept, f)
+		default:
+			s.buf = append(s.buf, "; "...)
 		}
 		s.buf = append(s.buf, f.Value...)
 	}

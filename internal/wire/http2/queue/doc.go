@@ -1,3 +1,2 @@
-// Package queue holds octets that nobody has read yet, in memory that is taken
-// from a pool as they come and given back as they go.
+// Package queue holds octets that nobody has read yet in pooled memory.
 package queue
