@@ -150,9 +150,10 @@ func (c *client2) goesAway() {
 	}
 }
 
-// ended waits for the end of the connection.
+// ended waits for the end of the connection, and closes it on this side, too.
 func (c *client2) ended() {
 	c.t.Helper()
+	defer c.conn.Close()
 	for {
 		if err := c.read(); err != nil {
 			if ne, is := err.(net.Error); is && ne.Timeout() {

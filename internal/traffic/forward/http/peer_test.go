@@ -22,6 +22,7 @@ type peer struct {
 	held bool
 	// Connect is what the other side's SETTINGS_ENABLE_CONNECT_PROTOCOL says.
 	connect bool
+	ended   int // messages that goodbye has seen the end of
 
 	mu    sync.Mutex // of writes
 	block bytes.Buffer
@@ -37,6 +38,7 @@ type frame struct {
 	end    bool
 	code   h2.ErrCode
 	last   uint32 // of GOAWAY
+	body   string // of the whole message; see heads2
 }
 
 // get returns the value of a field that is there once, else what is wrong.

@@ -14,8 +14,8 @@ import (
 
 // heads2 is a target that tells each request, trailers with it, and answers with
 // fields.
-func heads2(t *testing.T, answer ...string) (address string, requests <-chan []frame) {
-	told := make(chan []frame, 64)
+func heads2(t testing.TB, answer ...string) (address string, requests <-chan []frame) {
+	told := make(chan []frame, 4096)
 	return target2(t, func(p *peer) {
 		for {
 			f, err := p.next()
@@ -27,11 +27,12 @@ func heads2(t *testing.T, answer ...string) (address string, requests <-chan []f
 			}
 			all := []frame{f}
 			if !f.end {
-				rest, _, err := p.message(f.id)
+				rest, body, err := p.message(f.id)
 				if err != nil {
-					return
+					continue
 				}
 				all = append(all, rest...)
+				all[len(all)-1].body = body
 			}
 			told <- all
 			if len(answer) == 0 {
