@@ -65,6 +65,8 @@ func fetch(ctx context.Context, spec Spec, known Version, w io.Writer) (Version,
 		return Version{}, err
 	}
 	defer transport.CloseIdleConnections()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	get := getHTTPS
 	if strings.HasPrefix(spec.URL, "s3://") {
 		get = getS3
@@ -76,7 +78,8 @@ func fetch(ctx context.Context, spec Spec, known Version, w io.Writer) (Version,
 	if err != nil {
 		return Version{}, said(err)
 	}
-	defer a.body.Close()
+	// Some bodies read on to the end when they are closed, unless it is all over.
+	defer func() { cancel(); a.body.Close() }()
 	if a.size > spec.Limit {
 		return Version{}, tooLarge(spec.Limit)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -23,7 +24,7 @@ func getS3(ctx context.Context, transport http.RoundTripper, spec Spec, known Ve
 		return nil, fmt.Errorf("the endpoint is %q; want an https:// URL: nobody vouches for what comes another way", endpoint)
 	}
 	client, err := minio.NewCore(host, &minio.Options{
-		Creds: credentialsFromEnvironment(), Secure: true, Transport: transport, MaxRetries: 1, // we try again ourselves
+		Creds: credentialsFromEnvironment(), Secure: true, Transport: bounded{transport, spec.Limit}, MaxRetries: 1, // we try again ourselves
 		Region: cmp.Or(spec.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION")),
 	})
 	if err != nil {
@@ -69,4 +70,34 @@ func credentialsFromEnvironment() *credentials.Credentials {
 		}
 	}
 	return credentials.NewEnvAWS()
+}
+
+// bounded ends every answer after limit bytes: the client reads some of them,
+// such as errors, to the end.
+type bounded struct {
+	http.RoundTripper
+	limit int64
+}
+
+// RoundTrip is that of the RoundTripper.
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := b.RoundTripper.RoundTrip(r)
+	if err == nil {
+		res.Body = &boundedBody{res.Body, b.limit, b.limit}
+	}
+	return res, err
+}
+
+type boundedBody struct {
+	io.ReadCloser
+	left, limit int64
+}
+
+// Read fails beyond the limit.
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left+1)])
+	if b.left -= int64(n); b.left < 0 {
+		return 0, tooLarge(b.limit)
+	}
+	return n, err
 }
