@@ -57,9 +57,6 @@ func TestAHundredAndTwentyEightRequestsAtOnce(t *testing.T) {
 			var here atomic.Int64
 			all := make(chan bool)
 			b := start(t, []string{goServer(t, version, func(w nethttp.ResponseWriter, r *nethttp.Request) {
-				if r.URL.Path == "/before" {
-					return
-				}
 				if here.Add(1) == many {
 					close(all)
 				}
@@ -70,26 +67,27 @@ func TestAHundredAndTwentyEightRequestsAtOnce(t *testing.T) {
 				body, _ := io.ReadAll(r.Body)
 				fmt.Fprintf(w, "%s %s", r.URL.Path, body)
 			})}, pair{v2, version}.setup)
-			c := b.goClient(v2)
-			do(t, c, request(t, "GET", "/before", nil)) // now there is a connection, and it is known what it takes
-			var running sync.WaitGroup
-			for i := range many {
-				running.Go(func() {
-					path := fmt.Sprintf("/%d", i)
-					resp, err := c.Post("http://h"+path, "", strings.NewReader(path))
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					defer resp.Body.Close()
-					if body, err := io.ReadAll(resp.Body); string(body) != path+" "+path {
-						t.Errorf("asked for %s, got %q, %v", path, body, err)
-					}
-				})
+			p := b.dial2()
+			for i := range uint32(many) {
+				path := fmt.Sprintf("/%d", 2*i+1)
+				p.head(2*i+1, false, ":method", "POST", ":scheme", "https", ":authority", "h", ":path", path)
+				p.data(2*i+1, true, path)
 			}
-			running.Wait()
-			if n := len(b.streams); n != 1 {
-				t.Errorf("%d connections, want all on one", n)
+			answers := map[uint32]string{}
+			for ended := 0; ended < many; {
+				f, err := p.next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				answers[f.id] += f.data
+				if f.end {
+					ended++
+				}
+			}
+			for id, got := range answers {
+				if want := fmt.Sprintf("/%d /%d", id, id); got != want {
+					t.Errorf("got %q on stream %d, want %q", got, id, want)
+				}
 			}
 		})
 	}
