@@ -1,7 +1,6 @@
 package origin
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -83,20 +82,41 @@ func fetch(ctx context.Context, spec Spec, known Version, w io.Writer) (Version,
 	if a.size > spec.Limit {
 		return Version{}, tooLarge(spec.Limit)
 	}
-	body := bufio.NewReader(a.body)
-	begin, _ := body.Peek(512) // an error comes again when all is read
+	begin, rest, err := peek(a.body)
+	if err != nil {
+		return Version{}, said(err)
+	}
 	if what := foreign(begin, a.kind); what != "" {
 		return Version{}, fmt.Errorf("the server sends %s; want certificates or revocation lists", what)
 	}
-	switch n, err := io.Copy(w, io.LimitReader(body, spec.Limit+1)); {
+	switch n, err := io.Copy(w, io.LimitReader(rest, spec.Limit+1)); {
 	case err != nil:
 		return Version{}, said(err)
+	case ctx.Err() != nil: // some bodies end well when they are interrupted
+		return Version{}, ctx.Err()
 	case n > spec.Limit:
 		return Version{}, tooLarge(spec.Limit)
 	case n == 0:
 		return Version{}, errors.New("the server sends nothing")
 	}
 	return a.Version, nil
+}
+
+// peek returns the first bytes of a body, and a reader of all of it. A body that
+// fails once may end well when it is read again, so that no error gets lost.
+func peek(body io.Reader) (begin []byte, all io.Reader, err error) {
+	begin = make([]byte, 0, 512)
+	for len(begin) < cap(begin) {
+		n, err := body.Read(begin[len(begin):cap(begin)])
+		begin = begin[:len(begin)+n]
+		if err == io.EOF {
+			return begin, bytes.NewReader(begin), nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return begin, io.MultiReader(bytes.NewReader(begin), body), nil
 }
 
 func tooLarge(limit int64) error {
