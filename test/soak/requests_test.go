@@ -37,7 +37,7 @@ func requests(version func(*http.Protocols), address func(*load) string) func(*w
 }
 
 // request is a GET, or a POST whose length the head tells or not, with what is
-// to be answered.
+// to be answered. One whose length is not told cannot be sent again.
 func (w *worker) request(ctx context.Context, address string) (q *http.Request, want []byte) {
 	from, to := w.some()
 	want = content[from:to]
@@ -54,10 +54,6 @@ func (w *worker) request(ctx context.Context, address string) (q *http.Request, 
 	q, err := http.NewRequestWithContext(ctx, method, "https://"+address+path, body)
 	if err != nil {
 		panic(err)
-	}
-	if body != nil {
-		// A request that was surely not processed may be sent again.
-		q.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(want)), nil }
 	}
 	q.Header.Set(deviceField, w.name)
 	return q, want
