@@ -50,7 +50,24 @@ func newRig(t *testing.T, text string, prepare func(*config.Config) (publish.Cha
 	t.Helper()
 	backend := httptest.NewServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, _ *nethttp.Request) { io.WriteString(w, "ok") }))
 	t.Cleanup(backend.Close)
-	r := &rig{files: newFiles(t), backend: backend.Listener.Addr().String(), program: newJournal(), again: make(chan struct{}),
+	r := assemble(t, newFiles(t), prepare)
+	r.backend = backend.Listener.Addr().String()
+	r.config(text)
+	if err := r.publisher.Publish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// newRigOn returns a rig on files that has put nothing into force.
+func newRigOn(t *testing.T, f *files) *rig {
+	t.Helper()
+	return assemble(t, f, nil)
+}
+
+func assemble(t *testing.T, f *files, prepare func(*config.Config) (publish.Change, error)) *rig {
+	t.Helper()
+	r := &rig{files: f, program: newJournal(), again: make(chan struct{}),
 		node: traffic.New(traffic.Config{}), metrics: telemetry.NewMetrics(telemetry.MetricsConfig{})}
 	fleet := upstream.NewFleet(upstream.FleetConfig{})
 	var err error
@@ -70,10 +87,6 @@ func newRig(t *testing.T, text string, prepare func(*config.Config) (publish.Cha
 		}
 	})
 	t.Cleanup(r.close)
-	r.config(text)
-	if err := r.publisher.Publish(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	return r
 }
 
@@ -82,12 +95,15 @@ func (r *rig) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.publisher.Run(ctx, r.again) }()
-	r.t.Cleanup(func() {
+	release := r.close
+	r.close = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			r.t.Error(err)
 		}
+		release()
 	})
+	r.t.Cleanup(r.close)
 }
 
 // config replaces the configuration file in one step, as editors do.

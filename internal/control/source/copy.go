@@ -45,7 +45,8 @@ func (c *Copy) same(other *Copy) bool {
 	return c != nil && other != nil && c.SHA256 == other.SHA256 && c.Size == other.Size
 }
 
-func (c *Copy) close() {
+// Close releases the copy, which may be nil.
+func (c *Copy) Close() {
 	if c != nil {
 		c.file.Close() // nothing is written to it any more
 	}
@@ -81,7 +82,7 @@ func fetch(ctx context.Context, spec origin.Spec, known *Copy, scratch string, n
 		c.Size, err = file.Seek(0, io.SeekCurrent)
 	}
 	if err != nil {
-		c.close()
+		c.Close()
 		return nil, err
 	}
 	c.SHA256 = hex.EncodeToString(sum.Sum(nil))
@@ -138,7 +139,7 @@ func load(path string, spec origin.Spec) (*Copy, error) {
 	}
 	c := &Copy{file: file, name: spec.Name()}
 	if err := c.read(spec); err != nil {
-		c.close()
+		c.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil

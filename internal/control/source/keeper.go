@@ -146,7 +146,7 @@ func (k *Keeper) release() {
 	}
 	for _, c := range k.retired {
 		if !live[c] {
-			c.close()
+			c.Close()
 		}
 	}
 	k.retired = nil
@@ -352,7 +352,7 @@ func (k *Keeper) Close() error {
 		k.retired = append(k.retired, s.kept, s.fresh)
 	}
 	for _, c := range k.retired {
-		c.close()
+		c.Close()
 	}
 	k.sources, k.retired = map[string]*source{}, nil
 	return nil

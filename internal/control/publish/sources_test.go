@@ -1,0 +1,397 @@
+package publish_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log"
+	"net"
+	nethttp "net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"countersign.dev/internal/config"
+	"countersign.dev/internal/control/publish"
+	"countersign.dev/internal/control/source"
+	"countersign.dev/internal/testpki"
+)
+
+// fetchedConfig has a bundle and a list by URL; WEB is where they are. Nothing is
+// asked for again unless somebody is in a hurry.
+const fetchedConfig = `node: {admin: off, data_dir: data}
+listeners:
+  - name: devices
+    address: "127.0.0.1:0"
+    protocol: https
+    certificates: [{cert: server.crt, key: server.key}]
+    client_auth: {mode: verify, trust_store: fleet}
+    default: {forward: app}
+trust_stores:
+  - name: fleet
+    ca_bundle: {url: "WEB/ca.pem", ca: web.crt, timeout: 5s}
+    refresh: 1h
+    revocation: {crls: {url: "WEB/a.crl", ca: web.crt, timeout: 5s}, refresh: 1h, missing: refuse}
+target_groups:
+  - {name: app, targets: ["127.0.0.1:1"]}
+`
+
+// A pkiServer has what authorities publish, until a test says otherwise.
+type pkiServer struct {
+	*httptest.Server
+	url string
+
+	mu    sync.Mutex
+	files map[string][]byte
+	asked map[string]int
+}
+
+func newPKIServer(t *testing.T, certificate tls.Certificate) *pkiServer {
+	t.Helper()
+	s := &pkiServer{files: map[string][]byte{}, asked: map[string]int{}}
+	s.Server = httptest.NewUnstartedServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
+		s.mu.Lock()
+		s.asked[r.URL.Path]++
+		data, ok := s.files[r.URL.Path]
+		s.mu.Unlock()
+		if !ok {
+			nethttp.NotFound(w, r)
+			return
+		}
+		nethttp.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+	}))
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
+	s.url = "https://localhost:" + port
+	return s
+}
+
+// put replaces a file; nil takes it away.
+func (s *pkiServer) put(name string, data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.files["/"+name] = data; data == nil {
+		delete(s.files, "/"+name)
+	}
+}
+
+// A fetchRig is a directory with a configuration that fetches.
+type fetchRig struct {
+	*files
+	web *pkiServer
+}
+
+func newFetchRig(t *testing.T) *fetchRig {
+	f := newFiles(t)
+	r := &fetchRig{f, newPKIServer(t, f.server.TLS())}
+	f.write("web.crt", f.web.PEM())
+	r.web.put("ca.pem", f.root.PEM())
+	r.web.put("a.crl", f.root.CRL(testpki.CRLNumber(5)))
+	r.config(fetchedConfig)
+	return r
+}
+
+func (r *fetchRig) config(text string) {
+	r.write("countersign.yaml", []byte(strings.ReplaceAll(text, "WEB", r.web.url)))
+}
+
+// start returns a rig with what is configured in force, which follows changes.
+func (r *fetchRig) start() *rig {
+	r.t.Helper()
+	running := newRigOn(r.t, r.files)
+	if err := running.publisher.Publish(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+	running.run()
+	return running
+}
+
+// revoked reports whether the list in force has the certificate.
+func revoked(t *testing.T, r *rig, cert *testpki.Certificate) bool {
+	t.Helper()
+	policy := r.node.Current().Listener("devices").Policies.For("")
+	_, denial := policy.Admit(cert.Chain(), time.Now(), nil)
+	return denial != nil
+}
+
+func TestWhatIsFetchedComesIntoForce(t *testing.T) {
+	f := newFetchRig(t)
+	device := f.root.Client("MacID-1")
+	r := f.start()
+	if revoked(t, r, device) {
+		t.Fatal("the device is refused from the beginning")
+	}
+	f.web.put("a.crl", f.root.CRL(testpki.CRLNumber(6), testpki.Revoke(device)))
+	r.again <- struct{}{}
+	r.program.wait(t, `because="a source changed"`, 1)
+	if !revoked(t, r, device) {
+		t.Error("the device is on the list that was fetched, and is admitted")
+	}
+	if good, bad := r.reloads(); good != 3 || bad != 0 { // at first, asked to, the source
+		t.Errorf("%d and %d publications are counted as good and bad, want 3 and 0", good, bad)
+	}
+	for _, name := range []string{"ca.pem", "a.crl"} {
+		spec := publish.Fetched(configured(r))[index(name)]
+		state, err := source.Look(f.path("data"), spec.Spec)
+		if err != nil || state.Copy == nil || state.Fault != "" {
+			t.Errorf("%s is not kept: %+v, %v", name, state, err)
+		}
+		state.Copy.Close()
+	}
+	err := filepath.WalkDir(f.path("data"), func(path string, d os.DirEntry, err error) error {
+		info, err := d.Info()
+		if want := map[bool]os.FileMode{true: 0o700, false: 0o600}[d.IsDir()]; err == nil && info.Mode().Perm() != want {
+			t.Errorf("%s has mode %04o, want %04o", path, info.Mode().Perm(), want)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func index(name string) int { return map[string]int{"ca.pem": 0, "a.crl": 1}[name] }
+
+func configured(r *rig) *config.Config {
+	cfg, _ := config.Load(r.path("countersign.yaml"))
+	return cfg
+}
+
+// Whatever a source has that is of no use: what was in force stays, and what
+// else changes comes into force all the same.
+func TestWhatIsFetchedAndOfNoUseChangesNothing(t *testing.T) {
+	f := newFetchRig(t)
+	device := f.root.Client("MacID-1")
+	f.web.put("a.crl", f.root.CRL(testpki.CRLNumber(5), testpki.Revoke(device)))
+	r := f.start()
+	for i, tc := range []struct {
+		name, want string
+		data       []byte
+	}{
+		{"an older list", "is older than the one in force", f.root.CRL(testpki.CRLNumber(4))},
+		{"garbage", "malformed DER", []byte("0\x03\x02\x01\x01")},
+		{"a certificate", `a \"CERTIFICATE\" block`, f.root.PEM()},
+		{"a list of another authority of that name", "is not signed by the key of", testpki.NewRoot(t, "Fleet Root", keyID(f.root)).CRL(testpki.CRLNumber(99))},
+		{"a page", "sends an HTML page", []byte("<html>")},
+		{"nothing at all", "404 Not Found", nil},
+	} {
+		f.web.put("a.crl", tc.data)
+		r.again <- struct{}{}
+		text := r.program.wait(t, tc.want, 1)
+		if n := strings.Count(text, `because="a source changed"`); n != i {
+			t.Errorf("%s: %d changes of sources are in force, want %d:\n%s", tc.name, n, i, text)
+		}
+		if !revoked(t, r, device) {
+			t.Errorf("%s: the device is admitted", tc.name)
+		}
+		if strings.Contains(text, refused) {
+			t.Errorf("%s: the configuration was refused:\n%s", tc.name, text)
+		}
+		// Good again in between, so that each fault is a change of state.
+		f.web.put("a.crl", f.root.CRL(testpki.CRLNumber(int64(10+i)), testpki.Revoke(device)))
+		r.again <- struct{}{}
+		r.program.wait(t, "as it should be again", i+1)
+		r.program.wait(t, `because="a source changed"`, i+1)
+	}
+}
+
+func keyID(c *testpki.Certificate) testpki.Option {
+	return testpki.Template(func(t *x509.Certificate) { t.SubjectKeyId = c.X509.SubjectKeyId })
+}
+
+// A bundle with a new authority, and the first list of that authority, arrive in
+// either order or together.
+func TestABundleAndAListThatGoTogether(t *testing.T) {
+	f := newFetchRig(t)
+	r := f.start()
+	next := testpki.NewRoot(t, "Next Root")
+	device := next.Client("MacID-2")
+	if !revoked(t, r, device) {
+		t.Fatal("a device of an unknown authority is admitted")
+	}
+	f.web.put("a.crl", testpki.CRLPEM(f.root.CRL(testpki.CRLNumber(6)), next.CRL()))
+	f.web.put("ca.pem", append(f.root.PEM(), next.PEM()...))
+	r.again <- struct{}{}
+	r.program.wait(t, `because="a source changed"`, 1)
+	for deadline := time.Now().Add(patience); revoked(t, r, device); {
+		if time.Now().After(deadline) {
+			t.Fatal("the device of the next authority is refused")
+		}
+		r.again <- struct{}{}
+	}
+}
+
+// A start without network enforces what was good before, and says so.
+func TestAStartWithoutNetworkEnforcesWhatIsKept(t *testing.T) {
+	f := newFetchRig(t)
+	device := f.root.Client("MacID-1")
+	f.web.put("a.crl", f.root.CRL(testpki.CRLNumber(7), testpki.Revoke(device)))
+	f.start().close()
+	f.web.Close()
+	r := f.start()
+	if !revoked(t, r, device) {
+		t.Error("the device is admitted")
+	}
+	if text := r.program.wait(t, "a source cannot be fetched; its last good copy stays in force", 2); !strings.Contains(text, "copy_of=20") {
+		t.Errorf("the log does not say of when the copy is:\n%s", text)
+	}
+	draft, faults := publish.Read(t.Context(), r.path("countersign.yaml"), publish.Options{}, nil)
+	if draft == nil || len(faults) != 2 || !faults[0].Warning || !strings.Contains(faults[0].String(), "which cannot be fetched") {
+		t.Errorf("a check finds %v", faults)
+	}
+}
+
+// Without network and without a copy nothing can be enforced: nothing starts.
+func TestAStartWithoutNetworkAndWithoutCopyIsRefused(t *testing.T) {
+	f := newFetchRig(t)
+	f.web.Close()
+	r := newRigOn(t, f.files)
+	err := r.publisher.Publish(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "trust_stores[0].revocation.crls[0]: found "+f.web.url+"/a.crl, which cannot be fetched") ||
+		r.node.Current() != nil {
+		t.Errorf("the error is %v", err)
+	}
+	if _, faults := publish.Read(t.Context(), r.path("countersign.yaml"), publish.Options{}, nil); faults.Err() == nil {
+		t.Error("a check approves of it")
+	}
+}
+
+// The number of a list does not go back across a restart either; what is kept
+// serves in the place of what is older, or of no use.
+func TestAListMayNotGoBackAcrossARestart(t *testing.T) {
+	for name, data := range map[string]func(f *fetchRig) []byte{
+		"an older list": func(f *fetchRig) []byte { return f.root.CRL(testpki.CRLNumber(6)) },
+		"garbage":       func(*fetchRig) []byte { return []byte("hello\n") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFetchRig(t)
+			device := f.root.Client("MacID-1")
+			f.web.put("a.crl", f.root.CRL(testpki.CRLNumber(7), testpki.Revoke(device)))
+			f.start().close()
+			f.web.put("a.crl", data(f))
+			r := f.start()
+			if !revoked(t, r, device) {
+				t.Error("the device is admitted")
+			}
+			r.program.wait(t, "what a source has now is refused", 1)
+		})
+	}
+}
+
+// A copy that was damaged, or that others may write to, is none.
+func TestADamagedCopyIsNotUsed(t *testing.T) {
+	for name, damage := range map[string]func(path string) error{
+		"cut off":            func(path string) error { return os.Truncate(path, 400) },
+		"empty":              func(path string) error { return os.Truncate(path, 0) },
+		"writable by others": func(path string) error { return os.Chmod(path, 0o622) },
+		"changed": func(path string) error {
+			data, err := os.ReadFile(path)
+			data[len(data)-1] ^= 1
+			return cmpOr(err, os.WriteFile(path, data, 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFetchRig(t)
+			f.start().close()
+			f.web.Close()
+			copies, _ := filepath.Glob(f.path("data/sources/*.copy"))
+			if len(copies) != 2 {
+				t.Fatalf("copies: %v", copies)
+			}
+			for _, path := range copies {
+				if err := damage(path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := newRigOn(t, f.files)
+			if err := r.publisher.Publish(t.Context()); err == nil {
+				t.Error("it is in force")
+			}
+			r.program.wait(t, "a kept copy is of no use", 2)
+		})
+	}
+}
+
+func cmpOr(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// A configuration whose source cannot be had comes into force when it can:
+// nobody has to touch it again.
+func TestASourceThatWasMissingIsPickedUpWhenItComes(t *testing.T) {
+	f := newFetchRig(t)
+	r := f.start()
+	r.config(strings.ReplaceAll(with(fetchedConfig, `crls: {url: "WEB/a.crl", ca: web.crt, timeout: 5s}`,
+		`crls: [{url: "WEB/a.crl", ca: web.crt, timeout: 5s}, {url: "WEB/more.crl", ca: web.crt}]`), "WEB", f.web.url))
+	r.program.wait(t, refused, 1)
+	f.web.put("more.crl", testpki.NewRoot(t, "Fleet Issuing CA").CRL())
+	r.program.wait(t, inForce, 1)
+}
+
+// What is fetched is asked for as often as refresh says, with a question that
+// costs nothing when there is nothing new.
+func TestSourcesAreAskedForAgain(t *testing.T) {
+	f := newFetchRig(t)
+	f.config(strings.ReplaceAll(fetchedConfig, "1h", "1s"))
+	r := f.start()
+	f.web.put("a.crl", f.root.CRL(testpki.CRLNumber(6)))
+	r.program.wait(t, `because="a source changed"`, 1)
+	f.web.put("a.crl", f.root.CRL(testpki.CRLNumber(7)))
+	r.program.wait(t, `because="a source changed"`, 2)
+}
+
+// As a list comes near its end it is asked for, however seldom refresh is.
+func TestAListIsAskedForBeforeItEnds(t *testing.T) {
+	f := newFetchRig(t)
+	now := time.Now()
+	f.web.put("a.crl", f.root.CRL(testpki.CRLNumber(5), testpki.CRLValid(now.Add(-time.Hour), now.Add(3*time.Second))))
+	r := f.start()
+	f.web.put("a.crl", f.root.CRL(testpki.CRLNumber(6)))
+	r.program.wait(t, `because="a source changed"`, 1)
+	if left := time.Until(now.Add(3 * time.Second)); left < 0 {
+		t.Logf("the list was over %v ago", -left)
+	}
+}
+
+func TestMetricsTellOfSources(t *testing.T) {
+	f := newFetchRig(t)
+	r := f.start()
+	f.web.put("a.crl", nil)
+	r.again <- struct{}{}
+	r.program.wait(t, "a source cannot be fetched", 1)
+	w := httptest.NewRecorder()
+	r.metrics.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	for _, want := range []string{
+		`countersign_source_good{source="` + f.web.url + `/ca.pem"} 1`, `countersign_source_good{source="` + f.web.url + `/a.crl"} 0`,
+		`countersign_source_failures_total{source="` + f.web.url + `/ca.pem"} 0`, `countersign_source_failures_total{source="` + f.web.url + `/a.crl"} `,
+		`countersign_source_age_seconds{source="` + f.web.url + `/a.crl"} `,
+	} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("/metrics lacks %q", want)
+		}
+	}
+}
+
+// A look at a configuration leaves nothing behind.
+func TestACheckWritesNothing(t *testing.T) {
+	f := newFetchRig(t)
+	draft, faults := publish.Read(context.Background(), f.path("countersign.yaml"), publish.Options{}, nil)
+	if draft == nil || len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	if _, err := os.Stat(f.path("data")); !os.IsNotExist(err) {
+		t.Errorf("there is a data directory: %v", err)
+	}
+}
