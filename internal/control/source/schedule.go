@@ -16,7 +16,7 @@ const (
 	firstWait = time.Second            // after a failure; then twice as long each time
 	mostWait  = 5 * time.Minute        // after many
 	soonest   = time.Second            // between two fetches as the end of a list comes near
-	overdue   = 30 * time.Second       // between two when it is past
+	overdue   = 10 * time.Second       // between two when it is past
 )
 
 // Changed receives a value when there is something new to be published.
@@ -45,10 +45,11 @@ func (k *Keeper) plan(s *source) {
 	wait := jitter(s.spec.Refresh)
 	if left := s.until.Sub(now); !s.until.IsZero() && left <= wait {
 		// Several times before the end, with ever less in between.
-		wait = min(wait, jitter(max(soonest, left/2)))
-		if left <= 0 {
-			wait = min(wait, jitter(overdue))
+		near := overdue
+		if left > 0 {
+			near = max(soonest, left/2)
 		}
+		wait = min(wait, jitter(near))
 	}
 	if s.row > 0 {
 		back := min(mostWait, firstWait<<min(s.row-1, 16))
