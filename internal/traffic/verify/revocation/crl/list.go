@@ -84,8 +84,7 @@ func (l *List) Named(file string) *List {
 	return &named
 }
 
-// String names the list for people: number, issuer and file, and what it speaks
-// for when that is not everything.
+// String names the list for people: number, issuer and file.
 func (l *List) String() string {
 	kind, number := "list", "without number"
 	if l.Base != nil {
