@@ -226,7 +226,7 @@ func (s *Stream) Reset(code http2.ErrCode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.reset(&StreamError{Code: code, Reason: "reset by this side"})
-	c.flush()
+	c.flushOwed() // it may be called where a wait would hold up another connection
 }
 
 // reset queues RST_STREAM if that makes sense, and fails the stream. mu is held.
