@@ -80,6 +80,7 @@ func newRoot(std stdio) *cobra.Command {
 		newServeCommand(std),
 		newCheckCommand(std),
 		newExplainCommand(std),
+		newTrustCommand(std),
 		newCACommand(std),
 		newVersionCommand(std),
 	)

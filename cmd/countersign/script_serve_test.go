@@ -24,6 +24,7 @@ type stage struct {
 	t        testscript.T // for what goes wrong after the last line of the script
 	gateway  *gatewayProcess
 	backends map[string]*backend
+	webs     map[string]*web
 	clients  map[string]*client
 }
 
@@ -33,7 +34,7 @@ func setUpStage(env *testscript.Env) error {
 	if os.Getenv("GORACE") == "" { // under -race every command would take a second to end
 		env.Setenv("GORACE", "atexit_sleep_ms=0")
 	}
-	env.Values[stageKey{}] = &stage{t: env.T(), backends: map[string]*backend{}, clients: map[string]*client{}}
+	env.Values[stageKey{}] = &stage{t: env.T(), backends: map[string]*backend{}, webs: map[string]*web{}, clients: map[string]*client{}}
 	return nil
 }
 
@@ -125,6 +126,9 @@ func environment(ts *testscript.TestScript) []string {
 	env := os.Environ()
 	for _, name := range []string{"NOTIFY_SOCKET", "TMPDIR", "HOME", "GORACE"} {
 		env = append(env, name+"="+ts.Getenv(name))
+	}
+	for name, w := range stageOf(ts).webs {
+		env = append(env, name+"="+w.address)
 	}
 	for name, b := range stageOf(ts).backends {
 		env = append(env, name+"="+b.address)

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 //	openssl-pki DIR            # certificates of every kind, made by openssl
 //	serve FILE                 # a gateway in the background; signal, ended
 //	backend NAME               # something to forward to; [!] header
+//	web NAME DIR CERT KEY      # files over TLS; stop
 //	client NAME ...            # a connection that is kept
 //	waitfor FILE PATTERN       # until the file says so
 //
@@ -50,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"backend":     cmdBackend,
 			"header":      cmdHeader,
 			"client":      cmdClient,
+			"web":         cmdWeb,
 		},
 	})
 }

@@ -209,7 +209,7 @@ func getHTTPS(ctx context.Context, transport http.RoundTripper, spec Spec, known
 			return nil, fmt.Errorf("the server compresses it (%s) without having been asked to", coding)
 		}
 		return &answer{
-			Version: Version{res.Header.Get("ETag"), res.Header.Get("Last-Modified")},
+			Version: Version{res.Header.Get("ETag"), settledDate(res.Header)},
 			body:    res.Body, size: res.ContentLength, kind: res.Header.Get("Content-Type"),
 		}, nil
 	}
@@ -222,6 +222,20 @@ func getHTTPS(ctx context.Context, transport http.RoundTripper, spec Spec, known
 		return nil, &BusyError{seconds, refused}
 	}
 	return nil, refused
+}
+
+// settledDate is Last-Modified, if it tells one state from the next: of a file
+// that was written within the second of the answer there may be another state
+// with the same date (RFC 9110 section 8.8.2.2).
+func settledDate(h http.Header) string {
+	modified, err := http.ParseTime(h.Get("Last-Modified"))
+	if err != nil {
+		return ""
+	}
+	if answered, err := http.ParseTime(h.Get("Date")); err != nil || answered.Sub(modified) < time.Second {
+		return ""
+	}
+	return h.Get("Last-Modified")
 }
 
 // sameServer lets a server send us elsewhere on itself alone: another one may

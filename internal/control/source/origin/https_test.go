@@ -97,6 +97,19 @@ func lastModified(v origin.Version) time.Time {
 	return at
 }
 
+// Of a file that has just been written, the date does not tell the next state.
+func TestADateOfThisSecondIsNoVersion(t *testing.T) {
+	w := newWeb(t, func(w http.ResponseWriter, _ *http.Request) {
+		now := time.Now().UTC().Format(http.TimeFormat)
+		w.Header().Set("Date", now)
+		w.Header().Set("Last-Modified", now)
+		io.WriteString(w, pem)
+	})
+	if _, v, err := fetch(t, w.at("/a.crl"), origin.Version{}); v != (origin.Version{}) || err != nil {
+		t.Errorf("got %+v, %v", v, err)
+	}
+}
+
 // What a server may do wrong, in words that name it.
 func TestABadAnswerIsNamed(t *testing.T) {
 	answer := func(status int, kind, body string) http.HandlerFunc {

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// A web publishes files over TLS.
+type web struct {
+	address string
+	stop    func()
+}
+
+// cmdWeb is about a web server called NAME, found at https://$NAME:
+//
+//	web NAME DIR CERT KEY   starts it; again, after stop, at the same address
+//	web NAME stop           connections to it are refused from now on
+//
+// It serves the files of DIR, with conditional requests.
+func cmdWeb(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 && len(args) != 4 {
+		ts.Fatalf("usage: web NAME DIR CERT KEY, web NAME stop")
+	}
+	s := stageOf(ts)
+	w := s.webs[args[0]]
+	if len(args) == 2 {
+		w.stop()
+		return
+	}
+	if w == nil {
+		w = &web{address: "localhost:0"}
+		s.webs[args[0]] = w
+	}
+	certificate, err := tls.LoadX509KeyPair(ts.MkAbs(args[2]), ts.MkAbs(args[3]))
+	ts.Check(err)
+	listener, err := tls.Listen("tcp4", w.address, &tls.Config{Certificates: []tls.Certificate{certificate}})
+	ts.Check(err)
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	w.address = "localhost:" + port
+	server := &http.Server{Handler: http.FileServer(http.Dir(ts.MkAbs(args[1]))), ErrorLog: log.New(io.Discard, "", 0)}
+	var running sync.WaitGroup
+	running.Go(func() { server.Serve(listener) })
+	w.stop = func() { server.Close(); running.Wait() }
+	ts.Defer(w.stop)
+	ts.Setenv(args[0], w.address)
+}
