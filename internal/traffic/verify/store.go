@@ -30,11 +30,15 @@ type Config struct {
 // concurrent use. Make one with New.
 type Store struct {
 	*origin
-	anchors    []*x509.Certificate
-	pool       *x509.CertPool
-	ageless    *x509.CertPool // the anchors without their validity; see build
-	original   map[*x509.Certificate]*x509.Certificate
-	accept     []*Matcher
+	anchors  []*x509.Certificate
+	pool     *x509.CertPool
+	ageless  *x509.CertPool // the anchors without their validity; see build
+	original map[*x509.Certificate]*x509.Certificate
+	accept   []*Matcher
+	filters  []string // accept in words
+
+	fingerprints map[[sha256.Size]byte]bool // of the anchors
+
 	keys       KeyRules
 	revocation *revocation.Checker
 	memory     *memory
@@ -51,6 +55,8 @@ func New(cfg Config) (*Store, error) {
 		pool:     x509.NewCertPool(),
 		ageless:  x509.NewCertPool(),
 		original: make(map[*x509.Certificate]*x509.Certificate),
+
+		fingerprints: make(map[[sha256.Size]byte]bool),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -68,7 +74,6 @@ func New(cfg Config) (*Store, error) {
 	for _, err := range s.addAnchors(cfg.Limits.withDefaults(), now) {
 		fault(err)
 	}
-	filters := make([]string, 0, len(cfg.Accept))
 	for i, f := range cfg.Accept {
 		m, err := f.Compile()
 		if err != nil {
@@ -76,7 +81,7 @@ func New(cfg Config) (*Store, error) {
 			continue
 		}
 		s.accept = append(s.accept, m)
-		filters = append(filters, fmt.Sprintf("%q", f))
+		s.filters = append(s.filters, fmt.Sprintf("%q", f))
 	}
 	checker, warnings, err := revocation.New(cfg.Revocation, s.anchors, now)
 	fault(err)
@@ -91,7 +96,7 @@ func New(cfg Config) (*Store, error) {
 		cfg.Remember = 65536
 	}
 	s.memory = newMemory(cfg.Remember)
-	s.generation = s.hash(filters)
+	s.generation = s.hash()
 	return s, nil
 }
 
@@ -104,14 +109,13 @@ func (s *Store) addAnchors(limits Limits, now time.Time) []error {
 		errs = append(errs, fmt.Errorf("it has %d CA certificates; want at most %d: spread them over several trust stores, or raise the limit", n, limits.CACertificates))
 	}
 	subjects := 0
-	seen := map[[sha256.Size]byte]bool{}
 	for _, a := range s.anchors {
 		subjects += len(a.RawSubject) + 2
 		sum := sha256.Sum256(a.Raw)
-		if seen[sum] {
+		if s.fingerprints[sum] {
 			errs = append(errs, fmt.Errorf("the CA certificate %s is there twice; remove one of them", describe.Certificate(a)))
 		}
-		seen[sum] = true
+		s.fingerprints[sum] = true
 		for _, p := range anchorProblems(a, now) {
 			if !p.Warning { // LoadBundle has given the warnings, with their lines
 				errs = append(errs, p)
@@ -132,15 +136,14 @@ func (s *Store) addAnchors(limits Limits, now time.Time) []error {
 }
 
 // hash returns the generation: everything that decides, in an order of its own.
-func (s *Store) hash(filters []string) (sum [sha256.Size]byte) {
-	fingerprints := make([][]byte, 0, len(s.anchors))
-	for _, a := range s.anchors {
-		f := sha256.Sum256(a.Raw)
+func (s *Store) hash() (sum [sha256.Size]byte) {
+	fingerprints := make([][]byte, 0, len(s.fingerprints))
+	for f := range s.fingerprints {
 		fingerprints = append(fingerprints, f[:])
 	}
 	slices.SortFunc(fingerprints, bytes.Compare)
-	slices.Sort(filters)
-	return sha256.Sum256(fmt.Appendf(nil, "trust store 1\n%x\n%s\n%q\n%x\n", fingerprints, filters, fmt.Sprint(s.keys), s.revocation.Digest()))
+	slices.Sort(s.filters)
+	return sha256.Sum256(fmt.Appendf(nil, "trust store 1\n%x\n%s\n%q\n%x\n", fingerprints, s.filters, fmt.Sprint(s.keys), s.revocation.Digest()))
 }
 
 // Name returns the trust store's name in the configuration.

@@ -21,6 +21,15 @@ type Options struct {
 	Trace         func(Step) // told of every check, in order; nil in live traffic
 }
 
+func (o *Options) setDefaults(s *Store) {
+	if o.Now.IsZero() {
+		o.Now = s.now()
+	}
+	if o.MaxChainDepth == 0 {
+		o.MaxChainDepth = defaultDepth
+	}
+}
+
 // A Step is one check, in words for the operator.
 type Step struct {
 	Check  string // "shape", "memory", "path", "depth", "purpose", "keys", "validity", "accept", "revocation"
@@ -34,12 +43,7 @@ type Step struct {
 // that passes every check is enough. The Chain keeps the slice: the caller must
 // not change it afterwards.
 func (s *Store) Verify(presented []*x509.Certificate, o Options) (Chain, *countersign.Denial) {
-	if o.Now.IsZero() {
-		o.Now = s.now()
-	}
-	if o.MaxChainDepth == 0 {
-		o.MaxChainDepth = defaultDepth
-	}
+	o.setDefaults(s)
 	if d := s.shape(presented, &o); d != nil {
 		return Chain{}, o.refused("shape", d)
 	}

@@ -50,7 +50,7 @@ type Checker struct {
 	ofAnchor map[*crl.List]bool     // signed by an anchor of the store
 
 	mu     sync.RWMutex
-	signed map[signedBy]bool
+	signed map[signedBy]*issuer // who signed the list with that key; nil: nobody
 }
 
 // signedBy is the question whether a key signed a list.
@@ -69,7 +69,7 @@ const mostSigned = 4096
 // it may be that of an intermediate which clients present, whose signature is
 // checked when one does.
 func New(cfg Config, anchors []*x509.Certificate, now time.Time) (*Checker, []string, error) {
-	c := &Checker{cfg: cfg, byIssuer: map[string][]*combined{}, ofAnchor: map[*crl.List]bool{}, signed: map[signedBy]bool{}}
+	c := &Checker{cfg: cfg, byIssuer: map[string][]*combined{}, ofAnchor: map[*crl.List]bool{}, signed: map[signedBy]*issuer{}}
 	var warnings []string
 	var errs []error
 	errs = append(errs, c.defaults()...)
@@ -214,18 +214,20 @@ func (c *Checker) unsigned(l *combined, ca *issuer) *crl.List {
 func (c *Checker) isSignedBy(l *crl.List, ca *issuer) bool {
 	k := signedBy{l, ca.key}
 	c.mu.RLock()
-	ok, known := c.signed[k]
+	by, known := c.signed[k]
 	c.mu.RUnlock()
 	if known {
-		return ok
+		return by != nil
 	}
-	ok = l.IssuedBy(ca.Certificate)
+	if l.IssuedBy(ca.Certificate) {
+		by = &issuer{ca.Certificate, ca.key} // ca itself is on its caller's stack
+	}
 	c.mu.Lock()
 	if len(c.signed) < mostSigned {
-		c.signed[k] = ok
+		c.signed[k] = by
 	}
 	c.mu.Unlock()
-	return ok
+	return by != nil
 }
 
 func deny(code countersign.Code, format string, args ...any) *countersign.Denial {
