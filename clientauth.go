@@ -29,3 +29,11 @@ const (
 	OnFailureClose   OnFailure = "close"   // a TLS alert ends the handshake
 	OnFailureRespond OnFailure = "respond" // the handshake completes, every request is answered 403
 )
+
+// Close says how the connection of a client ends that is no longer accepted.
+type Close string
+
+const (
+	CloseFinish Close = "finish" // what is under way has a second to finish
+	CloseNow    Close = "now"    // a TCP reset, whatever is under way
+)

@@ -32,6 +32,11 @@ type ClientAuth struct {
 	// with the reason). Default close.
 	OnFailure countersign.OnFailure `yaml:"on_failure" one:"close|respond" default:"close"`
 
+	// Close says how a connection ends whose client is no longer accepted, because
+	// it was revoked, say, or its certificate expired: finish (what is under way
+	// has a second to finish, WebSockets end) or now (a TCP reset). Default finish.
+	Close countersign.Close `yaml:"close" one:"finish|now" default:"finish"`
+
 	// Resumption lets clients shorten their next handshake; what was decided
 	// about them is checked again all the same. Default true.
 	Resumption bool `yaml:"resumption" default:"true"`
@@ -66,7 +71,9 @@ func (a *ClientAuth) check(c *checker, path string) {
 			}
 		}
 	}
-	if a.Mode == countersign.ClientAuthOff && c.doc.Has(path+".on_failure") {
-		c.fault(path+".on_failure", "on_failure with mode off", "another mode", "leave it out: no certificate is asked for")
+	for _, key := range []string{"on_failure", "close"} {
+		if a.Mode == countersign.ClientAuthOff && c.doc.Has(path+"."+key) {
+			c.fault(path+"."+key, key+" with mode off", "another mode", "leave it out: no certificate is asked for")
+		}
 	}
 }

@@ -97,7 +97,7 @@ func TestDefaults(t *testing.T) {
 			Name: "web", Address: ":8080", Protocol: "http",
 			TLS:           TLS{Policy: "modern"},
 			ProxyProtocol: ProxyProtocol{Accept: "off"},
-			ClientAuth:    ClientAuth{Mode: countersign.ClientAuthOff, MaxChainDepth: 4, OnFailure: countersign.OnFailureClose, Resumption: true},
+			ClientAuth:    ClientAuth{Mode: countersign.ClientAuthOff, MaxChainDepth: 4, OnFailure: countersign.OnFailureClose, Close: countersign.CloseFinish, Resumption: true},
 			Devices:       "off",
 			Forwarded:     "append",
 			Limits:        Limits{RequestLine: 16 << 10, Header: 16 << 10, Headers: 64 << 10, Body: 0, ResponseHeaders: 32 << 10, WaitingHandshakes: 10_000},
@@ -132,11 +132,11 @@ func TestEveryKeyIsDecoded(t *testing.T) {
 	}
 	want := ClientAuth{
 		Mode: countersign.ClientAuthOptional, TrustStore: "fleet", AdvertiseCANames: true, IgnoreExpiry: true,
-		MaxChainDepth: 3, OnFailure: countersign.OnFailureRespond, Resumption: false,
+		MaxChainDepth: 3, OnFailure: countersign.OnFailureRespond, Close: countersign.CloseNow, Resumption: false,
 	}
 	compare(t, want, c.Listeners[0].ClientAuth)
 	// It stands alone: nothing of the listener's is in it.
-	compare(t, ClientAuth{Mode: countersign.ClientAuthVerify, TrustStore: "ops", MaxChainDepth: 4, OnFailure: countersign.OnFailureClose, Resumption: true},
+	compare(t, ClientAuth{Mode: countersign.ClientAuthVerify, TrustStore: "ops", MaxChainDepth: 4, OnFailure: countersign.OnFailureClose, Close: countersign.CloseFinish, Resumption: true},
 		c.Listeners[0].ServerNames[0].ClientAuth)
 	compare(t, []IdentityHeader{{Dialect: "aws"}, {Set: "X-Client-Info", Value: "{subject}"}}, c.Listeners[0].IdentityHeaders)
 	compare(t, Limits{8 << 10, 8192, 32 << 10, 1 << 30, 16 << 10, 8, 500}, c.Listeners[0].Limits)
@@ -209,10 +209,10 @@ func TestLaterFaultsHaveTheirPlace(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"listeners[0].certificates[1].key":        "testdata/all.good.yaml:15:35",
-		"trust_stores[0].ca_bundle[1]":            "testdata/all.good.yaml:45:25",
-		"trust_stores[0].revocation.crls[0]":      "testdata/all.good.yaml:53:24", // one alone
-		"trust_stores[1].keys.rsa_min":            "testdata/all.good.yaml:55:5",  // a default: the store it is of
-		"listeners[1].client_auth.trust_store[0]": "testdata/all.good.yaml:39:5",
+		"trust_stores[0].ca_bundle[1]":            "testdata/all.good.yaml:46:25",
+		"trust_stores[0].revocation.crls[0]":      "testdata/all.good.yaml:54:24", // one alone
+		"trust_stores[1].keys.rsa_min":            "testdata/all.good.yaml:56:5",  // a default: the store it is of
+		"listeners[1].client_auth.trust_store[0]": "testdata/all.good.yaml:40:5",
 	} {
 		f := c.Warn(path, "X", "Y", "Z")
 		if got, _, _ := strings.Cut(f.String(), ": "); got != want || !f.Warning {

@@ -91,7 +91,7 @@ func (c *compiler) policies(l *config.Listener, path string) *handshake.Policies
 func (c *compiler) policy(name string, a *config.ClientAuth) (*handshake.Policy, bool) {
 	p := &handshake.Policy{
 		Name: name, Mode: a.Mode, MaxChainDepth: a.MaxChainDepth, IgnoreExpiry: a.IgnoreExpiry,
-		AdvertiseCANames: a.AdvertiseCANames, OnFailure: a.OnFailure, Resumption: a.Resumption,
+		AdvertiseCANames: a.AdvertiseCANames, OnFailure: a.OnFailure, Close: a.Close, Resumption: a.Resumption,
 	}
 	switch a.Mode {
 	case countersign.ClientAuthOptional, countersign.ClientAuthVerify:

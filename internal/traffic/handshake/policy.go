@@ -26,6 +26,7 @@ type Policy struct {
 	AdvertiseCANames bool // name the store's authorities in the CertificateRequest
 
 	OnFailure  countersign.OnFailure // "": close
+	Close      countersign.Close     // of a client that is no longer accepted; "": finish
 	Resumption bool                  // false: every connection makes a full handshake
 }
 
@@ -60,8 +61,11 @@ func (p *Policy) Admit(presented []*x509.Certificate, now time.Time, trace func(
 		return verify.Chain{}, countersign.Deny(countersign.StageVerify, countersign.ClientCertMissing,
 			"policy %s needs a client certificate, none was presented", p.Name)
 	}
-	return p.Store.Verify(presented, verify.Options{
-		MaxChainDepth: p.MaxChainDepth, IgnoreExpiry: p.IgnoreExpiry, Now: now, Trace: trace})
+	return p.Store.Verify(presented, p.options(now, trace))
+}
+
+func (p *Policy) options(now time.Time, trace func(verify.Step)) verify.Options {
+	return verify.Options{MaxChainDepth: p.MaxChainDepth, IgnoreExpiry: p.IgnoreExpiry, Now: now, Trace: trace}
 }
 
 // explain says what the mode makes of a client with that many certificates.
@@ -117,6 +121,11 @@ func (p *Policy) validate() error {
 	case "", countersign.OnFailureClose, countersign.OnFailureRespond:
 	default:
 		fault("on_failure %q: want close or respond", p.OnFailure)
+	}
+	switch p.Close {
+	case "", countersign.CloseFinish, countersign.CloseNow:
+	default:
+		fault("close %q: want finish or now", p.Close)
 	}
 	return errors.Join(errs...)
 }

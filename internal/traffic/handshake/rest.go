@@ -26,10 +26,18 @@ func (o *Outcome) Rest() {
 
 // Again asks p about the client, at a later moment than the handshake.
 func (o *Outcome) Again(p *Policy, now time.Time) *countersign.Denial {
-	if o.Presented == nil {
-		o.Presented = o.Chain.Presented()
-	}
+	before := o.Chain
 	var denial *countersign.Denial
-	o.Chain, denial = p.Admit(o.Presented, now, nil)
+	if p.verifies() && p.Store != nil && before.Verified() {
+		o.Chain, denial = p.Store.Again(before, p.options(now, nil))
+	} else {
+		if o.Presented == nil {
+			o.Presented = before.Presented()
+		}
+		o.Chain, denial = p.Admit(o.Presented, now, nil)
+	}
+	if denial != nil && o.Presented == nil {
+		o.Presented = before.Presented() // nothing else holds it now
+	}
 	return denial
 }
