@@ -94,6 +94,7 @@ type client struct {
 	tls     bool
 	conn    net.Conn
 	closing atomic.Bool // it shall carry no further request
+	tunnels tunnels
 }
 
 // keepSize bounds the buffers that an Exchange keeps for the next connection.
@@ -174,7 +175,7 @@ func tooLarge(size, limit int64) *countersign.Denial {
 
 // A leash is how the exchange under way is broken off from another goroutine.
 type leash struct {
-	severed *atomic.Bool // Cut was called, which cuts the exchanges one by one; nil: they are not many
+	severed *atomic.Pointer[countersign.Denial] // why the connection was cut, which cuts the exchanges one by one; nil: they are not many
 
 	mu   sync.Mutex
 	line line                // nil: none is held
@@ -198,6 +199,15 @@ func (h *leash) drop() {
 	h.line = nil
 }
 
+// condemn says why the exchange is about to be cut.
+func (h *leash) condemn(why *countersign.Denial) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.cut == nil {
+		h.cut = why
+	}
+}
+
 // cutShort aborts the exchange, and those that may follow it.
 func (h *leash) cutShort(why *countersign.Denial) {
 	h.mu.Lock()
@@ -212,8 +222,10 @@ func (h *leash) cutShort(why *countersign.Denial) {
 
 // cutFor returns why the exchange was cut, nil if it was not.
 func (h *leash) cutFor() *countersign.Denial {
-	if h.severed != nil && h.severed.Load() {
-		return wasCut
+	if h.severed != nil {
+		if why := h.severed.Load(); why != nil {
+			return why
+		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -18,7 +18,7 @@ type Streams struct {
 	h2     *http2.Conn
 	open   func(*Exchange, *countersign.Denial)
 	set    *Settings
-	cut    atomic.Bool
+	cut    atomic.Pointer[countersign.Denial] // why it was
 }
 
 // concurrent is how many requests a client may have under way, as nginx has it.
@@ -78,9 +78,9 @@ func (f *Streams) Closing() bool { return f.client.closing.Load() }
 // Cut ends the connection at once, and the exchanges under way with it. It may
 // be called from any goroutine.
 func (f *Streams) Cut() {
-	f.cut.Store(true)
+	f.cut.CompareAndSwap(nil, wasCut)
 	f.h2.Abort()
 }
 
 // Finish says goodbye once all exchanges are closed.
-func (f *Streams) Finish(bool) { farewell(f.conn, !f.cut.Load()) }
+func (f *Streams) Finish(bool) { farewell(f.conn, f.cut.Load() == nil) }

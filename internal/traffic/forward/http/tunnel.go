@@ -34,6 +34,8 @@ func (e *Exchange) switchProtocols(l line) outcome {
 
 	t := &tunnel{e: e, client: client, target: target}
 	t.moved.Store(time.Now().UnixNano())
+	e.client.tunnels.enter(t)
+	defer e.client.tunnels.leave(t)
 	upward := make(chan struct{})
 	go func() {
 		defer close(upward)
@@ -43,7 +45,9 @@ func (e *Exchange) switchProtocols(l line) outcome {
 	t.pass(t.target, t.client, new(int64))
 	<-upward
 	t.fault.raise()
+	t.asking.Lock()
 	e.result.Denial = t.denial
+	t.asking.Unlock()
 	e.received += t.received
 	return spoiled
 }
@@ -97,6 +101,16 @@ func (t *tunnel) may() bool {
 		t.fail()
 	}
 	return t.denial == nil
+}
+
+// end ends the tunnel for that reason, unless there is one already.
+func (t *tunnel) end(why *countersign.Denial) {
+	t.asking.Lock()
+	defer t.asking.Unlock()
+	if t.denial == nil {
+		t.denial = why
+	}
+	t.fail()
 }
 
 // idle reports whether err is a timeout of a tunnel in which nothing moves;
