@@ -1,0 +1,333 @@
+package live
+
+import (
+	"bytes"
+	"crypto/x509"
+	"hash/maphash"
+	"slices"
+	"sync"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/verify"
+	"countersign.dev/internal/traffic/verify/revocation"
+)
+
+// A Conn is an admitted connection. Its methods are called from any goroutine,
+// perhaps after its end.
+type Conn interface {
+	// Accepted asks whether the client may stay, under the rules of this moment.
+	// If so, the connection has been moved (Registry.Put) where its admission rests now.
+	Accepted() *countersign.Denial
+	// Expel ends the connection as soon as nothing is under way on it.
+	Expel(why *countersign.Denial)
+	// Cut ends it now.
+	Cut(why *countersign.Denial)
+}
+
+// A Key stands for something that admissions rest on. Two things may have one
+// key, which costs a question in vain.
+type Key uint64
+
+// A Registry knows the live connections. The zero value is not ready: NewRegistry.
+type Registry struct {
+	seed maphash.Seed
+
+	mu     sync.Mutex
+	groups map[place]*group
+	over   map[Key][]*group // that rest on the certificate
+	marked map[Key]*mark    // the first of those with that key
+	due    deadlines
+	count  int
+
+	sooner chan struct{} // has a value when the first deadline is another one
+}
+
+// A place is what many connections have in common.
+type place struct {
+	listener string
+	store    string // "" when no trust store verified the client
+	above    Key    // every certificate of the path but the leaf
+}
+
+// A group is the connections of one place.
+type group struct {
+	place
+	keys  []Key // of the certificates between leaf and anchor
+	first *Entry
+}
+
+// An Entry is a connection's part of a Registry, and of the connection's memory.
+// The zero value is ready for Put; once removed it stays out.
+type Entry struct {
+	conn        Conn // nil: not in a registry
+	group       *group
+	left, right *Entry // in group
+	leaf        mark   // by issuer and serial number
+	print       mark   // by fingerprint
+	gone        bool
+	slot        int32 // in deadlines, from 1; 0: not there
+	until       int64 // UnixNano, of the deadline
+}
+
+// A mark is an entry's place among those with the same key.
+type mark struct {
+	key         Key
+	entry       *Entry // nil: not marked
+	left, right *mark
+}
+
+// A Standing is what an admission rests on, in the terms of a Registry.
+type Standing struct {
+	place
+	keys        []Key
+	leaf, print Key
+	known       bool // leaf and print are there
+	until       time.Time
+}
+
+// NewRegistry returns an empty Registry.
+func NewRegistry() *Registry {
+	return &Registry{
+		seed:   maphash.MakeSeed(),
+		groups: map[place]*group{}, over: map[Key][]*group{}, marked: map[Key]*mark{},
+		sooner: make(chan struct{}, 1),
+	}
+}
+
+// certificate is the key of the certificate with that serial number, big-endian
+// without leading zeros, of that issuer, which is DER.
+func (r *Registry) certificate(issuer, serial []byte) Key {
+	var h maphash.Hash
+	h.SetSeed(r.seed)
+	h.Write(issuer)
+	h.Write(bytes.TrimLeft(serial, "\x00"))
+	return Key(h.Sum64())
+}
+
+func (r *Registry) of(c *x509.Certificate) Key {
+	return r.certificate(c.RawIssuer, c.SerialNumber.Bytes())
+}
+
+func (r *Registry) fingerprint(sum [32]byte) Key { return Key(maphash.Bytes(r.seed, sum[:])) }
+
+// Standing says what an admission at a listener rests on. The zero Chain is that
+// of a client without a certificate. fingerprint is the leaf's.
+func (r *Registry) Standing(listener string, chain verify.Chain, fingerprint [32]byte) Standing {
+	s := Standing{place: place{listener: listener, store: chain.StoreName()}, until: chain.GoodUntil()}
+	if chain.IsZero() {
+		return s
+	}
+	s.known, s.print = true, r.fingerprint(fingerprint)
+	path := chain.Path()
+	if len(path) == 0 { // passed through
+		if leaf := chain.Leaf(); leaf != nil {
+			s.leaf = r.of(leaf)
+		}
+		return s
+	}
+	s.leaf = r.of(path[0])
+	var h maphash.Hash
+	h.SetSeed(r.seed)
+	for _, c := range path[1:] {
+		h.Write(c.Raw)
+	}
+	s.above = Key(h.Sum64())
+	s.keys = r.intermediates(path)
+	return s
+}
+
+// intermediates are the keys of the certificates between leaf and anchor.
+func (r *Registry) intermediates(path []*x509.Certificate) []Key {
+	if len(path) < 3 {
+		return nil
+	}
+	var keys []Key
+	for _, c := range path[1 : len(path)-1] {
+		keys = append(keys, r.of(c))
+	}
+	return keys
+}
+
+// Put enters a connection, or moves it to what its admission rests on now. It
+// does nothing for one that has been removed.
+func (r *Registry) Put(e *Entry, conn Conn, s Standing) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e.gone {
+		return
+	}
+	if e.conn != nil {
+		r.unlink(e)
+	} else {
+		r.count++
+	}
+	e.conn = conn
+	r.link(e, s)
+}
+
+// Remove takes a connection out for good, and reports whether it was in.
+func (r *Registry) Remove(e *Entry) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e.conn == nil || e.gone {
+		return false
+	}
+	e.gone = true
+	r.unlink(e)
+	r.count--
+	return true
+}
+
+// Len is how many connections are in.
+func (r *Registry) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.count
+}
+
+func (r *Registry) link(e *Entry, s Standing) {
+	g := r.groups[s.place]
+	if g == nil {
+		g = &group{place: s.place, keys: s.keys}
+		r.groups[s.place] = g
+		for _, k := range g.keys {
+			r.over[k] = append(r.over[k], g)
+		}
+	}
+	e.group, e.left, e.right = g, nil, g.first
+	if g.first != nil {
+		g.first.left = e
+	}
+	g.first = e
+	if s.known {
+		r.mark(&e.leaf, s.leaf, e)
+		r.mark(&e.print, s.print, e)
+	}
+	r.setDeadline(e, s.until)
+}
+
+func (r *Registry) unlink(e *Entry) {
+	switch g := e.group; {
+	case e.left != nil:
+		e.left.right = e.right
+	case e.right != nil:
+		g.first = e.right
+	default:
+		r.dissolve(g)
+	}
+	if e.right != nil {
+		e.right.left = e.left
+	}
+	e.group, e.left, e.right = nil, nil, nil
+	r.unmark(&e.leaf)
+	r.unmark(&e.print)
+	r.setDeadline(e, time.Time{})
+}
+
+// dissolve forgets a group that nobody is in.
+func (r *Registry) dissolve(g *group) {
+	delete(r.groups, g.place)
+	for _, k := range g.keys {
+		r.over[k] = slices.DeleteFunc(r.over[k], func(other *group) bool { return other == g })
+		if len(r.over[k]) == 0 {
+			delete(r.over, k)
+		}
+	}
+}
+
+func (r *Registry) mark(m *mark, k Key, e *Entry) {
+	first := r.marked[k]
+	*m = mark{key: k, entry: e, right: first}
+	if first != nil {
+		first.left = m
+	}
+	r.marked[k] = m
+}
+
+func (r *Registry) unmark(m *mark) {
+	switch {
+	case m.entry == nil:
+		return
+	case m.left != nil:
+		m.left.right = m.right
+	case m.right != nil:
+		r.marked[m.key] = m.right
+	default:
+		delete(r.marked, m.key)
+	}
+	if m.right != nil {
+		m.right.left = m.left
+	}
+	*m = mark{}
+}
+
+// At appends to all the connections at a listener.
+func (r *Registry) At(all []*Entry, listener string) []*Entry {
+	return r.collect(all, func(p place) bool { return p.listener == listener })
+}
+
+// Under appends to all the connections at a listener that a trust store verified.
+func (r *Registry) Under(all []*Entry, listener, store string) []*Entry {
+	return r.collect(all, func(p place) bool { return p.listener == listener && p.store == store })
+}
+
+func (r *Registry) collect(all []*Entry, want func(place) bool) []*Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p, g := range r.groups {
+		if want(p) {
+			all = g.members(all)
+		}
+	}
+	return all
+}
+
+// Holding appends to all the connections that rest on one of the certificates:
+// their clients' own, or one above it.
+func (r *Registry) Holding(all []*Entry, certificates []revocation.Certificate) []*Entry {
+	for some := range slices.Chunk(certificates, 1024) {
+		r.mu.Lock() // not for all: handshakes wait for it
+		for _, c := range some {
+			all = r.find(all, r.certificate(c.Issuer, c.Serial))
+		}
+		r.mu.Unlock()
+	}
+	return all
+}
+
+// With appends to all the connections whose client presented the certificate
+// with that SHA-256.
+func (r *Registry) With(all []*Entry, fingerprint [32]byte) []*Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.find(all, r.fingerprint(fingerprint))
+}
+
+// find does what Holding says for a key. mu is held.
+func (r *Registry) find(all []*Entry, k Key) []*Entry {
+	for m := r.marked[k]; m != nil; m = m.right {
+		all = append(all, m.entry)
+	}
+	for _, g := range r.over[k] {
+		all = g.members(all)
+	}
+	return all
+}
+
+func (g *group) members(all []*Entry) []*Entry {
+	for e := g.first; e != nil; e = e.right {
+		all = append(all, e)
+	}
+	return all
+}
+
+// conn is the connection of an entry, nil if it has been removed.
+func (r *Registry) conn(e *Entry) Conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e.gone {
+		return nil
+	}
+	return e.conn
+}
