@@ -22,6 +22,8 @@ var (
 		"Connections accepted.", "listener")
 	descOpen = desc("connections_open",
 		"Connections open now.", "listener")
+	descExpelled = desc("connections_expelled_total",
+		"Live connections ended because their clients were no longer accepted, by denial code.", "listener", "code")
 	descHandshakes = desc("tls_handshakes_total",
 		"TLS handshakes by result (admitted, refused by the client's certificate, failed as TLS) and denial code.", "listener", "result", "code")
 	descHandshakeTime = desc("tls_handshake_duration_seconds",
@@ -82,7 +84,7 @@ func buildInfo(c MetricsConfig) prometheus.Collector {
 // Describe implements prometheus.Collector.
 func (*collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descAccepted, descOpen, descHandshakes, descHandshakeTime, descWaiting, descResumed, descDenials,
+		descAccepted, descOpen, descExpelled, descHandshakes, descHandshakeTime, descWaiting, descResumed, descDenials,
 		descRequests, descRequestTime, descReceived, descSent, descHealthy, descConnectErrors,
 		descReloads, descReloadOK, descReloadTime, descGeneration, descExpiry, descDropped,
 		descSourceGood, descSourceAge, descSourceFailures,
@@ -169,6 +171,9 @@ func (l *ListenerMetrics) collect(ch chan<- prometheus.Metric,
 	}
 	for d, n := range l.denials {
 		counter(descDenials, n, l.name, string(d.stage), string(d.code))
+	}
+	for code, n := range l.expelled {
+		counter(descExpelled, n, l.name, string(code))
 	}
 	for group, g := range l.groups {
 		counter(descReceived, g.received.Load(), l.name, group)

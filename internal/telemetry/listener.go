@@ -25,6 +25,7 @@ type ListenerMetrics struct {
 	waiting    func() int // handshakes for a turn; nil: none do
 	handshakes map[outcome]uint64
 	denials    map[denial]uint64
+	expelled   map[countersign.Code]uint64
 	groups     map[string]*GroupMetrics
 
 	own *GroupMetrics // answered without a target group
@@ -48,6 +49,7 @@ func newListenerMetrics(name string) *ListenerMetrics {
 		name:       name,
 		handshakes: map[outcome]uint64{},
 		denials:    map[denial]uint64{},
+		expelled:   map[countersign.Code]uint64{},
 		groups:     map[string]*GroupMetrics{"": own},
 		own:        own,
 	}
@@ -109,6 +111,16 @@ func (l *ListenerMetrics) Denied(d *countersign.Denial) {
 	}
 	l.mu.Lock()
 	l.denials[denial{d.Stage, d.Code}]++
+	l.mu.Unlock()
+}
+
+// Expelled counts a connection that ends because its client is no longer accepted.
+func (l *ListenerMetrics) Expelled(code countersign.Code) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	l.expelled[code]++
 	l.mu.Unlock()
 }
 

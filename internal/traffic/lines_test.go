@@ -75,15 +75,18 @@ func TestEveryConnectionAndEveryRequestHasOneLine(t *testing.T) {
 }
 
 // A refused request says where, why and of whom, although the client was
-// admitted once.
+// admitted once: its request was faster than what ends its connection.
 func TestTheLineOfALateRefusalNamesItsClient(t *testing.T) {
 	r := start(t, fleetConfig)
 	device := r.root.Client("MacID-1")
 	c := r.dial(device)
 	c.get().served(t)
+	release := r.node.HoldEnforcement()
 	r.revoke(1, device)
 	r.publish(withLists)
 	c.get().refused(t, 403, "ClientCertCrlHit")
+	release()
+	r.expelled(c, "ClientCertCrlHit")
 	line := r.journal.wait(t, event{"event": "access", "denial_code": "ClientCertCrlHit"})
 	if !line.has(event{"denial_stage": "verify", "elb_status_code": 403, "subject": "CN=MacID-1", "actions_executed": "fixed-response"}) || line["target"] != nil {
 		t.Errorf("the line says %v", line)

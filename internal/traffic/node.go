@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"countersign.dev/internal/traffic/handshake/turns"
 	"countersign.dev/internal/traffic/listen"
 	"countersign.dev/internal/traffic/listen/parking"
+	"countersign.dev/internal/traffic/live"
 )
 
 // Config is what a Node needs beside its snapshots.
@@ -41,6 +43,10 @@ type Node struct {
 	draining bool
 	running  sync.WaitGroup // accept loops and sessions
 
+	admitted *live.Registry
+	enforcer *live.Enforcer
+	expelled expulsions
+
 	bell    *turns.Bell  // nil: turns are handed over at once
 	lot     *parking.Lot // of silent connections; nil: they are not parked
 	silence time.Duration
@@ -63,6 +69,9 @@ func New(cfg Config) *Node {
 		doors: map[string]door{}, sessions: map[*session]struct{}{},
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.expelled.log = cfg.Logger
+	n.admitted = live.NewRegistry()
+	n.enforcer = live.NewEnforcer(live.Config{Registry: n.admitted, Ended: n.tellOf, Told: n.expelled.sum})
 	var err error
 	if n.lot, err = parking.New(); err != nil {
 		n.log.Warn("silent connections will take more memory than they need", "error", err)
@@ -134,8 +143,9 @@ func (n *Node) Open(ctx context.Context, addresses []string) (Sockets, error) {
 }
 
 // Publish puts snap into force, with the sockets that Open returned for it.
-// Connections of listeners that are gone end after the exchange under way; all
-// others go on under snap. It fails only once the node drains.
+// Connections of listeners that are gone end after the exchange under way. Those
+// whose clients are no longer accepted are looked for in the background, and
+// expelled; all others go on under snap. It fails only once the node drains.
 func (n *Node) Publish(snap *snapshot.Snapshot, sockets Sockets) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -144,7 +154,7 @@ func (n *Node) Publish(snap *snapshot.Snapshot, sockets Sockets) error {
 		return errors.New("the node is shutting down")
 	}
 	n.gate.SetLimit(snap.MaxConnections)
-	n.current.Store(snap)
+	before := n.current.Swap(snap)
 	for address, d := range n.doors {
 		if snap.At(address) == nil {
 			delete(n.doors, address)
@@ -161,12 +171,27 @@ func (n *Node) Publish(snap *snapshot.Snapshot, sockets Sockets) error {
 			l.Metrics.WaitingFrom(d.turns.Waiting)
 		}
 	}
+	if before != nil {
+		n.leaveNone(before, snap)
+		n.enforcer.Suspect(func() []*live.Entry { return n.suspects(before, snap) })
+	}
+	return nil
+}
+
+// leaveNone interrupts the connections of listeners that are gone. n.mu is held.
+func (n *Node) leaveNone(before, snap *snapshot.Snapshot) {
+	gone := func(name, address string, secure bool) bool {
+		l := snap.At(address)
+		return l == nil || l.Name != name || (l.TLS != nil) != secure
+	}
+	if !slices.ContainsFunc(before.Listeners, func(l *snapshot.Listener) bool { return gone(l.Name, l.Address, l.TLS != nil) }) {
+		return // so that none of a hundred thousand connections is looked at
+	}
 	for s := range n.sessions {
-		if l := snap.At(s.address); l == nil || l.Name != s.name {
+		if gone(s.name, s.address, s.shook.State.Version != 0) {
 			s.interrupt()
 		}
 	}
-	return nil
 }
 
 func (n *Node) serve(address string, d door) {
@@ -227,8 +252,9 @@ func (s *session) end() {
 	}
 	s.ended = true
 	n := s.node
-	if s.listener != nil {
-		s.listener.Metrics.Closed()
+	n.admitted.Remove(&s.entry)
+	if l := s.under(); l != nil {
+		l.Metrics.Closed()
 	}
 	n.mu.Lock()
 	delete(n.sessions, s)
@@ -269,6 +295,7 @@ func (n *Node) Drain(ctx context.Context) (cut int) {
 		n.mu.Unlock()
 	}
 	<-done
+	n.enforcer.Close()
 	if n.bell != nil {
 		n.bell.Close()
 	}

@@ -16,6 +16,7 @@ import (
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/handshake/turns"
 	"countersign.dev/internal/traffic/identify"
+	"countersign.dev/internal/traffic/live"
 	"countersign.dev/internal/wire/http1"
 	"countersign.dev/internal/wire/tlsname"
 )
@@ -50,6 +51,7 @@ type session struct {
 	ended      bool
 	still      func() *countersign.Denial // stillAccepted, bound once
 	host       hostMemo
+	entry      live.Entry // among the admitted
 }
 
 // A front is the client's side of the connection: *http.Front or *http.Streams.
@@ -60,6 +62,8 @@ type front interface {
 	Cut()
 	Finish(unread bool)
 	Closing() bool
+	Expel(why *countersign.Denial)
+	Reset(why *countersign.Denial)
 }
 
 // run is THE ORDER, first half: once per connection.
@@ -83,6 +87,7 @@ func (s *session) run() {
 	if s.listener.TLS != nil { // else with the first request, since until then nothing was said
 		s.logConnection()
 	}
+	rests := s.restsOn()
 	s.shook.Rest()
 	s.still = s.stillAccepted
 	if s.shook.State.NegotiatedProtocol == "h2" {
@@ -96,6 +101,7 @@ func (s *session) run() {
 		s.end()
 		return
 	}
+	s.admitted(rests)
 	s.serve()
 }
 
@@ -172,6 +178,14 @@ type verdict struct {
 
 // decide is the part of THE ORDER that needs nothing but the head.
 func (s *session) decide(q *http1.Request, now time.Time) verdict {
+	v := s.judge(q, now)
+	if v.ends {
+		s.node.enforcer.Refused(&s.entry, v.denial)
+	}
+	return v
+}
+
+func (s *session) judge(q *http1.Request, now time.Time) verdict {
 	s.standing.Lock()
 	defer s.standing.Unlock()
 	if denial := s.refresh(now); denial != nil {
@@ -255,6 +269,20 @@ func (s *session) refresh(now time.Time) *countersign.Denial {
 	if snap == s.snap && (s.until.IsZero() || now.Before(s.until)) {
 		return nil
 	}
+	for ; ; snap = s.node.current.Load() {
+		if denial := s.renew(snap, now); denial != nil {
+			return denial
+		}
+		// Whoever published another one meanwhile has looked for those whom it
+		// concerns where this connection was before.
+		if snap == s.node.current.Load() {
+			return nil
+		}
+	}
+}
+
+// renew makes the connection's standing that of snap, at that moment.
+func (s *session) renew(snap *snapshot.Snapshot, now time.Time) *countersign.Denial {
 	listener := snap.Listener(s.name)
 	if listener == nil || listener.Address != s.address || (listener.TLS == nil) != (s.listener.TLS == nil) {
 		return countersign.Deny(countersign.StageRoute, countersign.ListenerGone,
@@ -271,19 +299,9 @@ func (s *session) refresh(now time.Time) *countersign.Denial {
 		}
 	}
 	s.identify()
+	s.enter(s.restsOn())
 	s.shook.Rest()
 	return nil
-}
-
-// stillAccepted is refresh for a connection that carries no requests any more:
-// the client is accepted, or its connection ends.
-func (s *session) stillAccepted() *countersign.Denial {
-	s.standing.Lock()
-	defer s.standing.Unlock()
-	if denial := s.refresh(time.Now()); denial != nil {
-		return denial
-	}
-	return s.denial
 }
 
 // misdirected refuses a request whose host belongs to another policy than the

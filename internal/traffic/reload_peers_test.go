@@ -90,10 +90,24 @@ type asker struct {
 	cert     *testpki.Certificate
 	sessions tls.ClientSessionCache
 	conn     *client
+	answered bool // the last request was, with whatever
 }
 
 // ask reports whether a request was served; a refusal by TLS or HTTP is no error.
+// A connection that was used before may end just when it is used again, because
+// of what was in force before: then the request is made on another one, as
+// clients do (RFC 9112 section 9.3.1).
 func (a *asker) ask() (bool, error) {
+	if a.conn != nil {
+		if ok, err := a.try(); ok || err != nil || a.conn != nil || a.answered {
+			return ok, err
+		}
+	}
+	return a.try()
+}
+
+func (a *asker) try() (bool, error) {
+	a.answered = false
 	if a.conn == nil {
 		c, err := a.r.try(a.cert, func(cfg *tls.Config) { cfg.ClientSessionCache = a.sessions })
 		if err != nil {
@@ -110,6 +124,7 @@ func (a *asker) ask() (bool, error) {
 		a.hangUp()
 		return false, nil
 	}
+	a.answered = true
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		return false, err

@@ -118,8 +118,7 @@ func TestARevocationReachesALiveResumedConnection(t *testing.T) {
 		}
 		r.revoke(1, device)
 		r.publish(withLists)
-		c.get().refused(t, 403, "ClientCertCrlHit")
-		c.ended()
+		r.expelled(c, "ClientCertCrlHit")
 	})
 }
 

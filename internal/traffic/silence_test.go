@@ -107,6 +107,5 @@ func TestAParkedClientIsRevoked(t *testing.T) {
 	r.parked(1)
 	r.revoke(1, device)
 	r.publish(withLists)
-	c.get().refused(t, 403, "ClientCertCrlHit")
-	c.ended()
+	r.expelled(c, "ClientCertCrlHit")
 }

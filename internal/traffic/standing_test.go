@@ -1,6 +1,9 @@
 package traffic_test
 
 import (
+	"errors"
+	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -8,8 +11,8 @@ import (
 )
 
 // What a newer configuration, or the calendar, makes of a connection that was
-// admitted before: the client is held against the rules of now, on the next
-// request it makes.
+// admitted before: who would not be admitted now loses it, without having to say
+// anything first.
 
 func TestARevocationReachesALiveConnection(t *testing.T) {
 	r := start(t, fleetConfig)
@@ -21,8 +24,7 @@ func TestARevocationReachesALiveConnection(t *testing.T) {
 	r.revoke(1, device)
 	r.publish(withLists)
 
-	revoked.get().refused(t, 403, "ClientCertCrlHit")
-	revoked.ended()
+	r.expelled(revoked, "ClientCertCrlHit")
 	for range 3 {
 		kept.get().served(t)
 	}
@@ -39,8 +41,7 @@ func TestARevocationListThatIsReplacedReachesALiveConnection(t *testing.T) {
 	r.revoke(2, device)
 	r.publish(withLists)
 
-	c.get().refused(t, 403, "ClientCertCrlHit")
-	c.ended()
+	r.expelled(c, "ClientCertCrlHit")
 }
 
 func TestAnAuthorityThatIsNoLongerTrustedReachesALiveConnection(t *testing.T) {
@@ -51,8 +52,7 @@ func TestAnAuthorityThatIsNoLongerTrustedReachesALiveConnection(t *testing.T) {
 	r.file("ca.crt", testpki.NewRoot(t, "Another Root").PEM())
 	r.publish(fleetConfig)
 
-	c.get().refused(t, 403, "ClientCertUntrusted")
-	c.ended()
+	r.expelled(c, "ClientCertUntrusted")
 }
 
 func TestAFilterThatIsAddedReachesALiveConnection(t *testing.T) {
@@ -63,8 +63,7 @@ func TestAFilterThatIsAddedReachesALiveConnection(t *testing.T) {
 
 	r.publish(with(fleetConfig, "ca_bundle: [ca.crt]", "ca_bundle: [ca.crt]\n    accept: [{subject_cn: \"MacID-*\"}]"))
 
-	out.get().refused(t, 403, "ClientCertRejected")
-	out.ended()
+	r.expelled(out, "ClientCertRejected")
 	in.get().served(t)
 }
 
@@ -77,8 +76,7 @@ func TestAModeThatDemandsACertificateReachesALiveAnonymousConnection(t *testing.
 
 			r.publish(fleetConfig)
 
-			c.get().refused(t, 403, "ClientCertMissing")
-			c.ended()
+			r.expelled(c, "ClientCertMissing")
 		})
 	}
 }
@@ -95,32 +93,32 @@ func TestAModeThatVerifiesReachesALiveUnverifiedConnection(t *testing.T) {
 
 	r.publish(fleetConfig)
 
-	stranger.get().refused(t, 403, "ClientCertUntrusted")
-	stranger.ended()
+	r.expelled(stranger, "ClientCertUntrusted")
 	if h := device.get().served(t); h.Get("X-Amzn-Mtls-Clientcert") != "" || h.Get("X-Amzn-Mtls-Clientcert-Subject") != "CN=MacID-2" {
 		t.Errorf("verify tells the backend %v, want the subject of a verified client", h)
 	}
 }
 
-// refusedBy makes requests until one is refused, which must be with that code and
-// in the second after the instant from which it has to be.
-func refusedBy(t *testing.T, c *client, instant time.Time, code string) {
-	t.Helper()
-	for time.Now().Before(instant.Add(time.Second)) {
-		early := time.Now().Before(instant)
-		p := c.get()
-		if p.StatusCode == 200 {
-			time.Sleep(20 * time.Millisecond) // for the calendar there is no event
-			continue
-		}
-		if early && time.Now().Before(instant) {
-			t.Fatalf("%d %s before the time", p.StatusCode, p.body)
-		}
-		p.refused(t, 403, code)
-		c.ended()
-		return
+// expelled waits for the end of a connection, of which the log says why.
+func (r *rig) expelled(c *client, code string) {
+	r.t.Helper()
+	c.ended()
+	_, port, err := net.SplitHostPort(c.conn.LocalAddr().String())
+	if err != nil {
+		r.t.Fatal(err)
 	}
-	t.Errorf("the client is served after the time from which it should get %s", code)
+	r.journal.wait(r.t, event{"event": "expulsion", "client_port": port, "denial_code": code})
+}
+
+// expelledAt is expelled for a connection that must last to that instant.
+func (r *rig) expelledAt(c *client, instant time.Time, code string) {
+	r.t.Helper()
+	c.conn.SetReadDeadline(instant)
+	if _, err := c.in.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		r.t.Fatalf("before the time: %v", err)
+	}
+	c.conn.SetReadDeadline(time.Now().Add(patience))
+	r.expelled(c, code)
 }
 
 // soon is the next instant that a certificate can name and that leaves time to
@@ -133,7 +131,7 @@ func TestACertificateThatExpiresEndsALiveConnection(t *testing.T) {
 	ends := soon()
 	c := r.dial(r.root.Client("MacID-1", testpki.Valid(ends.Add(-time.Hour), ends)))
 	c.get().served(t)
-	refusedBy(t, c, ends, "ClientCertExpired")
+	r.expelledAt(c, ends, "ClientCertExpired")
 }
 
 func TestAnAuthorityThatExpiresEndsALiveConnection(t *testing.T) {
@@ -143,7 +141,7 @@ func TestAnAuthorityThatExpiresEndsALiveConnection(t *testing.T) {
 	short := r.root.Intermediate("Short", testpki.Valid(ends.Add(-time.Hour), ends))
 	c := r.dial(short.Client("MacID-1"))
 	c.get().served(t)
-	refusedBy(t, c, ends, "ClientCertExpired")
+	r.expelledAt(c, ends, "ClientCertExpired")
 }
 
 func TestARevocationListThatGoesStaleEndsALiveConnection(t *testing.T) {
@@ -154,7 +152,7 @@ func TestARevocationListThatGoesStaleEndsALiveConnection(t *testing.T) {
 	r.publish(withLists)
 	c := r.dial(r.root.Client("MacID-1"))
 	c.get().served(t)
-	refusedBy(t, c, stale, "ClientCertCrlProcessingError")
+	r.expelledAt(c, stale, "ClientCertCrlProcessingError")
 }
 
 func TestAListenerThatIsRemovedEndsItsConnections(t *testing.T) {

@@ -49,6 +49,14 @@ type Connection struct {
 	TraceID TraceID
 }
 
+// An Expulsion is the event of a connection that was admitted and ends because its
+// client is no longer accepted. Connection must not change any more.
+type Expulsion struct {
+	*Connection
+	Time   time.Time
+	Denial *countersign.Denial
+}
+
 // maxName is how much of a name in a certificate is written: anybody can show
 // one of 64 KiB, and each line about one of their exchanges repeats it. Whose it
 // was, the fingerprint and the serial number still say.

@@ -132,6 +132,16 @@ func appendConnectionJSON(dst []byte, c *Connection, clock *clock) []byte {
 	return append(o.b, '}', '\n')
 }
 
+func appendExpulsionJSON(dst []byte, x *Expulsion, clock *clock) []byte {
+	o := object{b: append(dst, '{'), clock: clock}
+	o.text("event", "expulsion")
+	o.time("time", x.Time)
+	o.peer(x.Connection)
+	o.time("connected", x.Connection.Time)
+	o.denial(x.Denial)
+	return append(o.b, '}', '\n')
+}
+
 func appendAccessJSON(dst []byte, a *Access, clock *clock) []byte {
 	o := object{b: append(dst, '{'), clock: clock}
 	o.text("event", "access")

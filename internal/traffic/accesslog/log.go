@@ -38,7 +38,7 @@ type Log struct {
 	clock  clock     // the spool's owner's
 }
 
-// An event is a *Connection or an *Access.
+// An event is a *Connection, an *Expulsion or an *Access.
 type event any
 
 // sizeOf is roughly the memory that an event takes, as far as strangers decide.
@@ -47,6 +47,8 @@ func sizeOf(ev event) int {
 	switch ev := ev.(type) {
 	case *Access:
 		return fixed + cap(ev.arena)
+	case *Expulsion:
+		return sizeOf(ev.Connection)
 	case *Connection:
 		if id := ev.Certificate; id != nil {
 			return fixed + 2*(len(id.Subject)+len(id.Issuer)) + 32*(len(id.DNSNames)+len(id.URIs)+len(id.Emails)+len(id.IPs))
@@ -80,6 +82,14 @@ func Open(c Config) (*Log, error) {
 func (l *Log) Connection(c *Connection) {
 	if l != nil && c != nil {
 		l.spool.Offer(c)
+	}
+}
+
+// Expulsion queues the event of a connection that is ended. Only the format JSON
+// has a line for it: in AWS's there is one line for a connection.
+func (l *Log) Expulsion(x *Expulsion) {
+	if l != nil && x != nil && l.format == JSON {
+		l.spool.Offer(x)
 	}
 }
 
@@ -124,6 +134,8 @@ func (l *Log) appendLine(dst []byte, ev event) []byte {
 			return appendConnectionJSON(dst, ev, &l.clock)
 		}
 		return appendConnectionAWS(dst, ev, &l.clock)
+	case *Expulsion:
+		return appendExpulsionJSON(dst, ev, &l.clock)
 	case *Access:
 		defer l.release(ev)
 		switch l.format {
