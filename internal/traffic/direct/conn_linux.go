@@ -1,3 +1,5 @@
+//go:build linux && !386 && !s390x
+
 package direct
 
 import (
@@ -97,7 +99,7 @@ func (t *transfer) run(wait func(func(uintptr) bool) error, p []byte) (int, erro
 
 // read is done when there was something to read, the end included.
 func (t *transfer) read(fd uintptr) bool {
-	n, errno := do(syscall.SYS_READ, fd, t.p)
+	n, errno := do(syscall.SYS_RECVFROM, fd, t.p, 0)
 	if errno == syscall.EAGAIN {
 		return false
 	}
@@ -108,7 +110,7 @@ func (t *transfer) read(fd uintptr) bool {
 // write is done when everything was written.
 func (t *transfer) write(fd uintptr) bool {
 	for t.n < len(t.p) && t.err == nil {
-		n, errno := do(syscall.SYS_WRITE, fd, t.p[t.n:])
+		n, errno := do(syscall.SYS_SENDTO, fd, t.p[t.n:], syscall.MSG_NOSIGNAL)
 		if errno == syscall.EAGAIN {
 			return false
 		}
@@ -125,10 +127,13 @@ func (t *transfer) set(call string, n int, errno syscall.Errno) {
 	t.n += n
 }
 
-// do makes one call on a socket, which the net package has made non-blocking.
-func do(call, fd uintptr, p []byte) (int, syscall.Errno) {
+// do makes one call on a socket, which the net package has made non-blocking:
+// recvfrom or sendto, which are read and write without the layer for files. (Where
+// a kernel has them only behind another call, the net package does it all.)
+func do(call, fd uintptr, p []byte, flags uintptr) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(min(len(p), most)))
+		n, _, errno := syscall.RawSyscall6(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(min(len(p), most)),
+			flags, 0, 0)
 		if errno != syscall.EINTR {
 			return int(n), errno
 		}
