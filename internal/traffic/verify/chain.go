@@ -22,6 +22,8 @@ type proof struct {
 	goodUntil    time.Time
 	ignoreExpiry bool
 
+	alone bool // no other path leads from what was presented to the anchors of origin
+
 	inline [defaultDepth]*x509.Certificate
 
 	// At rest: what is nil in presented, as it was sent. The leaf is one of
@@ -34,6 +36,7 @@ type proof struct {
 type origin struct {
 	name       string
 	generation [32]byte
+	anchors    [32]byte // a hash of them alone
 }
 
 // IsZero reports whether c is no chain at all.

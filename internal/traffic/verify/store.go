@@ -142,6 +142,7 @@ func (s *Store) hash() (sum [sha256.Size]byte) {
 		fingerprints = append(fingerprints, f[:])
 	}
 	slices.SortFunc(fingerprints, bytes.Compare)
+	s.origin.anchors = sha256.Sum256(bytes.Join(fingerprints, nil))
 	slices.Sort(s.filters)
 	return sha256.Sum256(fmt.Appendf(nil, "trust store 1\n%x\n%s\n%q\n%x\n", fingerprints, s.filters, fmt.Sprint(s.keys), s.revocation.Digest()))
 }

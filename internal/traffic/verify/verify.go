@@ -72,7 +72,7 @@ func (s *Store) Verify(presented []*x509.Certificate, o Options) (Chain, *counte
 			if !known {
 				s.memory.put(key, paths)
 			}
-			p.goodUntil, p.ignoreExpiry = goodUntil, o.IgnoreExpiry
+			p.goodUntil, p.ignoreExpiry, p.alone = goodUntil, o.IgnoreExpiry, len(paths) == 1
 			return Chain{proof: p}, nil
 		}
 		if stage > furthest {
