@@ -36,7 +36,7 @@ type Registry struct {
 	mu     sync.Mutex
 	groups map[place]*group
 	over   map[Key][]*group // that rest on the certificate
-	marked map[Key]*mark    // the first of those with that key
+	leaves map[Key]*Entry   // the first of those whose client has the certificate
 	due    deadlines
 	count  int
 
@@ -63,18 +63,12 @@ type Entry struct {
 	conn        Conn // nil: not in a registry
 	group       *group
 	left, right *Entry // in group
-	leaf        mark   // by issuer and serial number
-	print       mark   // by fingerprint
-	gone        bool
-	slot        int32 // in deadlines, from 1; 0: not there
-	until       int64 // UnixNano, of the deadline
-}
-
-// A mark is an entry's place among those with the same key.
-type mark struct {
-	key         Key
-	entry       *Entry // nil: not marked
-	left, right *mark
+	leaf        Key    // of the client's certificate
+	print       Key    // of its fingerprint
+	prev, next  *Entry // with the same leaf
+	slot        int32  // in deadlines, from 1; 0: not there
+	known, gone bool   // leaf and print are there; it has been removed
+	until       int64  // UnixNano, of the deadline
 }
 
 // A Standing is what an admission rests on, in the terms of a Registry.
@@ -90,7 +84,7 @@ type Standing struct {
 func NewRegistry() *Registry {
 	return &Registry{
 		seed:   maphash.MakeSeed(),
-		groups: map[place]*group{}, over: map[Key][]*group{}, marked: map[Key]*mark{},
+		groups: map[place]*group{}, over: map[Key][]*group{}, leaves: map[Key]*Entry{},
 		sooner: make(chan struct{}, 1),
 	}
 }
@@ -200,9 +194,12 @@ func (r *Registry) link(e *Entry, s Standing) {
 		g.first.left = e
 	}
 	g.first = e
-	if s.known {
-		r.mark(&e.leaf, s.leaf, e)
-		r.mark(&e.print, s.print, e)
+	if e.known = s.known; e.known {
+		e.leaf, e.print, e.next = s.leaf, s.print, r.leaves[s.leaf]
+		if e.next != nil {
+			e.next.prev = e
+		}
+		r.leaves[e.leaf] = e
 	}
 	r.setDeadline(e, s.until)
 }
@@ -220,8 +217,9 @@ func (r *Registry) unlink(e *Entry) {
 		e.right.left = e.left
 	}
 	e.group, e.left, e.right = nil, nil, nil
-	r.unmark(&e.leaf)
-	r.unmark(&e.print)
+	if e.known {
+		r.unlinkLeaf(e)
+	}
 	r.setDeadline(e, time.Time{})
 }
 
@@ -236,30 +234,19 @@ func (r *Registry) dissolve(g *group) {
 	}
 }
 
-func (r *Registry) mark(m *mark, k Key, e *Entry) {
-	first := r.marked[k]
-	*m = mark{key: k, entry: e, right: first}
-	if first != nil {
-		first.left = m
-	}
-	r.marked[k] = m
-}
-
-func (r *Registry) unmark(m *mark) {
+func (r *Registry) unlinkLeaf(e *Entry) {
 	switch {
-	case m.entry == nil:
-		return
-	case m.left != nil:
-		m.left.right = m.right
-	case m.right != nil:
-		r.marked[m.key] = m.right
+	case e.prev != nil:
+		e.prev.next = e.next
+	case e.next != nil:
+		r.leaves[e.leaf] = e.next
 	default:
-		delete(r.marked, m.key)
+		delete(r.leaves, e.leaf)
 	}
-	if m.right != nil {
-		m.right.left = m.left
+	if e.next != nil {
+		e.next.prev = e.prev
 	}
-	*m = mark{}
+	e.prev, e.next, e.known = nil, nil, false
 }
 
 // At appends to all the connections at a listener.
@@ -289,7 +276,13 @@ func (r *Registry) Holding(all []*Entry, certificates []revocation.Certificate) 
 	for some := range slices.Chunk(certificates, 1024) {
 		r.mu.Lock() // not for all: handshakes wait for it
 		for _, c := range some {
-			all = r.find(all, r.certificate(c.Issuer, c.Serial))
+			k := r.certificate(c.Issuer, c.Serial)
+			for e := r.leaves[k]; e != nil; e = e.next {
+				all = append(all, e)
+			}
+			for _, g := range r.over[k] {
+				all = g.members(all)
+			}
 		}
 		r.mu.Unlock()
 	}
@@ -297,20 +290,18 @@ func (r *Registry) Holding(all []*Entry, certificates []revocation.Certificate) 
 }
 
 // With appends to all the connections whose client presented the certificate
-// with that SHA-256.
+// with that SHA-256. It looks at every connection, a millisecond for a hundred
+// thousand: an index would take them more memory than the question is worth.
 func (r *Registry) With(all []*Entry, fingerprint [32]byte) []*Entry {
+	k := r.fingerprint(fingerprint)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.find(all, r.fingerprint(fingerprint))
-}
-
-// find does what Holding says for a key. mu is held.
-func (r *Registry) find(all []*Entry, k Key) []*Entry {
-	for m := r.marked[k]; m != nil; m = m.right {
-		all = append(all, m.entry)
-	}
-	for _, g := range r.over[k] {
-		all = g.members(all)
+	for _, g := range r.groups {
+		for e := g.first; e != nil; e = e.right {
+			if e.known && e.print == k {
+				all = append(all, e)
+			}
+		}
 	}
 	return all
 }
