@@ -44,6 +44,8 @@ func busy() *Metrics {
 	for range 3 {
 		l.Opened()
 	}
+	l.Expelled(countersign.ClientCertCrlHit)
+	l.Expelled(countersign.ClientCertCrlHit)
 	l.Closed()
 	l.Handshake(nil, false, 3*time.Millisecond)
 	l.Handshake(nil, true, time.Millisecond)
@@ -72,6 +74,9 @@ countersign_config_reloads_total{result="success"} 1
 # HELP countersign_connections_accepted_total Connections accepted.
 # TYPE countersign_connections_accepted_total counter
 countersign_connections_accepted_total{listener="devices"} 3
+# HELP countersign_connections_expelled_total Live connections ended because their clients were no longer accepted, by denial code.
+# TYPE countersign_connections_expelled_total counter
+countersign_connections_expelled_total{code="ClientCertCrlHit",listener="devices"} 2
 # HELP countersign_connections_open Connections open now.
 # TYPE countersign_connections_open gauge
 countersign_connections_open{listener="devices"} 2
@@ -142,7 +147,7 @@ countersign_tls_resumptions_total{listener="devices"} 1
 `
 	if err := testutil.CollectAndCompare((*collector)(busy()), strings.NewReader(want),
 		"countersign_config_last_reload_success_timestamp_seconds", "countersign_config_last_reload_successful",
-		"countersign_config_reloads_total", "countersign_connections_accepted_total", "countersign_connections_open",
+		"countersign_config_reloads_total", "countersign_connections_accepted_total", "countersign_connections_expelled_total", "countersign_connections_open",
 		"countersign_denials_total", "countersign_expiry_seconds", "countersign_log_events_dropped_total",
 		"countersign_received_bytes_total", "countersign_requests_total", "countersign_sent_bytes_total",
 		"countersign_snapshot_generation", "countersign_target_connection_errors_total", "countersign_target_healthy",
@@ -267,6 +272,7 @@ func TestOffIsSafe(t *testing.T) {
 	l.Opened()
 	l.Closed()
 	l.Handshake(nil, true, 0)
+	l.Expelled(countersign.ClientCertCrlHit)
 	l.Denied(countersign.Deny(countersign.StageRoute, countersign.NoRoute, ""))
 	l.Request(l.Group("g"), 200, 0, 0, 0)
 	if m != nil || l != nil {

@@ -3,16 +3,22 @@ package traffic_test
 import (
 	"bufio"
 	"context"
+	"crypto/sha1"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	nethttp "net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	h2 "golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"countersign.dev/internal/testpki"
 )
@@ -339,5 +345,126 @@ func TestADrainAndAnExpulsionDoNotMind(t *testing.T) {
 	r.drained(r.drain(t.Context()), 0) // those in an exchange are cut by their expulsion
 	for _, c := range clients {
 		c.ended()
+	}
+}
+
+// A WebSocket ends at once, over HTTP/2 its stream; requests beside it finish.
+func TestAWebSocketOverHTTP2EndsAtOnce(t *testing.T) {
+	r := startBefore(t, accepting(t), fleetConfig)
+	device := r.root.Client("MacID-1")
+	c := r.dial2(device)
+	c.block.Reset()
+	for _, f := range [][2]string{{":method", "CONNECT"}, {":protocol", "websocket"}, {":scheme", "https"},
+		{":authority", "localhost"}, {":path", "/"}, {"sec-websocket-version", "13"}} {
+		c.enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+	}
+	if err := c.frames.WriteHeaders(h2.HeadersFrameParam{StreamID: 1, BlockFragment: c.block.Bytes(), EndHeaders: true}); err != nil {
+		t.Fatal(err)
+	}
+	for c.got[1] == nil || c.got[1].status == 0 {
+		if err := c.read(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p := c.got[1]; p.status != 200 {
+		t.Fatalf("the WebSocket was not opened: %+v", p)
+	}
+
+	r.revoke(1, device)
+	r.publish(withLists)
+
+	if p := c.reply(1); !p.reset && !p.ended {
+		t.Errorf("the stream goes on: %+v", p)
+	}
+	c.ended()
+	if c.away == nil {
+		t.Error("the connection ended without GOAWAY")
+	}
+	r.journal.wait(t, event{"event": "expulsion", "alpn": "h2", "denial_code": "ClientCertCrlHit"})
+	r.journal.wait(t, event{"event": "access", "type": "wss", "denial_code": "ClientCertCrlHit"})
+}
+
+// accepting is a backend that opens WebSockets and then says nothing.
+func accepting(t testing.TB) string {
+	t.Helper()
+	return serve(t, func(w nethttp.ResponseWriter, q *nethttp.Request) {
+		sum := sha1.Sum([]byte(q.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+		conn, rw, err := w.(nethttp.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		fmt.Fprintf(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+			base64.StdEncoding.EncodeToString(sum[:]))
+		rw.Flush()
+		io.Copy(io.Discard, rw)
+	})
+}
+
+// Two thousand requests a second of fifty clients, and the list is replaced: one
+// client loses its connection, the others no request.
+func TestOneOfFiftyIsRevokedUnderLoad(t *testing.T) {
+	r := start(t, fleetConfig)
+	r.revoke(1)
+	r.publish(withLists)
+	watching, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { r.publisher.Run(watching, nil) })
+	defer running.Wait()
+	defer stop()
+
+	const clients, lost = 50, 7
+	var served atomic.Int64
+	gone, over := make(chan time.Time, 1), make(chan struct{})
+	certs := make([]*testpki.Certificate, clients)
+	var asking sync.WaitGroup
+	for i := range clients {
+		certs[i] = r.root.Client(fmt.Sprintf("MacID-%d", i))
+		c := r.dial(certs[i])
+		asking.Go(func() {
+			pace := time.NewTicker(25 * time.Millisecond)
+			defer pace.Stop()
+			for {
+				select {
+				case <-over:
+					return
+				case <-pace.C:
+				}
+				if _, err := io.WriteString(c.conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err == nil {
+					var res *nethttp.Response
+					if res, err = nethttp.ReadResponse(c.in, nil); err == nil {
+						io.Copy(io.Discard, res.Body)
+						if res.StatusCode == 200 {
+							served.Add(1)
+							continue
+						}
+					}
+				}
+				if i == lost {
+					gone <- time.Now()
+				} else {
+					t.Errorf("client %d, who is not revoked, lost a request", i)
+				}
+				return
+			}
+		})
+	}
+	r.until("requests are served", func() bool { return served.Load() > 10*clients })
+	replaced := time.Now()
+	r.revoke(2, certs[lost])
+	select {
+	case at := <-gone:
+		t.Logf("gone %v after the list was written", at.Sub(replaced))
+	case <-time.After(patience):
+		t.Error("the client is served on")
+	}
+	before := served.Load()
+	r.until("the others are served on", func() bool { return served.Load() > before+10*clients })
+	close(over)
+	asking.Wait()
+	r.journal.wait(t, event{"event": "expulsion", "subject": fmt.Sprintf("CN=MacID-%d", lost), "denial_code": "ClientCertCrlHit"})
+	if all, _ := r.journal.of(event{"event": "expulsion"}); len(all) != 1 {
+		t.Errorf("%d were expelled: %v", len(all), all)
 	}
 }

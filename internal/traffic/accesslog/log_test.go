@@ -239,3 +239,24 @@ func BenchmarkFormat(b *testing.B) {
 		buf = appendAccessAWS(buf[:0], a, &c)
 	}
 }
+
+// Where a line is AWS's, or Apache's, there is none that they do not have.
+func TestAnExpulsionHasALineInJSONAlone(t *testing.T) {
+	for format, want := range map[Format]string{
+		AWS: "", Combined: "",
+		JSON: `{"event":"expulsion","time":"1970-01-01T00:00:09.000000Z","listener":"devices","listener_port":8443,` +
+			`"client_ip":"203.0.113.1","client_port":36280,"connected":"1970-01-01T00:00:01.000000Z",` +
+			`"denial_stage":"verify","denial_code":"ClientCertCrlHit","denial_reason":"was revoked"}` + "\n",
+	} {
+		var out bytes.Buffer
+		l := open(t, Config{Path: "-", Format: format, Stdout: &out})
+		l.Expulsion(&Expulsion{Connection: aConnection, Time: time.Unix(9, 0),
+			Denial: countersign.Deny(countersign.StageVerify, countersign.ClientCertCrlHit, "was revoked")})
+		closeLog(t, l)
+		if out.String() != want {
+			t.Errorf("%s: %q, want %q", format, out.String(), want)
+		}
+	}
+	var off *Log
+	off.Expulsion(&Expulsion{})
+}
