@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -192,8 +193,8 @@ func cmdEnded(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cmdWaitfor is "waitfor FILE PATTERN [COUNT]": waits until the file, or the page
-// where FILE is an http:// address, has (COUNT) matches of the regular expression,
+// cmdWaitfor is "waitfor FILE PATTERN [COUNT]": waits until the file, the files that
+// FILE matches together, or the page where FILE is an http:// address, has (COUNT) matches of the regular expression,
 // with ^ and $ at every line.
 func cmdWaitfor(ts *testscript.TestScript, neg bool, args []string) {
 	count := 1
@@ -220,7 +221,13 @@ func cmdWaitfor(ts *testscript.TestScript, neg bool, args []string) {
 
 func look(ts *testscript.TestScript, where string) ([]byte, error) {
 	if !strings.HasPrefix(where, "http://") {
-		return os.ReadFile(ts.MkAbs(where))
+		files, err := filepath.Glob(ts.MkAbs(where))
+		var all []byte
+		for _, file := range files {
+			data, failed := os.ReadFile(file)
+			all, err = append(all, data...), errors.Join(err, failed)
+		}
+		return all, err
 	}
 	response, err := http.Get(where)
 	if err != nil {
