@@ -87,11 +87,13 @@ func (s *stream) atHand(e *Exchange) (p []byte, done bool, err error) {
 
 // pull is source's.
 func (s *stream) pull(e *Exchange, buf []byte, patience time.Duration, _ *atomic.Bool) (p []byte, done bool, err error) {
-	n, err := s.read(buf, patience, nil)
-	if err == io.EOF {
+	n, err := s.h2.Read(buf, patience)
+	switch {
+	case err == io.EOF:
 		return nil, true, nil
-	}
-	if err != nil {
+	case errors.Is(err, http2.ErrInterrupted):
+		return nil, false, errStopped
+	case err != nil:
 		return nil, false, err
 	}
 	left, ended := s.h2.Buffered()
@@ -130,7 +132,8 @@ func (s *stream) data(e *Exchange, p []byte, done bool) error {
 			return err
 		}
 		if len(p) == 0 && flag == http2.End {
-			return s.written(e)
+			s.written(e)
+			return nil
 		}
 	}
 	if len(p) > 0 || done && !trailers {
@@ -144,18 +147,17 @@ func (s *stream) data(e *Exchange, p []byte, done bool) error {
 		}
 	}
 	if done {
-		return s.written(e)
+		s.written(e)
 	}
 	return nil
 }
 
 // written notes that the client has the whole answer.
-func (s *stream) written(e *Exchange) error {
+func (s *stream) written(e *Exchange) {
 	s.ended = true
 	if e.terms.Last {
 		s.f.h2.GoAway()
 	}
-	return nil
 }
 
 // refuse is sink's. What is no request in the sense of RFC 9113 section 8.1.1 is
@@ -175,9 +177,6 @@ func (s *stream) refuse(e *Exchange, a *refusal) error {
 	} else if err := errors.Join(s.h2.WriteHead(&h, http2.More), s.h2.Write(a.body, http2.End, 2*e.set.Idle)); err != nil {
 		return err
 	}
-	if a.closing && s.f.Closing() {
-		s.f.h2.GoAway()
-	}
 	s.ended = true
 	return nil
 }
@@ -196,15 +195,6 @@ func (s *stream) tunnel(e *Exchange, p []byte) (duplex, error) {
 		return t, nil
 	}
 	return t, t.write(p)
-}
-
-// read reads from the stream; the end of the content is io.EOF.
-func (s *stream) read(p []byte, patience time.Duration, _ *atomic.Bool) (int, error) {
-	n, err := s.h2.Read(p, patience)
-	if errors.Is(err, http2.ErrInterrupted) {
-		err = errStopped
-	}
-	return n, err
 }
 
 // A streamTunnel is a stream that has switched protocols.

@@ -3,6 +3,7 @@ package http
 import (
 	"bytes"
 	nethttp "net/http"
+	"slices"
 	"strconv"
 
 	"countersign.dev/internal/wire/http1"
@@ -91,13 +92,7 @@ func (h *requestTrailers) Encode(enc *http2.Encoder) {
 
 // requestTrails reports whether trailers follow the content of the request.
 func (e *Exchange) requestTrails() bool {
-	fields := e.source.trailers(e)
-	for i := range fields {
-		if e.trailsToTarget(&fields[i]) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.source.trailers(e), func(fl http1.Field) bool { return e.trailsToTarget(&fl) })
 }
 
 // Encode is http2.Head's: what appendResponse writes for HTTP/1.1.
@@ -142,13 +137,7 @@ func (h *answerTrailers) Encode(enc *http2.Encoder) {
 
 // answerTrails reports whether trailers follow the content of the answer.
 func (e *Exchange) answerTrails() bool {
-	fields := e.answering.trailers()
-	for i := range fields {
-		if !e.response.Hop(&fields[i]) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.answering.trailers(), func(fl http1.Field) bool { return !e.response.Hop(&fl) })
 }
 
 // A refusalHead is the head of an answer of our own.
