@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"countersign.dev/internal/wire/san"
 )
 
 // A Filter says which leaf certificates a trust store accepts. Every field that
@@ -90,9 +92,9 @@ func (m *Matcher) Match(leaf *x509.Certificate) bool {
 		return false
 	case len(f.SubjectOU) > 0 && !anyAttribute(&leaf.Subject, oidOrganizationalUnit, f.SubjectOU):
 		return false
-	case len(f.SANDNS) > 0 && !anyAlternativeName(leaf, sanDNS, f.SANDNS):
+	case len(f.SANDNS) > 0 && !anyAlternativeName(leaf, san.DNS, f.SANDNS):
 		return false
-	case len(f.SANURI) > 0 && !anyAlternativeName(leaf, sanURI, f.SANURI):
+	case len(f.SANURI) > 0 && !anyAlternativeName(leaf, san.URI, f.SANURI):
 		return false
 	case len(m.pins) > 0 && !slices.Contains(m.pins, sha256.Sum256(leaf.RawSubjectPublicKeyInfo)):
 		return false

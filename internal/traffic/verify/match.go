@@ -5,8 +5,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 
-	"golang.org/x/crypto/cryptobyte"
-	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+	"countersign.dev/internal/wire/san"
 )
 
 var (
@@ -41,33 +40,13 @@ func anyAttribute(subject *pkix.Name, oid asn1.ObjectIdentifier, patterns []stri
 	return false
 }
 
-// Tags of GeneralName (RFC 5280 section 4.2.1.6).
-const (
-	sanDNS = cbasn1.Tag(2 | 0x80)
-	sanURI = cbasn1.Tag(6 | 0x80)
-)
-
-// anyAlternativeName reports whether a subject alternative name of one type
-// matches. It reads the extension itself: crypto/x509 gives URIs as url.URL,
-// which does not keep them as they were written.
-func anyAlternativeName(leaf *x509.Certificate, typ cbasn1.Tag, patterns []string) bool {
-	for i := range leaf.Extensions {
-		if !leaf.Extensions[i].Id.Equal(oidSubjectAltName) {
-			continue
-		}
-		names := cryptobyte.String(leaf.Extensions[i].Value)
-		if !names.ReadASN1(&names, cbasn1.SEQUENCE) {
-			return false
-		}
-		for !names.Empty() {
-			var name cryptobyte.String
-			var tag cbasn1.Tag
-			if !names.ReadAnyASN1(&name, &tag) {
-				return false
-			}
-			if tag == typ && matchAny(patterns, name, typ == sanDNS) {
-				return true
-			}
+// anyAlternativeName reports whether a subject alternative name of one kind
+// matches, before the first that cannot be read.
+func anyAlternativeName(leaf *x509.Certificate, want san.Kind, patterns []string) bool {
+	names := san.Of(leaf)
+	for kind, value, ok := names.Next(); ok; kind, value, ok = names.Next() {
+		if kind == want && matchAny(patterns, value, kind == san.DNS) {
+			return true
 		}
 	}
 	return false
@@ -75,7 +54,7 @@ func anyAlternativeName(leaf *x509.Certificate, typ cbasn1.Tag, patterns []strin
 
 // matchAny reports whether value matches one of the patterns; foldCase ignores
 // the case of ASCII letters.
-func matchAny[V string | cryptobyte.String](patterns []string, value V, foldCase bool) bool {
+func matchAny[V string | []byte](patterns []string, value V, foldCase bool) bool {
 	for i := range len(value) {
 		if value[i] == 0 {
 			return false // "admin\x00.attacker" is "admin" to a C program
@@ -92,7 +71,7 @@ func matchAny[V string | cryptobyte.String](patterns []string, value V, foldCase
 // match compares value with a pattern in which "*" is any run of bytes. When a
 // byte does not fit, only the last star takes one byte more: earlier ones never
 // need to, so that the time is at most len(pattern) * len(value).
-func match[V string | cryptobyte.String](pattern string, value V, foldCase bool) bool {
+func match[V string | []byte](pattern string, value V, foldCase bool) bool {
 	p, v := 0, 0
 	star, resume := -1, 0
 	for v < len(value) {
