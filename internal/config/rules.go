@@ -20,19 +20,20 @@ type rules struct {
 
 func (r *rules) table() map[string]strictyaml.Rule {
 	return map[string]strictyaml.Rule{
-		"name":          {Expected: "a name of letters, digits, - _ and ., at most 64", Check: name},
-		"file":          {Expected: "a file", Check: r.file},
-		"source":        {Expected: sourceForms, Check: r.source},
-		"endpoint":      {Expected: "an https:// URL without a path", Check: endpoint},
-		"directory":     {Expected: "a directory", Check: r.directory},
-		"output":        {Expected: "a file, or - for standard output", Check: r.output},
-		"address":       {Expected: "an IP address with a port, such as :8443 or 127.0.0.1:8443", Check: address},
-		"admin address": {Expected: "an IP address with a port, or off", Check: adminAddress},
-		"target":        {Expected: "a host with a port, such as 10.0.0.7:8080", Check: target},
-		"alpn":          {Expected: "h2 or http/1.1", Check: alpn},
-		"server name":   {Expected: "a host name, or *. before one", Check: serverName},
-		"header name":   {Expected: "a header name, such as X-Client-Info", Check: headerName},
-		"health path":   {Expected: "a path, such as /healthz", Check: healthPath},
+		"name":           {Expected: "a name of letters, digits, - _ and ., at most 64", Check: name},
+		"file":           {Expected: "a file", Check: r.file},
+		"source":         {Expected: sourceForms, Check: r.source},
+		"endpoint":       {Expected: "an https:// URL without a path", Check: endpoint},
+		"directory":      {Expected: "a directory", Check: r.directory},
+		"output":         {Expected: "a file, or - for standard output", Check: r.output},
+		"address":        {Expected: "an IP address with a port, such as :8443 or 127.0.0.1:8443", Check: address},
+		"admin address":  {Expected: "an IP address with a port, or off", Check: adminAddress},
+		"target":         {Expected: "a host with a port, such as 10.0.0.7:8080", Check: target},
+		"alpn":           {Expected: "h2 or http/1.1", Check: alpn},
+		"reachable host": {Expected: "a host name, *. before one, or an IP address or prefix", Check: reachableHost},
+		"server name":    {Expected: "a host name, or *. before one", Check: serverName},
+		"header name":    {Expected: "a header name, such as X-Client-Info", Check: headerName},
+		"health path":    {Expected: "a path, such as /healthz", Check: healthPath},
 	}
 }
 
@@ -132,6 +133,28 @@ func splitAddress(s string) (host netip.Addr, port int, ok bool) {
 func isPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return err == nil && n > 0 && s[0] != '0'
+}
+
+// reachableHost normalizes what says whom certificates may have asked.
+func reachableHost(s string) (clean, hint string, ok bool) {
+	if prefix, err := netip.ParsePrefix(s); err == nil {
+		if prefix != prefix.Masked() {
+			return "", "the prefix is " + prefix.Masked().String(), false
+		}
+		return s, "", true
+	}
+	if ip, err := netip.ParseAddr(s); err == nil && ip.Zone() == "" {
+		return ip.Unmap().String(), "", true
+	}
+	switch {
+	case strings.Contains(s, "/"):
+		return "", "write the host alone: http:// and https:// are asked alike", false
+	case strings.Contains(s, ":"):
+		return "", "write the host alone, for every port", false
+	case s == "*":
+		return "", "anybody could be asked, on account of what a certificate says", false
+	}
+	return serverName(s)
 }
 
 // target normalizes HOST:PORT of a backend.

@@ -12,7 +12,9 @@ import (
 // path or the URL alone. What is fetched needs node.data_dir.
 type Source struct {
 	// URL is a path, or an https:// or s3:// URL: s3://BUCKET/KEY, with
-	// ?versionId=ID for one version of it.
+	// ?versionId=ID for one version of it. In crls, cdp stands for the
+	// distribution points that clients' certificates name, as far as
+	// revocation.hosts allows; ./cdp is a file of that name.
 	URL string `yaml:"url,required,alone" is:"source"`
 
 	// CA is a PEM file with the authorities of the server's certificate. Left
@@ -32,17 +34,35 @@ type Source struct {
 	Region string `yaml:"region"`
 }
 
-// Remote reports whether the source is fetched; else it is a file.
-func (s Source) Remote() bool { return strings.Contains(s.URL, "://") }
+// Remote reports whether the source is fetched from a URL that is configured.
+func (s Source) Remote() bool { return strings.Contains(s.URL, "://") && !s.Points() }
 
-const sourceForms = "a file, an https:// or an s3:// URL"
+// Points reports whether the source is whatever the distribution points of
+// clients' certificates have.
+func (s Source) Points() bool { return s.URL == points }
+
+// written is the URL as it is written.
+func (s Source) written() string {
+	if s.Points() {
+		return "cdp"
+	}
+	return s.URL
+}
+
+// points is what cdp becomes, which no file and no other URL can be.
+const points = "cdp://"
+
+const (
+	bundleForms = "a file, an https:// or an s3:// URL"
+	sourceForms = bundleForms + ", or cdp in crls"
+)
 
 // source resolves the path of a file, or normalizes a URL.
 func (r *rules) source(s string) (clean, hint string, ok bool) {
 	scheme, rest, isURL := strings.Cut(s, "://")
 	switch {
 	case s == "cdp":
-		return "", "the distribution points in certificates are not supported yet: write their URLs; ./cdp is a file of that name", false
+		return points, "", true
 	case !isURL:
 		clean = r.resolve(s)
 		r.files = append(r.files, clean)
@@ -122,21 +142,32 @@ func (c *checker) sources(list []Source, path, refresh string) {
 			continue
 		}
 		if _, twice := first[s.URL]; twice {
-			c.fault(at, quoted(s.URL)+" again", "each value once", "")
+			c.fault(at, quoted(s.written())+" again", "each value once", "")
 			continue
 		}
 		first[s.URL] = i
-		s3 := strings.HasPrefix(s.URL, "s3://")
-		for key, applies := range map[string]bool{"ca": s.Remote(), "timeout": s.Remote(), "endpoint": s3, "region": s3} {
+		if s.Points() && strings.HasSuffix(path, ".ca_bundle") {
+			c.fault(at, quoted("cdp"), bundleForms, "distribution points have revocation lists, not authorities; ./cdp is a file of that name")
+			continue
+		}
+		fetched, s3 := s.Remote() || s.Points(), strings.HasPrefix(s.URL, "s3://")
+		for key, applies := range map[string]bool{"ca": fetched, "timeout": fetched, "endpoint": s3, "region": s3} {
 			if !applies && c.doc.Has(at+"."+key) {
 				kind := "a file"
-				if s.Remote() {
+				switch {
+				case s.Points():
+					kind = "cdp"
+				case s.Remote():
 					kind = "an https:// URL"
 				}
 				c.fault(at+"."+key, key+" with "+kind, "", "leave it out")
 			}
 		}
-		if s.Remote() {
+		switch {
+		case s.Points():
+			remote = true
+			c.needDataDir(at)
+		case s.Remote():
 			remote = true
 			c.fetched(s, at)
 		}
@@ -148,9 +179,7 @@ func (c *checker) sources(list []Source, path, refresh string) {
 
 // fetched notes a source that is a URL. In two places it has to mean the same.
 func (c *checker) fetched(s Source, at string) {
-	if c.Node.DataDir == "" && !c.doc.Refused("node.data_dir") && len(c.remote) == 0 {
-		c.fault("node.data_dir", "nothing", "a directory", at+" is fetched, and its last good copy is kept for a start without network")
-	}
+	c.needDataDir(at)
 	if other, ok := c.remote[s.URL]; ok && other.source != s {
 		c.fault(at, quoted(s.URL)+" with other settings", "the same settings wherever a URL is", fmt.Sprintf("%s on line %s has it", other.path, strconv.Itoa(c.doc.Line(other.path))))
 		return
@@ -159,6 +188,13 @@ func (c *checker) fetched(s Source, at string) {
 		c.remote = map[string]placedSource{}
 	}
 	c.remote[s.URL] = placedSource{s, at}
+}
+
+// needDataDir reports, once, that there is no place for what is fetched.
+func (c *checker) needDataDir(at string) {
+	if c.Node.DataDir == "" && !c.doc.Refused("node.data_dir") {
+		c.fault("node.data_dir", "nothing", "a directory", at+" is fetched, and its last good copy is kept for a start without network")
+	}
 }
 
 // A placedSource is a source with the path of its key.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -115,9 +116,16 @@ type KeyRules struct {
 // Revocation says how revoked certificates are known.
 type Revocation struct {
 	// CRLs lists files, PEM or DER, or where they are fetched from, with several
-	// lists of one issuer if need be. A change takes effect at once, on live
-	// connections too.
-	CRLs []Source `yaml:"crls,required" want:"a file, an https:// or an s3:// URL" hint:"without a revocation list nothing can be checked: leave revocation out"`
+	// lists of one issuer if need be; cdp stands for the distribution points in
+	// clients' certificates. A change takes effect at once, on live connections
+	// too.
+	CRLs []Source `yaml:"crls,required" want:"a file, an https:// or an s3:// URL, or cdp" hint:"without a revocation list nothing can be checked: leave revocation out"`
+
+	// Hosts lists the servers that may be asked because a certificate names them:
+	// for cdp its distribution points. A host name, *. before one for every name
+	// below it, or an IP address or prefix: an address that is not public, such as
+	// 127.0.0.1 or one of 10.0.0.0/8, is reached only if it is listed itself.
+	Hosts []string `yaml:"hosts" is:"reachable host"`
 
 	// Scope says which certificates are looked up: leaf (the client's own) or
 	// chain (its intermediates as well). Default leaf.
@@ -138,8 +146,8 @@ type Revocation struct {
 	// OCSP says whether issuers are asked: off. Default off.
 	OCSP string `yaml:"ocsp" one:"off" later:"prefer|require" default:"off"`
 
-	// Refresh is how often, at least, what crls has by URL is asked for. A list
-	// is asked for before its next update, too. Files are read when they change.
+	// Refresh is how often, at least, what crls has by URL or by cdp is asked for.
+	// A list is asked for before its next update, too. Files are read when they change.
 	// Default 5m.
 	Refresh time.Duration `yaml:"refresh" default:"5m" range:"1s..168h"`
 }
@@ -160,7 +168,8 @@ type TrustLimits struct {
 	// CABundleSize bounds each file of the bundle. Default 16MiB.
 	CABundleSize int64 `yaml:"ca_bundle_size" default:"16MiB" range:"1KiB..1GiB"`
 
-	// CRLs bounds the files of revocation.crls. Default 30.
+	// CRLs bounds the files of revocation.crls, with those that cdp finds.
+	// Default 30.
 	CRLs int `yaml:"crls" default:"30" range:"1..10000"`
 
 	// CRLSize bounds each of them. Default 50MiB.
@@ -184,10 +193,23 @@ func (s *TrustStore) check(c *checker, path string) {
 	}
 	at := path + ".revocation"
 	c.sources(r.CRLs, at+".crls", at+".refresh")
+	r.checkHosts(c, at)
 	if len(r.CRLs) > s.Limits.CRLs {
 		c.fault(at+".crls", fmt.Sprintf("%d files", len(r.CRLs)), fmt.Sprintf("at most %d", s.Limits.CRLs), "limits.crls of the trust store allows more")
 	}
 	if r.Stale == "accept" && c.doc.Has(at+".grace") {
 		c.fault(at+".grace", "grace with stale: accept", "stale: refuse", "leave one of them out: a stale list is accepted for ever")
+	}
+}
+
+// checkHosts holds what may be asked for against what is asked for.
+func (r *Revocation) checkHosts(c *checker, at string) {
+	i := slices.IndexFunc(r.CRLs, Source.Points)
+	switch {
+	case i >= 0 && len(r.Hosts) == 0 && !c.doc.Refused(at+".hosts"):
+		c.fault(at+".hosts", "nothing", "the hosts that distribution points may name, such as crl.example.com",
+			fmt.Sprintf("%s.crls[%d] is cdp: what certificates name is asked for only where it is allowed", at, i))
+	case i < 0 && len(r.Hosts) > 0:
+		c.doc.Report(c.Warn(at+".hosts", "hosts of which none is asked", "", "they are for cdp in crls"))
 	}
 }
