@@ -36,8 +36,8 @@ func (o *Outcome) Again(p *Policy, now time.Time) *countersign.Denial {
 		}
 		o.Chain, denial = p.Admit(o.Presented, now, nil)
 	}
-	if denial != nil && o.Presented == nil {
-		o.Presented = before.Presented() // nothing else holds it now
+	if denial != nil {
+		o.Chain = before // proves nothing now, but nothing else may hold the certificates
 	}
 	return denial
 }

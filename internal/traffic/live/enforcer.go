@@ -103,13 +103,14 @@ func (f *Enforcer) end(c Conn, why *countersign.Denial) {
 	}
 }
 
-// handful is how many suspects are asked without a pause, pause is how long
-// traffic goes first then. The Go scheduler looks at the network when it has
-// nothing else to run, or has not looked for ten milliseconds: a goroutine that
-// merely yields is something to run.
+// slice is for how long a worker asks without a pause, pause is how long traffic
+// goes first then. The Go scheduler looks at the network when it has nothing else
+// to run, or has not looked for ten milliseconds: a goroutine that merely yields is
+// something to run. Where nothing else runs a pause takes a millisecond, which is
+// what the scheduler sleeps at least.
 const (
-	handful = 16
-	pause   = 50 * time.Microsecond
+	slice = 2 * time.Millisecond
+	pause = 50 * time.Microsecond
 )
 
 // ask asks suspects, sharing them out among the workers.
@@ -120,12 +121,14 @@ func (f *Enforcer) ask(suspects []*Entry) {
 		suspects = suspects[share:]
 		f.do(func() { f.ask(some) })
 	}
-	for i, e := range suspects {
-		if i%handful == handful-1 {
+	began := time.Now()
+	for _, e := range suspects {
+		if time.Since(began) > slice {
 			time.Sleep(pause)
 			if f.over() {
 				return
 			}
+			began = time.Now()
 		}
 		conn := f.Registry.conn(e)
 		if conn == nil {
