@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -59,6 +60,11 @@ type answer struct {
 }
 
 func fetch(ctx context.Context, spec Spec, known Version, w io.Writer) (Version, error) {
+	if spec.Reach != nil {
+		if err := spec.Reach.Check(spec.URL); err != nil {
+			return Version{}, fmt.Errorf("a certificate names this URL, which may not be asked: %w", err)
+		}
+	}
 	transport, err := newTransport(spec)
 	if err != nil {
 		return Version{}, err
@@ -172,8 +178,20 @@ func newTransport(spec Spec) (*http.Transport, error) {
 		}
 	}
 	proxy := httpproxy.FromEnvironment().ProxyFunc()
+	var dial func(ctx context.Context, network, address string) (net.Conn, error)
+	if spec.Reach != nil {
+		u, err := url.Parse(spec.URL)
+		if err != nil {
+			return nil, err
+		}
+		// A proxy is configured, whatever its address, and looks up the name itself.
+		if via, err := proxy(u); err == nil && via == nil {
+			dial = spec.Reach.DialContext
+		}
+	}
 	return &http.Transport{
 		Proxy:                  func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
+		DialContext:            dial,
 		TLSClientConfig:        config,
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true,

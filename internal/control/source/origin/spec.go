@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"countersign.dev/internal/control/source/reach"
 )
 
 // A Spec says where a source is and how it is asked. Its URL is its identity.
@@ -15,6 +17,9 @@ type Spec struct {
 	Region   string        // of s3://; "": AWS_REGION, AWS_DEFAULT_REGION, or what the server says
 	Timeout  time.Duration // of one fetch
 	Limit    int64         // of the content, in bytes
+	// Reach is whom a URL that a certificate names may lead to: then it may begin
+	// with http:// too, since what it has is signed. nil: the URL is configured.
+	Reach *reach.Hosts
 }
 
 // Name is the URL as it may be told: a query may be a secret, as that of a
