@@ -33,12 +33,13 @@ type Key uint64
 type Registry struct {
 	seed maphash.Seed
 
-	mu     sync.Mutex
-	groups map[place]*group
-	over   map[Key][]*group // that rest on the certificate
-	leaves map[Key]*Entry   // the first of those whose client has the certificate
-	due    deadlines
-	count  int
+	mu      sync.Mutex
+	groups  map[place]*group
+	over    map[Key][]*group // that rest on the certificate
+	leaves  map[Key]*Entry   // the first of those whose client has the certificate
+	devices map[Key][]Key    // the certificates, as in leaves, of those that belong to the device
+	due     deadlines
+	count   int
 
 	sooner chan struct{} // has a value when the first deadline is another one
 }
@@ -65,9 +66,10 @@ type Entry struct {
 	left, right *Entry // in group
 	leaf        Key    // of the client's certificate
 	print       Key    // of its fingerprint
+	device      Key    // that it belongs to; 0: to none
 	prev, next  *Entry // with the same leaf
 	slot        int32  // in deadlines, from 1; 0: not there
-	known, gone bool   // leaf and print are there; it has been removed
+	known, gone bool   // leaf, print and device are there; it has been removed
 	until       int64  // UnixNano, of the deadline
 }
 
@@ -78,13 +80,17 @@ type Standing struct {
 	leaf, print Key
 	known       bool // leaf and print are there
 	until       time.Time
+
+	// Device is what the client's certificate belongs to (Registry.Device); 0: to
+	// no device, as without a certificate.
+	Device Key
 }
 
 // NewRegistry returns an empty Registry.
 func NewRegistry() *Registry {
 	return &Registry{
 		seed:   maphash.MakeSeed(),
-		groups: map[place]*group{}, over: map[Key][]*group{}, leaves: map[Key]*Entry{},
+		groups: map[place]*group{}, over: map[Key][]*group{}, leaves: map[Key]*Entry{}, devices: map[Key][]Key{},
 		sooner: make(chan struct{}, 1),
 	}
 }
@@ -195,11 +201,12 @@ func (r *Registry) link(e *Entry, s Standing) {
 	}
 	g.first = e
 	if e.known = s.known; e.known {
-		e.leaf, e.print, e.next = s.leaf, s.print, r.leaves[s.leaf]
+		e.leaf, e.print, e.device, e.next = s.leaf, s.print, s.Device, r.leaves[s.leaf]
 		if e.next != nil {
 			e.next.prev = e
 		}
 		r.leaves[e.leaf] = e
+		r.linkDevice(e)
 	}
 	r.setDeadline(e, s.until)
 }
@@ -246,6 +253,7 @@ func (r *Registry) unlinkLeaf(e *Entry) {
 	if e.next != nil {
 		e.next.prev = e.prev
 	}
+	r.unlinkDevice(e)
 	e.prev, e.next, e.known = nil, nil, false
 }
 

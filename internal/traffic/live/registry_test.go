@@ -117,7 +117,7 @@ func TestConnectionsAreFoundByWhatTheyRestOn(t *testing.T) {
 		}
 	}
 	r.Put(ea, still{}, standing(t, r, "l1", fleet, a))
-	if r.Len() != 0 || len(r.groups)+len(r.over)+len(r.leaves)+len(r.due) != 0 {
+	if r.Len() != 0 || len(r.groups)+len(r.over)+len(r.leaves)+len(r.devices)+len(r.due) != 0 {
 		t.Errorf("something is left: %d groups, %d intermediates, %d leaves, %d deadlines", len(r.groups), len(r.over), len(r.leaves), len(r.due))
 	}
 }
