@@ -20,6 +20,8 @@ type Policy struct {
 	Name  string                     // unique in a listener
 	Mode  countersign.ClientAuthMode // no default: a policy without a mode is refused
 	Store *verify.Store              // needed for optional and verify
+	// Inquirers find out what decides about a client and is not known beforehand.
+	Inquirers []Inquirer
 
 	MaxChainDepth    int  // 0: as verify.Options
 	IgnoreExpiry     bool // let expired certificates pass

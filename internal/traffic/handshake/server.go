@@ -181,6 +181,7 @@ func (s *Server) Handshake(ctx context.Context, raw net.Conn, gate *turns.Gate) 
 	}
 	h := &session{server: s}
 	kept := &remains{session: h}
+	h.line, h.ctx, h.until = &kept.line, ctx, deadline
 	kept.line.Conn = direct.Wrap(raw)
 	direct.Hold(kept.line.Conn) // a flight is one write; a ticket goes out with the first answer
 	conn := tls.Server(&kept.line, s.base)

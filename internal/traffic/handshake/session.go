@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"slices"
@@ -20,7 +21,11 @@ const acmeProtocol = "acme-tls/1"
 // A session is the record of one handshake. crypto/tls calls its methods one
 // after the other on the goroutine that makes the handshake.
 type session struct {
-	server     *Server
+	server *Server
+	line   *line
+	ctx    context.Context // ends, as time does at until, the handshake
+	until  time.Time
+
 	profile    *profile // from the ClientHello on
 	serverName string
 	shown      *x509.Certificate // ours; nil on a resumption, which shows none
@@ -128,7 +133,10 @@ func (h *session) verify(cs tls.ConnectionState) error {
 		return h.refusal
 	}
 	h.decide(cs)
-	if h.denial != nil && h.profile.policy.closes() {
+	switch {
+	case h.refusal != nil:
+		return h.refusal
+	case h.denial != nil && h.profile.policy.closes():
 		return h.denial
 	}
 	return nil
@@ -141,6 +149,10 @@ func (h *session) decide(cs tls.ConnectionState) {
 		return
 	}
 	h.decided = true
+	if err := h.prepare(cs.PeerCertificates); err != nil {
+		h.refusal = classify(err)
+		return
+	}
 	now := h.server.now()
 	if !cs.DidResume {
 		h.began = now
@@ -151,7 +163,7 @@ func (h *session) decide(cs tls.ConnectionState) {
 // wrap is tls.Config.WrapSession. A ticket that nobody may use is a dead one.
 func (h *session) wrap(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
 	h.decide(cs)
-	if h.denial != nil {
+	if h.refusal != nil || h.denial != nil {
 		return ticket.Dead(), nil
 	}
 	now, keys := h.server.now(), h.server.keys

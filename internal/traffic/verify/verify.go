@@ -97,6 +97,24 @@ func (s *Store) judge(path []*x509.Certificate, o *Options) (goodUntil time.Time
 	if o.Trace != nil {
 		o.passed("path", "%s", pathInWords(path))
 	}
+	goodUntil, stage, d := s.fit(path, o)
+	if d != nil {
+		return goodUntil, stage, d
+	}
+	var trace func(bool, string)
+	if o.Trace != nil {
+		report := o.Trace // the closure must not hold o, which would move it to the heap for everybody
+		trace = func(ok bool, detail string) { report(Step{"revocation", ok, detail}) }
+	}
+	until, d := s.revocation.Check(path, o.Now, trace)
+	if d != nil {
+		return goodUntil, stage, d
+	}
+	return earlier(goodUntil, until), stage + 1, nil
+}
+
+// fit is judge without revocation.
+func (s *Store) fit(path []*x509.Certificate, o *Options) (goodUntil time.Time, stage int, denial *countersign.Denial) {
 	if d := checkDepth(path, o); d != nil {
 		return goodUntil, 0, o.refused("depth", d)
 	}
@@ -113,16 +131,7 @@ func (s *Store) judge(path []*x509.Certificate, o *Options) (goodUntil time.Time
 	if d := s.checkAccept(path[0], o); d != nil {
 		return goodUntil, 4, o.refused("accept", d)
 	}
-	var trace func(bool, string)
-	if o.Trace != nil {
-		report := o.Trace // the closure must not hold o, which would move it to the heap for everybody
-		trace = func(ok bool, detail string) { report(Step{"revocation", ok, detail}) }
-	}
-	until, d := s.revocation.Check(path, o.Now, trace)
-	if d != nil {
-		return goodUntil, 5, d
-	}
-	return earlier(goodUntil, until), 6, nil
+	return goodUntil, 5, nil
 }
 
 // earlier returns the earlier of two instants of which zero is never.

@@ -16,12 +16,7 @@ import (
 // goodUntil is the last instant at which the answer holds by time alone, zero
 // when time changes nothing. trace, if not nil, is told what was found, in words.
 func (c *Checker) Check(path []*x509.Certificate, now time.Time, trace func(ok bool, detail string)) (goodUntil time.Time, denial *countersign.Denial) {
-	// A path of one is an anchor by itself: nobody above it issues lists.
-	last := min(1, len(path)-1)
-	if c.cfg.Scope == ScopeChain {
-		last = len(path) - 1
-	}
-	for i := range last {
+	for i := range c.lookedUp(path) {
 		until, d := c.one(path[i], path[i+1], now, trace)
 		if d != nil {
 			if trace != nil {
