@@ -149,7 +149,8 @@ func (g *gateway) start(ctx context.Context) error {
 }
 
 // prepare makes ready what a snapshot does not hold.
-func (g *gateway) prepare(cfg *config.Config) (publish.Change, error) {
+func (g *gateway) prepare(draft *publish.Draft) (publish.Change, error) {
+	cfg := draft.Config
 	change, err := g.admin.move(admin.Config{
 		Address: cfg.Node.Admin.Address,
 		Metrics: g.metrics.Handler(), Ready: g.notReady, Draining: g.node.Draining, Logger: g.logger,

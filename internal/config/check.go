@@ -28,6 +28,7 @@ func (c *checker) check() {
 	c.groups = c.collect("target_groups", len(c.TargetGroups), func(i int) string { return c.TargetGroups[i].Name })
 	c.collect("listeners", len(c.Listeners), func(i int) string { return c.Listeners[i].Name })
 
+	c.Node.Admin.check(c, "node.admin")
 	c.Logs.check(c)
 	for i := range c.Listeners {
 		c.Listeners[i].check(c, item("listeners", i))
@@ -40,7 +41,7 @@ func (c *checker) check() {
 	}
 	c.checkAddresses()
 	if c.doc.Faults().Err() == nil { // else a name with a fault may be the one that is meant
-		c.unused(c.stores, "no client_auth names")
+		c.unused(c.stores, "nothing names")
 		c.unused(c.groups, "no listener forwards to")
 	}
 }
@@ -118,7 +119,7 @@ func (l *Listener) check(c *checker, path string) {
 			}
 		}
 	}
-	l.checkCertificates(c, path)
+	checkEachOnce(c, l.Certificates, path)
 	if l.Protocol != "http" {
 		l.ClientAuth.check(c, path+".client_auth")
 		l.checkServerNames(c, path)
@@ -130,9 +131,9 @@ func (l *Listener) check(c *checker, path string) {
 	}
 }
 
-func (l *Listener) checkCertificates(c *checker, path string) {
+func checkEachOnce(c *checker, certificates []Certificate, path string) {
 	first := map[Certificate]int{}
-	for i, cert := range l.Certificates {
+	for i, cert := range certificates {
 		if j, twice := first[cert]; twice && cert.Cert != "" {
 			c.fault(fmt.Sprintf("%s.certificates[%d]", path, i), quoted(cert.Cert)+" again", "each certificate once", fmt.Sprintf("it is certificates[%d] already", j))
 			continue

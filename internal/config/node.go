@@ -4,7 +4,8 @@ import "time"
 
 // A Node is about the program as a whole.
 type Node struct {
-	// Admin is where operators look: /healthz, /readyz, /metrics.
+	// Admin is where operators look and act: /healthz, /readyz, /metrics, and the
+	// management API.
 	Admin Admin `yaml:"admin"`
 
 	// MaxConnections bounds the connections of all listeners together; one
@@ -17,8 +18,9 @@ type Node struct {
 
 	// DataDir is the directory of what the node itself has to remember: the last
 	// good copy of everything that is fetched, so that a start without network
-	// still enforces it. Required as soon as something is fetched. Left out: the
-	// node remembers nothing.
+	// still enforces it, the token of the management API and its audit trail.
+	// Required as soon as something is fetched. Left out: the node remembers
+	// nothing, and the management API is off. Each node has a directory of its own.
 	DataDir string `yaml:"data_dir" is:"directory"`
 
 	// Store is where nodes keep what they share.
@@ -29,9 +31,33 @@ type Node struct {
 }
 
 // Admin is the address for operators. It may be written as the address alone:
-// admin: off.
+// admin: off. The management API takes the token in data_dir from callers on the
+// same machine, and certificates of trust_store from everybody.
 type Admin struct {
 	// Address is an IP address with a port, or off. It is empty when switched
 	// off. Default 127.0.0.1:9901.
 	Address string `yaml:"address,required,alone" default:"127.0.0.1:9901" is:"admin address"`
+
+	// Certificates are what the address shows of itself; with any, it speaks TLS
+	// alone. Left out: plain HTTP.
+	Certificates []Certificate `yaml:"certificates"`
+
+	// TrustStore names the trust store of operators: whoever has a certificate
+	// that it accepts may use the management API, from anywhere. Needs
+	// certificates. Left out: callers on the same machine, with the token.
+	TrustStore string `yaml:"trust_store"`
+}
+
+func (a *Admin) check(c *checker, path string) {
+	checkEachOnce(c, a.Certificates, path)
+	switch {
+	case a.Address == "" && len(a.Certificates) > 0:
+		c.fault(path+".certificates", "certificates with address off", "an address", "leave them out, or say where operators connect")
+	case a.TrustStore != "" && len(a.Certificates) == 0:
+		c.fault(path+".trust_store", quoted(a.TrustStore)+" without certificates", "certificates beside it",
+			"only with TLS can operators show theirs: certificates: {cert: FILE, key: FILE}")
+	}
+	if a.TrustStore != "" {
+		c.refer(path+".trust_store", a.TrustStore, c.stores, "trust store")
+	}
 }

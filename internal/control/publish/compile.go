@@ -31,6 +31,7 @@ type Draft struct {
 	Listeners []*snapshot.Listener
 	Groups    []upstream.GroupConfig
 	Stores    []*verify.Store
+	Admin     Admin
 	// Lists are the revocation lists of each trust store, by its name.
 	Lists map[string][]*crl.List
 	// Read are the lists by file, so that those that stay as they are need not be
@@ -89,6 +90,7 @@ func Compile(cfg *config.Config, o Options) (*Draft, config.Faults) {
 	for i := range cfg.TrustStores {
 		c.trustStore(i)
 	}
+	c.admin()
 	for i := range cfg.Listeners {
 		c.listener(i)
 	}
@@ -117,8 +119,10 @@ func (c *compiler) files() {
 		}
 	}
 	for i := range c.cfg.Listeners {
-		c.certificates(&c.cfg.Listeners[i], fmt.Sprintf("listeners[%d]", i))
+		l := &c.cfg.Listeners[i]
+		c.certificates(l.Certificates, l.Name, fmt.Sprintf("listeners[%d]", i))
 	}
+	c.certificates(c.cfg.Node.Admin.Certificates, "node.admin", "node.admin")
 }
 
 // A compiler collects faults instead of stopping at the first.

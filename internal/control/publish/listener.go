@@ -29,7 +29,7 @@ func (c *compiler) listener(i int) {
 	out.Identity = c.identityHeaders(l, path)
 	out.Exchange.Identity = out.Identity
 	if l.Protocol == "https" {
-		certificates := c.certificates(l, path)
+		certificates := c.certificates(l.Certificates, l.Name, path)
 		policy, err := handshake.PolicyByName(l.TLS.Policy)
 		if err != nil {
 			c.fault(path+".tls.policy", err.Error(), "", "")
@@ -127,9 +127,9 @@ func (c *compiler) identityHeaders(l *config.Listener, path string) *idheader.Pl
 	return plan
 }
 
-func (c *compiler) certificates(l *config.Listener, path string) []handshake.Certificate {
+func (c *compiler) certificates(list []config.Certificate, owner, path string) []handshake.Certificate {
 	var out []handshake.Certificate
-	for j, cc := range l.Certificates {
+	for j, cc := range list {
 		at := fmt.Sprintf("%s.certificates[%d]", path, j)
 		cert, certOK := c.read(at+".cert", cc.Cert, pemSize)
 		key, keyOK := c.read(at+".key", cc.Key, pemSize)
@@ -149,7 +149,7 @@ func (c *compiler) certificates(l *config.Listener, path string) []handshake.Cer
 			c.problem(at+"."+p.Name, file, p)
 		}
 		if leaf := loaded.TLS.Leaf; leaf != nil {
-			c.expires("server_certificate", l.Name, cc.Cert, leaf.NotAfter)
+			c.expires("server_certificate", owner, cc.Cert, leaf.NotAfter)
 		}
 		out = append(out, loaded)
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"countersign.dev/internal/config"
@@ -35,7 +36,7 @@ type PublisherConfig struct {
 	// Prepare is called before a configuration comes into force, with what it is,
 	// for what a snapshot does not hold: the admin address, the program log. All
 	// that can fail does so there; one of the two functions is called afterwards.
-	Prepare func(*config.Config) (Change, error)
+	Prepare func(*Draft) (Change, error)
 }
 
 // A Change is ready to be made.
@@ -58,6 +59,7 @@ type Publisher struct {
 	files   []string // of the configuration in force
 	logs    logs
 
+	status   atomic.Pointer[Status]
 	closing  chan struct{}  // closed by Close
 	retiring sync.WaitGroup // logs that were replaced
 }
@@ -69,7 +71,7 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Prepare == nil {
-		cfg.Prepare = func(*config.Config) (Change, error) { return Change{Apply: func() {}, Abandon: func() {}}, nil }
+		cfg.Prepare = func(*Draft) (Change, error) { return Change{Apply: func() {}, Abandon: func() {}}, nil }
 	}
 	watcher, err := watch.New(watch.Config{})
 	if err != nil {
@@ -88,7 +90,7 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 func (p *Publisher) Publish(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.publish(ctx, false)
+	return p.publish(ctx, "the program started", false)
 }
 
 // errNothingNew says that what sources have is not what comes into force.
@@ -96,7 +98,8 @@ var errNothingNew = errors.New("nothing new")
 
 // publish returns errNothingNew if fetched is true, and what was fetched is
 // refused: then nothing has changed.
-func (p *Publisher) publish(ctx context.Context, fetched bool) error {
+func (p *Publisher) publish(ctx context.Context, because string, fetched bool) error {
+	began := time.Now()
 	draft, err := p.read(ctx)
 	if err == nil && fetched && !draft.fresh() {
 		p.sources.Settle(draft.verdicts)
@@ -106,6 +109,7 @@ func (p *Publisher) publish(ctx context.Context, fetched bool) error {
 		err = p.enforce(ctx, draft)
 	}
 	p.cfg.Metrics.Reloaded(err)
+	p.note(began, because, err)
 	return err
 }
 
@@ -162,7 +166,7 @@ func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
 		return refuse(err)
 	}
 	undo = append(undo, func() { closeLogs(opened.without(p.logs)) })
-	change, err := p.cfg.Prepare(draft.Config)
+	change, err := p.cfg.Prepare(draft)
 	if err != nil {
 		return refuse(err)
 	}
@@ -271,10 +275,10 @@ func (p *Publisher) Run(ctx context.Context, again <-chan struct{}) error {
 }
 
 // reload is a publication whose outcome goes to the log.
-func (p *Publisher) reload(ctx context.Context, cause string, fetched bool) {
+func (p *Publisher) reload(ctx context.Context, cause string, fetched bool) error {
 	began := time.Now()
 	p.mu.Lock()
-	err := p.publish(ctx, fetched)
+	err := p.publish(ctx, cause, fetched)
 	p.mu.Unlock()
 	var faults config.Faults
 	switch {
@@ -290,6 +294,7 @@ func (p *Publisher) reload(ctx context.Context, cause string, fetched bool) {
 	default:
 		p.cfg.Logger.Error("configuration refused; the last good one stays in force", "because", cause, "error", err)
 	}
+	return err
 }
 
 // Reopen opens the log files anew, after a rotation renamed them.

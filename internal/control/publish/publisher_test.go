@@ -128,7 +128,7 @@ func TestWhatCannotBePreparedRefusesTheWholeChange(t *testing.T) {
 	fail := errors.New("no admin address for you")
 	var prepare error
 	applied, abandoned := 0, 0
-	r := newRig(t, plainConfig, func(*config.Config) (publish.Change, error) {
+	r := newRig(t, plainConfig, func(*publish.Draft) (publish.Change, error) {
 		return publish.Change{Apply: func() { applied++ }, Abandon: func() { abandoned++ }}, prepare
 	})
 	before := r.node.Current()

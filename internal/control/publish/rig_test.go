@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"countersign.dev/internal/config"
 	"countersign.dev/internal/control/publish"
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/traffic"
@@ -46,7 +45,7 @@ type rig struct {
 }
 
 // newRig puts config into force. prepare may be nil.
-func newRig(t *testing.T, text string, prepare func(*config.Config) (publish.Change, error)) *rig {
+func newRig(t *testing.T, text string, prepare func(*publish.Draft) (publish.Change, error)) *rig {
 	t.Helper()
 	backend := httptest.NewServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, _ *nethttp.Request) { io.WriteString(w, "ok") }))
 	t.Cleanup(backend.Close)
@@ -65,7 +64,7 @@ func newRigOn(t *testing.T, f *files) *rig {
 	return assemble(t, f, nil)
 }
 
-func assemble(t *testing.T, f *files, prepare func(*config.Config) (publish.Change, error)) *rig {
+func assemble(t *testing.T, f *files, prepare func(*publish.Draft) (publish.Change, error)) *rig {
 	t.Helper()
 	r := &rig{files: f, program: newJournal(), again: make(chan struct{}),
 		node: traffic.New(traffic.Config{}), metrics: telemetry.NewMetrics(telemetry.MetricsConfig{})}
