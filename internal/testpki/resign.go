@@ -68,6 +68,13 @@ func mapElements(der []byte, f func(asn1.RawValue) []byte) []byte {
 	return der
 }
 
+// In returns c for use in another test: a fuzz target has a testing.T of its own.
+func (c *Certificate) In(tb testing.TB) *Certificate {
+	copied := *c
+	copied.tb = tb
+	return &copied
+}
+
 // Resign changes the signed part of a certificate or revocation list and signs
 // it again with c's key: for objects that crypto/x509 refuses to make.
 func (c *Certificate) Resign(der []byte, edit func(tbs []byte) []byte) []byte {

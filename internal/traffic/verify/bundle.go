@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign.dev/internal/traffic/verify/constraint"
 	"countersign.dev/internal/traffic/verify/describe"
 	"countersign.dev/internal/wire/pemscan"
 )
@@ -192,7 +193,14 @@ func anchorProblems(c *x509.Certificate, now time.Time) []Problem {
 	case hasExtension(c, oidKeyUsage) && c.KeyUsage&x509.KeyUsageCertSign == 0:
 		fault("put the certificate of the CA that issues to clients here instead", "key usage keyCertSign", "the key usage of %s does not let it sign certificates", who)
 	}
+	unknown := constraint.Unknown(c)
+	if unknown != "" {
+		fault("nothing below it could be verified", "name constraints that can be honored", "%s: %s", who, unknown)
+	}
 	for _, oid := range c.UnhandledCriticalExtensions {
+		if unknown != "" && oid.Equal(oidNameConstraints) {
+			continue
+		}
 		fault("nothing below it could be verified", "extensions of RFC 5280", "%s has the critical extension %v, which is not understood here", who, oid)
 	}
 	switch {

@@ -3,10 +3,14 @@ package verify
 import (
 	"crypto/x509"
 	"encoding/asn1"
+	"fmt"
+
+	"countersign.dev/internal/traffic/verify/describe"
 )
 
 var (
 	oidKeyUsage         = asn1.ObjectIdentifier{2, 5, 29, 15}
+	oidNameConstraints  = asn1.ObjectIdentifier{2, 5, 29, 30}
 	oidExtendedKeyUsage = asn1.ObjectIdentifier{2, 5, 29, 37}
 )
 
@@ -19,4 +23,10 @@ func hasExtension(c *x509.Certificate, oid asn1.ObjectIdentifier) bool {
 		}
 	}
 	return false
+}
+
+// unknownExtension says which critical extension of c is not understood.
+func unknownExtension(c *x509.Certificate) string {
+	return fmt.Sprintf("%s has the critical extension %v, which is not understood here; its CA has to issue it again without it, or not critical",
+		describe.Certificate(c), c.UnhandledCriticalExtensions[0])
 }

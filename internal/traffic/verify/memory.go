@@ -120,6 +120,18 @@ func (m *memory) intern(paths []issuers) {
 	}
 }
 
+// knows reports whether a CA certificate was on the path of a chain that passed:
+// an anchor vouches for it.
+func (m *memory) knows(c *x509.Certificate) bool {
+	if m == nil {
+		return false
+	}
+	k := chainKey(sha256.Sum256(c.Raw))
+	m.interned.Lock()
+	defer m.interned.Unlock()
+	return m.cas[k] != nil
+}
+
 // len returns how many chains are remembered.
 func (m *memory) len() int {
 	if m == nil {

@@ -5,10 +5,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/traffic/verify/candidate"
+	"countersign.dev/internal/traffic/verify/constraint"
 	"countersign.dev/internal/traffic/verify/describe"
 )
 
@@ -26,60 +29,57 @@ func ageless(c *x509.Certificate) *x509.Certificate {
 
 // build finds the paths from presented[0] to the anchors whose signatures,
 // basic constraints, path lengths, name constraints and policies are right.
-// Validity, purposes and keys are for judge. crypto/x509 gives up after 100
-// signature checks, which bounds the work for a hostile set of intermediates.
+// Validity, purposes and keys are for judge. Only keys that an anchor vouches
+// for are used, and at most candidate.MaxChecks times to find the candidates,
+// then 100 times by crypto/x509.
 func (s *Store) build(presented []*x509.Certificate, now time.Time) ([]issuers, *countersign.Denial) {
-	copies := make([]*x509.Certificate, len(presented))
+	set := s.byName.Find(presented, s.memory.knows)
+	set.Certificates = slices.DeleteFunc(set.Certificates, func(c *x509.Certificate) bool { return constraint.Unknown(c) != "" })
+	limited := s.limited.Or(constraint.Limited(set.Certificates...))
+	leaf := ageless(presented[0])
+	constraint.Claim(leaf, true, limited)
+	original := make(map[*x509.Certificate]*x509.Certificate, len(set.Certificates))
 	intermediates := x509.NewCertPool()
-	for i, c := range presented {
-		copies[i] = ageless(c)
-		if i > 0 {
-			intermediates.AddCert(copies[i])
-		}
+	for _, c := range set.Certificates {
+		copied := ageless(c)
+		constraint.Claim(copied, false, limited)
+		original[copied] = c
+		intermediates.AddCert(copied)
 	}
-	chains, err := copies[0].Verify(x509.VerifyOptions{
+	chains, err := leaf.Verify(x509.VerifyOptions{
 		Roots: s.ageless, Intermediates: intermediates, CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
 	if err != nil {
-		return nil, s.whyNoPath(presented, err)
+		return nil, s.whyNoPath(presented, &set, err)
 	}
 	paths := make([]issuers, 0, len(chains))
 	for _, chain := range chains {
 		path := make(issuers, 0, len(chain)-1)
 		for _, c := range chain[1:] {
-			path = append(path, s.originalOf(c, presented, copies))
+			if anchor := s.original[c]; anchor != nil {
+				path = append(path, anchor)
+			} else {
+				path = append(path, original[c])
+			}
 		}
 		paths = append(paths, path)
 	}
 	return paths, nil
 }
 
-func (s *Store) originalOf(c *x509.Certificate, presented, copies []*x509.Certificate) *x509.Certificate {
-	if o := s.original[c]; o != nil {
-		return o
-	}
-	for i := range copies {
-		if copies[i] == c {
-			return presented[i]
-		}
-	}
-	// A duplicate that CertPool merged still has the same bytes.
-	for _, p := range presented {
-		if bytes.Equal(p.Raw, c.Raw) {
-			return p
-		}
-	}
-	return c
-}
-
 // whyNoPath finds words for the failure of crypto/x509, which says little more
 // than "unknown authority". It follows issuer by issuer and stops at the first
-// step that cannot be taken. It decides nothing.
-func (s *Store) whyNoPath(presented []*x509.Certificate, err error) *countersign.Denial {
+// step that cannot be taken. It decides nothing, and uses no key that no anchor
+// vouches for.
+func (s *Store) whyNoPath(presented []*x509.Certificate, set *candidate.Set, err error) *countersign.Denial {
 	leaf := presented[0]
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.CANotAuthorizedForThisName {
-		return deny(countersign.ClientCertUntrusted, "%s: the name constraints of a CA on its path forbid its names: %s", describe.Certificate(leaf), invalid.Detail)
+		return deny(countersign.ClientCertUntrusted, "%s: the name constraints of a CA on its path forbid its names: %s; let a CA issue it that may, or let it have other names", describe.Certificate(leaf), invalid.Detail)
+	}
+	if set.Exhausted {
+		return deny(countersign.ClientCertUntrusted, "%s: %d signatures were checked and no path to a CA of trust store %q was found, because of the many CAs with one name; let CAs have names of their own, or their certificates key identifiers",
+			describe.Certificate(leaf), set.Checks, s.name)
 	}
 	const mostChecks, mostFaults = 16, 3
 	checks := 0
@@ -98,10 +98,13 @@ func (s *Store) whyNoPath(presented []*x509.Certificate, err error) *countersign
 			if checks++; checks > mostChecks {
 				break
 			}
-			if len(p.UnhandledCriticalExtensions) > 0 {
-				return deny(countersign.ClientCertInvalid, "%s has the critical extension %v, which is not understood here", describe.Certificate(p), p.UnhandledCriticalExtensions[0])
+			if why := constraint.Unknown(p); why != "" {
+				return deny(countersign.ClientCertInvalid, "%s: %s; the CA above it has to issue it again without them", describe.Certificate(p), why)
 			}
-			if fault := cannotIssue(p, current, below); fault != "" {
+			if len(p.UnhandledCriticalExtensions) > 0 {
+				return deny(countersign.ClientCertInvalid, "%s", unknownExtension(p))
+			}
+			if fault := cannotIssue(p, current, below, anchor || set.Contains(p)); fault != "" {
 				faults = append(faults, fault)
 			} else if next == nil {
 				next = p
@@ -121,12 +124,7 @@ func (s *Store) whyNoPath(presented []*x509.Certificate, err error) *countersign
 // issuersByName returns the certificates that bear the name of c's issuer:
 // those of the trust store, or else those that were presented.
 func (s *Store) issuersByName(c *x509.Certificate, presented []*x509.Certificate) (found []*x509.Certificate, anchor bool) {
-	for _, a := range s.anchors {
-		if bytes.Equal(a.RawSubject, c.RawIssuer) {
-			found = append(found, a)
-		}
-	}
-	if len(found) > 0 {
+	if found = s.byName[string(c.RawIssuer)]; len(found) > 0 {
 		return found, true
 	}
 	for _, p := range presented[1:] {
@@ -146,8 +144,9 @@ func (s *Store) issuerUnknown(c *x509.Certificate, presented int) string {
 }
 
 // cannotIssue says why p is not the issuer of c although it bears its name;
-// below is the number of CAs between p and the leaf.
-func cannotIssue(p, c *x509.Certificate, below int) string {
+// below is the number of CAs between p and the leaf. The signature of c is
+// checked if an anchor vouches for p.
+func cannotIssue(p, c *x509.Certificate, below int, vouched bool) string {
 	switch {
 	case !p.BasicConstraintsValid || !p.IsCA:
 		return "its issuer " + describe.Certificate(p) + " is no CA certificate"
@@ -155,6 +154,9 @@ func cannotIssue(p, c *x509.Certificate, below int) string {
 		return "the key usage of its issuer " + describe.Certificate(p) + " does not let it sign certificates"
 	case p.MaxPathLen >= 0 && below > p.MaxPathLen:
 		return fmt.Sprintf("its issuer %s allows %d intermediate CAs below it, and there are %d", describe.Certificate(p), p.MaxPathLen, below)
+	}
+	if !vouched {
+		return ""
 	}
 	if err := c.CheckSignatureFrom(p); err != nil {
 		return fmt.Sprintf("it is not signed by the key of %s, which bears its issuer's name: another CA with the same name, or a damaged certificate (%v)", describe.Certificate(p), err)

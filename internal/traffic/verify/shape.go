@@ -65,7 +65,7 @@ func (s *Store) shape(presented []*x509.Certificate, o *Options) *countersign.De
 	case leaf.Version != 3:
 		return deny(countersign.ClientCertTypeUnsupported, "%s is an X.509 version %d certificate; want version 3", describe.Certificate(leaf), leaf.Version)
 	case len(leaf.UnhandledCriticalExtensions) > 0:
-		return deny(countersign.ClientCertInvalid, "%s has the critical extension %v, which is not understood here", describe.Certificate(leaf), leaf.UnhandledCriticalExtensions[0])
+		return deny(countersign.ClientCertInvalid, "%s", unknownExtension(leaf))
 	}
 	why := s.keys.check(leaf)
 	if why == "" {
