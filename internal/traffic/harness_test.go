@@ -73,13 +73,20 @@ func start(t testing.TB, config string) *rig {
 // startBefore serves config with the backend at that address.
 func startBefore(t testing.TB, backend, config string) *rig {
 	t.Helper()
+	return startWith(t, backend, config, traffic.Config{})
+}
+
+// startWith is startBefore with a node of that kind.
+func startWith(t testing.TB, backend, config string, node traffic.Config) *rig {
+	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), backend: backend, journal: newJournal(),
 		root: testpki.NewRoot(t, "Fleet Root"), metrics: telemetry.NewMetrics(telemetry.MetricsConfig{})}
 	r.server = testpki.NewRoot(t, "Web Root").Server("localhost",
 		testpki.DNS("localhost", "open.example.com", "ops.example.com", "*.ops.example.com", "*.example.com"))
 	r.server.Write(r.dir, "server")
 	r.file("ca.crt", r.root.PEM())
-	r.node = traffic.New(traffic.Config{Silence: 20 * time.Millisecond})
+	node.Silence = 20 * time.Millisecond
+	r.node = traffic.New(node)
 	r.fleet = upstream.NewFleet(upstream.FleetConfig{})
 	var err error
 	r.publisher, err = publish.NewPublisher(publish.PublisherConfig{

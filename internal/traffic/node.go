@@ -26,6 +26,8 @@ type Config struct {
 	// Silence is after how long without a byte a connection is parked, so that
 	// it holds no goroutine and no buffer. 0: a second.
 	Silence time.Duration
+	// Witness is told who was admitted. nil: nobody is.
+	Witness Witness
 }
 
 // A Node serves the listeners of the snapshot published last.
@@ -43,6 +45,7 @@ type Node struct {
 	draining bool
 	running  sync.WaitGroup // accept loops and sessions
 
+	witness  Witness // may be nil
 	admitted *live.Registry
 	enforcer *live.Enforcer
 	expelled expulsions
@@ -65,7 +68,7 @@ func New(cfg Config) *Node {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	n := &Node{
-		log: cfg.Logger, silence: cmp.Or(cfg.Silence, silence),
+		log: cfg.Logger, silence: cmp.Or(cfg.Silence, silence), witness: cfg.Witness,
 		doors: map[string]door{}, sessions: map[*session]struct{}{},
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
@@ -253,6 +256,7 @@ func (s *session) end() {
 	s.ended = true
 	n := s.node
 	n.admitted.Remove(&s.entry)
+	s.left()
 	if l := s.under(); l != nil {
 		l.Metrics.Closed()
 	}

@@ -49,6 +49,7 @@ type session struct {
 	standing   sync.Mutex  // held by who looks at or changes what the connection rests on, if several may
 	stay       stay        // in the parking lot
 	ended      bool
+	witnessed  bool                       // the client's coming was told
 	still      func() *countersign.Denial // stillAccepted, bound once
 	host       hostMemo
 	entry      live.Entry // among the admitted
@@ -88,6 +89,7 @@ func (s *session) run() {
 		s.logConnection()
 	}
 	rests := s.restsOn()
+	s.came()
 	s.shook.Rest()
 	s.still = s.stillAccepted
 	if s.shook.State.NegotiatedProtocol == "h2" {
