@@ -43,14 +43,17 @@ const (
 // Codes of our own, where AWS is silent or lumps causes together.
 const (
 	// Connection.
-	ClientCertMissing   Code = "ClientCertMissing"   // a certificate is required, none was presented
-	HandshakeTimeout    Code = "HandshakeTimeout"    // the TLS handshake did not finish in time
-	HandshakeFailed     Code = "HandshakeFailed"     // no common version or cipher, garbage, the peer went away
-	HandshakeLimit      Code = "HandshakeLimit"      // limits.handshakes: no turn within timeouts.handshake, or too many wait for one
-	ServerNameUnknown   Code = "ServerNameUnknown"   // no certificate can serve the name the client asks for
-	ConnectionLimit     Code = "ConnectionLimit"     // node.max_connections reached
-	ListenerGone        Code = "ListenerGone"        // the listener was removed by a new configuration
-	CredentialNotProven Code = "CredentialNotProven" // a stage was handed a proof that nobody made
+	ClientCertMissing         Code = "ClientCertMissing"         // a certificate is required, none was presented
+	ClientCertOcspHit         Code = "ClientCertOcspHit"         // the issuer's OCSP responder calls it revoked
+	ClientCertOcspUnknown     Code = "ClientCertOcspUnknown"     // ocsp: require, and the responder does not know it
+	ClientCertOcspUnavailable Code = "ClientCertOcspUnavailable" // ocsp: require, and there is no answer that counts
+	HandshakeTimeout          Code = "HandshakeTimeout"          // the TLS handshake did not finish in time
+	HandshakeFailed           Code = "HandshakeFailed"           // no common version or cipher, garbage, the peer went away
+	HandshakeLimit            Code = "HandshakeLimit"            // limits.handshakes: no turn within timeouts.handshake, or too many wait for one
+	ServerNameUnknown         Code = "ServerNameUnknown"         // no certificate can serve the name the client asks for
+	ConnectionLimit           Code = "ConnectionLimit"           // node.max_connections reached
+	ListenerGone              Code = "ListenerGone"              // the listener was removed by a new configuration
+	CredentialNotProven       Code = "CredentialNotProven"       // a stage was handed a proof that nobody made
 
 	// Request.
 	BadRequest          Code = "BadRequest"          // not HTTP/1.1 as RFC 9112 writes it, or ambiguous about its framing

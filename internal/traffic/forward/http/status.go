@@ -46,6 +46,9 @@ var answers = map[countersign.Code]answer{
 	countersign.ClientCertUntrusted:          {403, "The client certificate is not issued by an authority that is trusted here."},
 	countersign.ClientCertCrlHit:             {403, "The client certificate has been revoked."},
 	countersign.ClientCertCrlProcessingError: {403, "Whether the client certificate is revoked cannot be told."},
+	countersign.ClientCertOcspHit:            {403, "The client certificate has been revoked."},
+	countersign.ClientCertOcspUnknown:        {403, "Whether the client certificate is revoked cannot be told."},
+	countersign.ClientCertOcspUnavailable:    {403, "Whether the client certificate is revoked cannot be told."},
 	countersign.ClientCertPurposeInvalid:     {403, "The client certificate is not meant for client authentication."},
 	countersign.ClientCertRejected:           {403, "The client certificate is not among those accepted here."},
 }

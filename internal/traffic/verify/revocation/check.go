@@ -34,7 +34,7 @@ func (c *Checker) Check(path []*x509.Certificate, now time.Time, trace func(ok b
 // one looks up a certificate in its issuer's lists. To be revoked on any of
 // them, an old one or one of another scope included, is to be revoked: an
 // issuer gives a serial number once. One list in date that covers the
-// certificate is enough to pass.
+// certificate is enough to pass, and so is a responder that calls it good.
 func (c *Checker) one(cert, by *x509.Certificate, now time.Time, trace func(bool, string)) (time.Time, *countersign.Denial) {
 	all := c.byIssuer[string(by.RawSubject)]
 	var key [sha256.Size]byte
@@ -42,6 +42,7 @@ func (c *Checker) one(cert, by *x509.Certificate, now time.Time, trace func(bool
 		key = sha256.Sum256(by.RawSubjectPublicKeyInfo)
 	}
 	ca := issuer{by, key}
+	asked := c.asked(cert, by, now)
 	var inDate, outOfDate *combined
 	var broken *crl.List
 	for _, l := range all {
@@ -58,6 +59,9 @@ func (c *Checker) one(cert, by *x509.Certificate, now time.Time, trace func(bool
 			l = &combined{complete: l.complete}
 		}
 		if !maySignLists(by) {
+			if asked.decides() {
+				continue
+			}
 			return time.Time{}, deny(countersign.ClientCertCrlProcessingError,
 				"%s: the key usage of its issuer %s does not let it sign revocation lists, but there is %s; let the CA have cRLSign, or remove the list",
 				describe.Certificate(cert), describe.Subject(by), l)
@@ -75,6 +79,15 @@ func (c *Checker) one(cert, by *x509.Certificate, now time.Time, trace func(bool
 		case outOfDate == nil || newest.NextUpdate.After(outOfDate.newest().NextUpdate):
 			outOfDate = l
 		}
+	}
+	if asked.denial != nil {
+		return time.Time{}, asked.denial
+	}
+	if trace != nil && asked.words != "" {
+		trace(true, asked.words)
+	}
+	if asked.good {
+		return asked.until, nil
 	}
 	switch {
 	case inDate != nil:

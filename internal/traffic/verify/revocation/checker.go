@@ -39,7 +39,8 @@ type Config struct {
 	Scope   Scope         // "": leaf
 	Missing Answer        // no list speaks for the certificate; "": accept
 	Stale   Answer        // the list is past nextUpdate and grace, or dated in the future; "": refuse
-	Grace   time.Duration // how long after nextUpdate a list still counts
+	Grace   time.Duration // how long after nextUpdate a list still counts, and an answer
+	Asking  Asking
 }
 
 // A Checker looks certificates up in the lists of one trust store. It is safe
@@ -125,6 +126,7 @@ func (c *Checker) defaults() []error {
 	default:
 		errs = append(errs, fmt.Errorf("revocation.scope is %q; want leaf or chain", c.cfg.Scope))
 	}
+	errs = append(errs, c.cfg.Asking.validate())
 	if c.cfg.Grace < 0 {
 		errs = append(errs, fmt.Errorf("revocation.grace is %v; want 0 or more", c.cfg.Grace))
 	}
@@ -187,7 +189,7 @@ func (c *Checker) Digest() [32]byte {
 		digests = append(digests, d[:])
 	}
 	slices.SortFunc(digests, bytes.Compare)
-	return sha256.Sum256(fmt.Appendf(nil, "%s %s %s %d %x", c.cfg.Scope, c.cfg.Missing, c.cfg.Stale, c.cfg.Grace, digests))
+	return sha256.Sum256(fmt.Appendf(nil, "%s %s %s %d %s %x", c.cfg.Scope, c.cfg.Missing, c.cfg.Stale, c.cfg.Grace, c.cfg.Asking.terms(), digests))
 }
 
 // An issuer is a CA whose certificate is to be looked up, with the hash of its key.

@@ -16,7 +16,8 @@ type Certificate struct {
 // before. known says that nobody else who passed before is refused by c: each
 // list has its successor, signed by the same keys and valid for no less time.
 func (c *Checker) Since(before *Checker, now time.Time) (revoked []Certificate, known bool) {
-	if c.cfg.Scope != before.cfg.Scope || c.cfg.Missing != before.cfg.Missing || c.cfg.Stale != before.cfg.Stale || c.cfg.Grace < before.cfg.Grace {
+	if c.cfg.Scope != before.cfg.Scope || c.cfg.Missing != before.cfg.Missing || c.cfg.Stale != before.cfg.Stale || c.cfg.Grace < before.cfg.Grace ||
+		c.cfg.Asking.terms() != before.cfg.Asking.terms() {
 		return nil, false
 	}
 	was, is := before.bySeries(), c.bySeries()

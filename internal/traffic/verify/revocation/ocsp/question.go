@@ -4,13 +4,13 @@ import (
 	"crypto"
 	"crypto/sha1" // what RFC 6960 and RFC 5019 section 2.1.1 have responders know: it names, and proves nothing
 	"crypto/sha256"
+	_ "crypto/sha512" // for responders that name issuers by SHA-384 or SHA-512
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/binary"
 	"fmt"
 	"math/big"
-	_ "crypto/sha512" // for responders that name issuers by SHA-384 or SHA-512
 )
 
 // A Question is about one certificate.
