@@ -60,6 +60,8 @@ type Options struct {
 
 	round source.Round            // what there is to choose from
 	use   map[string]*source.Copy // what was chosen
+
+	candidate *Candidate // in the place of a source; nil: none
 }
 
 // Read reads the configuration at path with everything it names, and compiles

@@ -153,6 +153,9 @@ func name(s config.Source) string { return origin.Spec{URL: s.URL}.Name() }
 
 // source opens a source that holds something, or reports why not.
 func (c *compiler) source(path string, s config.Source) (opened, bool) {
+	if f, ok := c.options.candidate.open(s); ok {
+		return f, true
+	}
 	if !s.Remote() {
 		f, ok := c.open(path, s.URL)
 		if !ok {
