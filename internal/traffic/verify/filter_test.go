@@ -57,6 +57,12 @@ func TestFilter(t *testing.T) {
 		{"wildcard in the certificate is a letter", root.Client("x", testpki.DNS("*.ops")), verify.Filter{SANDNS: []string{"db.ops"}}, false},
 		{"NUL in DNS", root.Client("x", san(0x82, "db.ops\x00.evil")), verify.Filter{SANDNS: []string{"db.ops*"}}, false},
 		{"otherName with the text", root.Client("x", san(0x80, "db.ops")), verify.Filter{SANDNS: []string{"*"}}, false},
+		{"otherName that holds the text", root.Client("x", san(0xa0, "\x06\x01\x2a\xa0\x08\x0c\x06db.ops")), verify.Filter{SANDNS: []string{"*"}, SubjectCN: []string{"x"}}, false}, // CVE-2025-66220
+		{"DNS in pieces, which is not DER", root.Client("x", san(0xa2, "\x16\x06db.ops")), verify.Filter{SANDNS: []string{"*"}}, false},
+		{"homograph in CN", root.Client("\u043eps-1"), verify.Filter{SubjectCN: []string{"ops-1"}}, false}, // a Cyrillic o
+		{"letter that folds to an ASCII one in CN", root.Client("op\u017f-1"), verify.Filter{SubjectCN: []string{"ops-1"}}, false},
+		{"full-width letters in CN", root.Client("\uff4f\uff50\uff53-1"), verify.Filter{SubjectCN: []string{"ops-1"}}, false},
+		{"space after the CN", root.Client("ops-1 "), verify.Filter{SubjectCN: []string{"ops-1"}}, false},
 		{"URI", spiffe, verify.Filter{SANURI: []string{"spiffe://ops/*"}}, true},
 		{"URI case", spiffe, verify.Filter{SANURI: []string{"spiffe://OPS/*"}}, false},
 		{"URI as written", root.Client("x", san(0x86, "SPIFFE://ops/db")), verify.Filter{SANURI: []string{"spiffe://ops/*"}}, false},
