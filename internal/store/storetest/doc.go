@@ -1,0 +1,2 @@
+// Package storetest is what every store has to do.
+package storetest
