@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -30,6 +29,7 @@ type comparison struct {
 	options options
 	report  report.Report
 	self    string // this program
+	module  string // where countersign's sources are
 	dir     string // for everything that is written
 	files   credentials.Files
 	long    credentials.Files // with the long list, once a workload has asked for it
@@ -127,7 +127,7 @@ func (c *comparison) prepare(ctx context.Context) (end func() error, err error) 
 	if err := c.find(ctx); err != nil {
 		return nil, err
 	}
-	if c.files, err = credentials.Make(filepath.Join(c.dir, "pki"), devices); err != nil {
+	if c.files, err = credentials.Make(c.pki(), devices); err != nil {
 		return nil, err
 	}
 	return c.startBackend(ctx)
@@ -148,11 +148,12 @@ func (c *comparison) find(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("bench builds countersign from its sources, and is run inside them: %w", err)
 	}
+	c.module = strings.TrimSpace(string(module))
 	for _, p := range peer.All() {
 		if p.Name != peer.Self && !slices.Contains(c.options.peers, p.Name) {
 			continue
 		}
-		program, err := p.Find(ctx, peer.Build{Module: strings.TrimSpace(string(module)), Dir: c.dir})
+		program, err := p.Find(ctx, peer.Build{Module: c.module, Dir: c.dir})
 		if err != nil && p.Name != peer.Self {
 			c.report.Notes = append(c.report.Notes, fmt.Sprintf("without %s: %v", p.Name, err))
 			continue

@@ -43,6 +43,7 @@ type options struct {
 	list   bool
 
 	idleConnections int
+	liveConnections int
 	entries         int // of the long revocation list
 }
 
@@ -101,6 +102,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.DurationVar(&o.time, "time", 2500*time.Millisecond, "`duration` of a turn, after its warm-up")
 	f.DurationVar(&o.settle, "settle", 30*time.Second, "`duration` for which idle connections are silent before memory is measured")
 	f.IntVar(&o.idleConnections, "idle-connections", 5000, "`number` of idle connections")
+	f.IntVar(&o.liveConnections, "live-connections", 100_000, "`number` of live connections, of which one is revoked")
 	f.IntVar(&o.entries, "entries", 1000000, "`number` of entries of the long revocation list")
 	f.StringVar(&o.json, "json", "", "`file` to write the report to, each turn included")
 	f.StringVar(&o.plot, "plot", "", "`file` to draw the ratios into, as SVG")
@@ -121,8 +123,8 @@ func parse(args []string, out io.Writer) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q: bench has flags only, see --help", f.Arg(0))
 	case o.from != "" && len(useless) > 0:
 		return o, fmt.Errorf("%s with --from: a run that is over has its workloads, servers and turns; only --plot goes with it", strings.Join(useless, ", "))
-	case o.turns < 1 || o.idleConnections < 1 || o.entries < 1:
-		return o, errors.New("--turns, --idle-connections and --entries are at least 1")
+	case o.turns < 1 || o.idleConnections < 1 || o.liveConnections < 2 || o.entries < 1:
+		return o, errors.New("--turns, --idle-connections and --entries are at least 1, --live-connections at least 2")
 	case o.time <= 0 || o.settle < 0:
 		return o, errors.New("--time is more than 0, --settle not less")
 	}

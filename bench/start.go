@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"time"
 
 	"countersign.dev/bench/credentials"
@@ -21,7 +20,7 @@ func (c *comparison) longList() error {
 		return nil
 	}
 	var err error
-	c.long, err = credentials.WithLongList(filepath.Join(c.dir, "pki"), c.files, c.options.entries)
+	c.long, err = credentials.WithLongList(c.pki(), c.files, c.options.entries)
 	return err
 }
 

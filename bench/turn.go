@@ -44,6 +44,10 @@ func (c *comparison) run(ctx context.Context, w workload) (*report.Workload, err
 	if w.start {
 		return result, c.starts(ctx, w, result)
 	}
+	if w.change != nil {
+		result.Metric, result.Rows = "", nil
+		return result, c.changes(ctx, w, result)
+	}
 	n := len(c.servers)
 	for turn := range c.options.turns {
 		for i := range n {
@@ -105,54 +109,64 @@ func (c *comparison) one(ctx context.Context, w workload, s server, prove bool) 
 			return t, err
 		}
 	}
-	return c.work(ctx, w.load, running)
+	t, _, err = c.work(ctx, w.load, running)
+	return t, err
 }
 
-// start starts a server in a directory of its own.
-func (c *comparison) start(ctx context.Context, w workload, s server) (*peer.Server, error) {
+// site is what a server is set up for, with a directory of its own.
+func (c *comparison) site(w workload, s server) (peer.Site, error) {
 	c.turn++
 	dir := filepath.Join(c.dir, fmt.Sprintf("%s-%d", s.Name, c.turn))
 	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, err
+		return peer.Site{}, err
 	}
 	listen, err := peer.FreePort()
 	if err != nil {
-		return nil, err
+		return peer.Site{}, err
 	}
 	site := peer.Site{Dir: dir, Listen: listen, Backend: c.backend, Files: c.files, Log: w.logs, Connections: w.load.Connections}
 	if w.crl {
 		site.Files = c.long
 	}
+	return site, nil
+}
+
+// start starts a server in a directory of its own.
+func (c *comparison) start(ctx context.Context, w workload, s server) (*peer.Server, error) {
+	site, err := c.site(w, s)
+	if err != nil {
+		return nil, err
+	}
 	running, err := s.Start(ctx, s.program, site)
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, os.RemoveAll(site.Dir))
 	}
 	return running, nil
 }
 
 // work puts the load on a server and measures what it needs for that.
-func (c *comparison) work(ctx context.Context, spec load.Spec, s *peer.Server) (t report.Turn, err error) {
+func (c *comparison) work(ctx context.Context, spec load.Spec, s *peer.Server) (t report.Turn, course *load.Course, err error) {
 	spec.Address, spec.Root, spec.Clients = s.Site.Listen, c.files.Root, c.files.Clients
 	cmd := exec.CommandContext(ctx, c.self, "load")
 	cmd.Stderr = os.Stderr
 	p, err := load.Start(cmd, spec)
 	if err != nil {
-		return t, err
+		return t, nil, err
 	}
 	before, err := measure.CPU(s.PIDs)
 	if err != nil {
 		p.Abort()
-		return t, err
+		return t, nil, err
 	}
 	r, err := p.Work()
 	if err != nil {
 		p.Abort()
-		return t, err
+		return t, nil, err
 	}
 	after, errCPU := measure.CPU(s.PIDs)
 	pss, errPSS := measure.PSS(s.PIDs)
 	return report.Turn{
 		Operations: r.Operations, Errors: r.Errors, Error: r.Error, Elapsed: r.Elapsed, Connections: r.Connections,
 		CPU: after - before, PSS: pss, P50: r.P50, P99: r.P99, Rate: spec.Rate,
-	}, errors.Join(errCPU, errPSS, p.Finish())
+	}, r.Course, errors.Join(errCPU, errPSS, p.Finish())
 }

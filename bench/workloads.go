@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"countersign.dev/bench/backend"
 	"countersign.dev/bench/load"
 	"countersign.dev/bench/report"
@@ -19,6 +21,7 @@ type workload struct {
 	idle     bool      // the duration is the option settle, not that of a turn
 	crl      bool      // the issuing authority's list is the long one
 	start    bool      // the work is to start, and nothing else
+	change   *change   // it is made to countersign alone, while the load looks on
 }
 
 // workloads lists all of them, in the order in which they are run.
@@ -76,6 +79,25 @@ func workloads(o options) []workload {
 		{
 			name: "crl-load", metric: report.CPU, load: get, crl: true, start: true,
 			about: "a start with a revocation list of a million entries: CPU time more than with one of ten",
+		},
+		{
+			name: "crl-replace", crl: true,
+			load:   with(get, func(s *load.Spec) { s.Kind = "busy-change" }),
+			about:  "a revocation list of a million entries is replaced, while requests come on 16 kept connections and 4 handshakes at a time",
+			change: &change{connections: 1, prepare: (*comparison).revoke, tell: tellReplaced},
+		},
+		{
+			name:  "revoke-live",
+			load:  with(get, func(s *load.Spec) { s.Kind = "change" }),
+			about: "a list is replaced, and one of very many silent connections is revoked by it",
+			change: &change{connections: o.liveConnections, prepare: (*comparison).revoke, tell: tellClosed(time.Second, 10*time.Millisecond),
+				simulated: "BenchmarkRevokeOneOfAHundredThousand"},
+		},
+		{
+			name:   "commit-store",
+			load:   with(get, func(s *load.Spec) { s.Kind = "change" }),
+			about:  "an authority is taken out of a trust store, and half of 10,000 silent connections with it",
+			change: &change{connections: min(o.liveConnections, 10_000), prepare: (*comparison).withdraw, tell: tellClosed(2*time.Second, 0)},
 		},
 	}
 }

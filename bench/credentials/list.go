@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/asn1"
 	"encoding/binary"
 	"encoding/pem"
@@ -36,24 +37,19 @@ func Listed(i int) (serial [16]byte) {
 // issuing authority: of that many entries, each with a reason and a date, 49
 // bytes of DER.
 func WithLongList(dir string, f Files, entries int) (Files, error) {
-	authority := filepath.Join(dir, "ca")
-	issuing, err := tls.LoadX509KeyPair(filepath.Join(authority, ca.IssuingCertFile), filepath.Join(authority, ca.IssuingKeyFile))
+	issuer, key, err := issuing(dir)
 	if err != nil {
 		return f, err
-	}
-	key, ok := issuing.PrivateKey.(*ecdsa.PrivateKey)
-	if !ok {
-		return f, errors.New("the issuing authority's key is not ECDSA")
 	}
 	revoked, err := tls.LoadX509KeyPair(f.Revoked.Cert, f.Revoked.Key)
 	if err != nil {
 		return f, err
 	}
-	der, err := sign(key, longList(issuing.Leaf.RawSubject, issuing.Leaf.SubjectKeyId, revoked.Leaf.SerialNumber, entries))
+	der, err := longList{issuer, longNumber, entries, []*big.Int{revoked.Leaf.SerialNumber}}.signed(key)
 	if err != nil {
 		return f, err
 	}
-	root, err := os.ReadFile(filepath.Join(authority, ca.RootCRLFile))
+	root, err := os.ReadFile(filepath.Join(dir, "ca", ca.RootCRLFile))
 	if err != nil {
 		return f, err
 	}
@@ -62,17 +58,41 @@ func WithLongList(dir string, f Files, entries int) (Files, error) {
 	return f, os.WriteFile(f.CRLs, append(text, root...), 0o600)
 }
 
+// issuing returns the issuing authority of the PKI in dir.
+func issuing(dir string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	pair, err := tls.LoadX509KeyPair(Issuing(dir).Cert, Issuing(dir).Key)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, nil, errors.New("the issuing authority's key is not ECDSA")
+	}
+	return pair.Leaf, key, nil
+}
+
 const ecdsaWithSHA256 = "\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"
 
-// longList returns a TBSCertList (RFC 5280 section 5.1) with the serial numbers
-// of Listed and one more. It is put together by hand: crypto/x509 would take
-// gigabytes for it.
-func longList(issuer, keyID []byte, also *big.Int, entries int) []byte {
+// A longList is a list with the serial numbers of Listed, and a few more.
+type longList struct {
+	issuer  *x509.Certificate
+	number  int64
+	entries int
+	also    []*big.Int
+}
+
+const longNumber = 1 << 40
+
+func (l longList) signed(key *ecdsa.PrivateKey) ([]byte, error) { return sign(key, l.unsigned()) }
+
+// unsigned returns its TBSCertList (RFC 5280 section 5.1). It is put together by
+// hand: crypto/x509 would take gigabytes for it.
+func (l longList) unsigned() []byte {
 	now := time.Now().UTC()
 	day := now.Format("060102150405Z")
 	var all bytes.Buffer
-	all.Grow(50*entries + 100)
-	for i := range entries {
+	all.Grow(50*l.entries + 100)
+	for i := range l.entries {
 		serial := Listed(i)
 		all.WriteString("\x30\x2f\x02\x10")
 		all.Write(serial[:])
@@ -89,24 +109,26 @@ func longList(issuer, keyID []byte, also *big.Int, entries int) []byte {
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(1)
 		b.AddBytes([]byte(ecdsaWithSHA256))
-		b.AddBytes(issuer)
+		b.AddBytes(l.issuer.RawSubject)
 		b.AddASN1UTCTime(now.Add(-time.Hour))
 		b.AddASN1UTCTime(now.Add(24 * time.Hour))
 		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1BigInt(also)
-				b.AddASN1UTCTime(now)
-			})
+			for _, serial := range l.also {
+				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+					b.AddASN1BigInt(serial)
+					b.AddASN1UTCTime(now)
+				})
+			}
 			b.AddBytes(all.Bytes())
 		})
 		b.AddASN1(cbasn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
 			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 				extension(b, 35, func(b *cryptobyte.Builder) { // authority key identifier
 					b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-						b.AddASN1(cbasn1.Tag(0).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes(keyID) })
+						b.AddASN1(cbasn1.Tag(0).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes(l.issuer.SubjectKeyId) })
 					})
 				})
-				extension(b, 20, func(b *cryptobyte.Builder) { b.AddASN1Int64(1 << 40) }) // CRL number
+				extension(b, 20, func(b *cryptobyte.Builder) { b.AddASN1Int64(l.number) }) // CRL number
 			})
 		})
 	})

@@ -22,7 +22,15 @@ type dialer struct {
 	address string
 	config  *tls.Config
 	until   time.Time // deadline of every connection
+	from    net.Addr  // nil: as the system likes
 }
+
+// fromOne is how many connections one address makes to a server: a few less than
+// there are ephemeral ports.
+const fromOne = 20_000
+
+// source is the address of the ith connection: one of 127.0.0.0/8.
+func source(i int) net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+i/fromOne))} }
 
 // dialers returns one for each of n connections, with the devices' certificates
 // in turns.
@@ -36,14 +44,14 @@ func dialers(s Spec, n int) ([]*dialer, error) {
 	}
 	all := make([]*dialer, n)
 	for i := range all {
-		all[i] = &dialer{s.Address, known[i%len(known)], time.Now().Add(s.Warmup + s.Duration + patience)}
+		all[i] = &dialer{address: s.Address, config: known[i%len(known)], until: time.Now().Add(s.Warmup + s.Duration + patience)}
 	}
 	return all, nil
 }
 
 // dial connects and finishes the handshake.
 func (d *dialer) dial() (*tls.Conn, error) {
-	raw, err := net.Dial("tcp", d.address)
+	raw, err := (&net.Dialer{LocalAddr: d.from}).Dial("tcp", d.address)
 	if err != nil {
 		return nil, err
 	}

@@ -23,26 +23,34 @@ func beginIdle(s Spec) (job, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &idle{spec: s, conns: make([]*tls.Conn, len(all)), check: newExchange(requestOf(s), s.Answer)}
-	errs := make([]error, openers)
+	for _, d := range all {
+		d.until = time.Time{} // silence is what it is for
+	}
+	j := &idle{spec: s, check: newExchange(requestOf(s), s.Answer)}
+	if j.conns, err = openAll(all, j.check.request, s.Answer); err != nil {
+		j.close()
+		return nil, err
+	}
+	return j, nil
+}
+
+// openAll makes a connection with each dialer, with a request on it. Those that
+// were made are returned with an error too; the others are nil.
+func openAll(all []*dialer, request []byte, answer int) ([]*tls.Conn, error) {
+	conns, errs := make([]*tls.Conn, len(all)), make([]error, openers)
 	var opening sync.WaitGroup
 	for o := range openers {
 		opening.Go(func() {
-			x := newExchange(j.check.request, s.Answer)
+			x := newExchange(request, answer)
 			for i := o; i < len(all) && errs[o] == nil; i += openers {
-				all[i].until = time.Time{} // silence is what it is for
-				if j.conns[i], errs[o] = all[i].dial(); errs[o] == nil {
-					errs[o] = x.on(j.conns[i])
+				if conns[i], errs[o] = all[i].dial(); errs[o] == nil {
+					errs[o] = x.on(conns[i])
 				}
 			}
 		})
 	}
 	opening.Wait()
-	if err := errors.Join(errs...); err != nil {
-		j.close()
-		return nil, err
-	}
-	return j, nil
+	return conns, errors.Join(errs...)
 }
 
 func (j *idle) do() Result {

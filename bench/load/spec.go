@@ -23,6 +23,7 @@ type Spec struct {
 
 	Resume bool    // kind handshake: sessions are resumed; else each handshake is a full one
 	Rate   float64 // kind paced: requests a second, all connections together
+	Change *Change // kinds change and busy-change
 
 	Warmup   time.Duration // of the same work, before it counts
 	Duration time.Duration // of what counts; kind idle: of the silence
@@ -37,6 +38,7 @@ type Result struct {
 	Elapsed     time.Duration `json:"elapsed_ns"`
 	P50         time.Duration `json:"p50_ns"`
 	P99         time.Duration `json:"p99_ns"`
+	Course      *Course       `json:"course,omitempty"` // of a change
 }
 
 // A job is a Spec whose connections are made and warm.
@@ -61,6 +63,8 @@ func kinds() []kind {
 		{"handshake", beginHandshake},
 		{"paced", beginPaced},
 		{"idle", beginIdle},
+		{"change", beginChange},
+		{"busy-change", beginBusyChange},
 	}
 }
 

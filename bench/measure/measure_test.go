@@ -98,3 +98,25 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(m.Run())
 }
+
+func TestExactTimeOfThreads(t *testing.T) {
+	if got, err := parseSchedstat([]byte("132298 13486 2\n")); err != nil || got != 132298 {
+		t.Errorf("%d, %v, want 132298 ns", got, err)
+	}
+	for _, bad := range []string{"", "1 2", "x 1 2"} {
+		if got, err := parseSchedstat([]byte(bad)); err == nil {
+			t.Errorf("%q gives %v", bad, got)
+		}
+	}
+	self := []int{os.Getpid()}
+	before, err := Exact(self)
+	if err != nil {
+		t.Skip(err)
+	}
+	for began, sum := time.Now(), 0; time.Since(began) < 20*time.Millisecond; sum++ {
+	}
+	after, err := Exact(self)
+	if err != nil || after <= before {
+		t.Errorf("%v of CPU time, %v a while before; %v", after, before, err)
+	}
+}

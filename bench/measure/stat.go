@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -87,4 +88,45 @@ func CPU(pids []int) (time.Duration, error) {
 		sum += s.cpu
 	}
 	return sum, nil
+}
+
+// Exact returns the CPU time that the threads of pids have used up to now, in
+// nanoseconds. What threads that have ended used is not in it: for programs that
+// keep theirs.
+func Exact(pids []int) (time.Duration, error) {
+	var sum time.Duration
+	for _, pid := range pids {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+		if err != nil {
+			return 0, err
+		}
+		if len(threads) == 0 {
+			return 0, fmt.Errorf("process %d has no /proc/%d/task/*/schedstat: a kernel with CONFIG_SCHED_INFO is needed", pid, pid)
+		}
+		for _, thread := range threads {
+			text, err := os.ReadFile(thread)
+			if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+				continue // it has just ended
+			}
+			if err != nil {
+				return 0, err
+			}
+			used, err := parseSchedstat(text)
+			if err != nil {
+				return 0, fmt.Errorf("%s: %w", thread, err)
+			}
+			sum += used
+		}
+	}
+	return sum, nil
+}
+
+// parseSchedstat reads the first of three numbers, the time on a CPU.
+func parseSchedstat(text []byte) (time.Duration, error) {
+	fields := bytes.Fields(text)
+	if len(fields) != 3 {
+		return 0, fmt.Errorf("%d fields in %q: want 3", len(fields), text)
+	}
+	n, err := strconv.ParseInt(string(fields[0]), 10, 64)
+	return time.Duration(n), err
 }

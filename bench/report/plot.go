@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -47,7 +48,8 @@ func (r *Report) Plot(w io.Writer) error {
 	}
 	d := drawing{scale: min(r.longest(), most)}
 	height := firstBar + groupGap
-	for _, work := range r.Workloads {
+	compared := slices.DeleteFunc(slices.Clone(r.Workloads), func(w *Workload) bool { return len(w.Rows) == 0 })
+	for _, work := range compared {
 		height += len(work.Rows)*barPitch + groupGap
 	}
 	d.f(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-labelledby="t d">`, plotWidth, height, plotWidth, height)
@@ -61,7 +63,7 @@ func (r *Report) Plot(w io.Writer) error {
 	d.text(barsRight-78, 47, "small", "the most required of "+r.first())
 	d.grid(firstBar-12, height-groupGap)
 	y := firstBar
-	for _, work := range r.Workloads {
+	for _, work := range compared {
 		d.group(work, y)
 		y += len(work.Rows)*barPitch + groupGap
 	}

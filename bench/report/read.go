@@ -20,10 +20,13 @@ func Read(from io.Reader) (*Report, error) {
 		return nil, fmt.Errorf("a report without workloads: want one as --json writes it")
 	}
 	for i, w := range r.Workloads {
-		if w == nil || len(w.Rows) == 0 || slices.Contains(w.Rows, nil) {
+		if w == nil || slices.Contains(w.Rows, nil) || len(w.Rows)+len(w.Measures) == 0 {
 			return nil, fmt.Errorf("workload %d of the report has no rows, or an empty one: want one for each server", i+1)
 		}
-		if !slices.Contains([]Metric{CPU, P99, Memory}, w.Metric) {
+		if slices.ContainsFunc(w.Measures, func(m *Measure) bool { return m == nil || len(m.Turns) == 0 }) {
+			return nil, fmt.Errorf("workload %q has a measure that was not taken", w.Name)
+		}
+		if len(w.Rows) > 0 && !slices.Contains([]Metric{CPU, P99, Memory}, w.Metric) {
 			return nil, fmt.Errorf("workload %q is compared by %q: want %s, %s or %s", w.Name, w.Metric, CPU, P99, Memory)
 		}
 		for _, row := range w.Rows {

@@ -137,12 +137,15 @@ func (r *Row) Add(t Turn) {
 type Workload struct {
 	Name     string   `json:"name"`
 	About    string   `json:"about"`
-	Metric   Metric   `json:"metric"`
+	Metric   Metric   `json:"metric,omitempty"`
 	Required float64  `json:"required,omitempty"` // the most that Ratio may be; 0: anything
 	Aim      float64  `json:"aim,omitempty"`
 	Ratio    float64  `json:"ratio,omitempty"` // 0: there is no peer
 	Notes    []string `json:"notes,omitempty"` // what was done otherwise than it should be
-	Rows     []*Row   `json:"rows"`
+	Rows     []*Row   `json:"rows,omitempty"`
+
+	// Of a workload that is countersign's alone, in place of Rows.
+	Measures []*Measure `json:"measures,omitempty"`
 }
 
 // Compare computes Ratio from the rows as they are.

@@ -22,12 +22,13 @@ func (r *Report) Write(w io.Writer) error {
 		fmt.Fprintf(&b, "%s %s\n", name, r.Versions[name])
 	}
 	b.WriteString("\n")
-	lines := [][]string{Columns()}
+	lines, measured := [][]string{Columns()}, [][]string{measureColumns()}
 	var notes []string
 	for _, work := range r.Workloads {
 		for i, row := range work.Rows {
 			lines = append(lines, work.cells(i, row))
 		}
+		measured = append(measured, work.measured()...)
 		for _, note := range work.Notes {
 			notes = append(notes, work.Name+": "+note)
 		}
@@ -39,7 +40,15 @@ func (r *Report) Write(w io.Writer) error {
 			}
 		}
 	}
-	align(&b, lines)
+	if len(lines) > 1 {
+		align(&b, lines)
+	}
+	if len(measured) > 1 {
+		if len(lines) > 1 {
+			b.WriteString("\n")
+		}
+		align(&b, measured)
+	}
 	for i, note := range append(slices.Clone(r.Notes), notes...) {
 		if i == 0 {
 			b.WriteString("\n")
