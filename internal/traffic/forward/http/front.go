@@ -59,6 +59,15 @@ func (f *Front) Rest() {
 	}
 	f.Exchange = nil
 	e.giveBack()
+	restBeneath(f.conn)
+}
+
+// restBeneath lets what a client's connection stands on rest too, if it can
+// (direct.TLS): nobody is reading.
+func restBeneath(conn Conn) {
+	if c, ok := conn.(interface{ Rest() }); ok {
+		c.Rest()
+	}
 }
 
 // errStopped says that a read was given up because the connection is closing.

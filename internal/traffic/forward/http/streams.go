@@ -63,7 +63,10 @@ func (f *Streams) take(s *http2.Stream) {
 }
 
 // Rest gives up what the connection needs only while it has something to say.
-func (f *Streams) Rest() { f.h2.Rest() }
+func (f *Streams) Rest() {
+	f.h2.Rest()
+	restBeneath(f.conn)
+}
 
 // Interrupt makes the connection end as soon as no exchange is under way, nor a
 // WebSocket. It may be called from any goroutine.
