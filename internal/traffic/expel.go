@@ -56,6 +56,7 @@ func (s *session) Accepted() (denial *countersign.Denial) {
 	s.guard(func() {
 		s.standing.Lock()
 		defer s.standing.Unlock()
+		s.doubt()
 		if denial = s.refresh(time.Now()); denial == nil {
 			denial = s.denial
 		}

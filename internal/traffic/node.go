@@ -45,10 +45,11 @@ type Node struct {
 	draining bool
 	running  sync.WaitGroup // accept loops and sessions
 
-	witness  Witness // may be nil
-	admitted *live.Registry
-	enforcer *live.Enforcer
-	expelled expulsions
+	witness    Witness // may be nil
+	admitted   *live.Registry
+	suspicions atomic.Uint32 // calls of Suspect
+	enforcer   *live.Enforcer
+	expelled   expulsions
 
 	bell    *turns.Bell  // nil: turns are handed over at once
 	lot     *parking.Lot // of silent connections; nil: they are not parked

@@ -49,6 +49,7 @@ type session struct {
 	standing   sync.Mutex  // held by who looks at or changes what the connection rests on, if several may
 	stay       stay        // in the parking lot
 	ended      bool
+	suspicion  uint32                     // as many as there had been when the client was last asked about; see Node.Suspect
 	witnessed  bool                       // the client's coming was told
 	still      func() *countersign.Denial // stillAccepted, bound once
 	host       hostMemo
@@ -218,6 +219,7 @@ func (s *session) accept() bool {
 	s.accepted = time.Now()
 	s.trace = accesslog.NewTraceID()
 	s.snap = s.node.current.Load()
+	s.suspicion = s.node.suspicions.Load()
 	if s.snap != nil {
 		s.listener = s.snap.At(s.address)
 	}
@@ -285,12 +287,13 @@ func (s *session) refresh(now time.Time) *countersign.Denial {
 
 // renew makes the connection's standing that of snap, at that moment.
 func (s *session) renew(snap *snapshot.Snapshot, now time.Time) *countersign.Denial {
+	suspicion := s.node.suspicions.Load()
 	listener := snap.Listener(s.name)
 	if listener == nil || listener.Address != s.address || (listener.TLS == nil) != (s.listener.TLS == nil) {
 		return countersign.Deny(countersign.StageRoute, countersign.ListenerGone,
 			"listener %q is not in the configuration that is now in force", s.name)
 	}
-	s.snap, s.listener = snap, listener
+	s.snap, s.listener, s.suspicion = snap, listener, suspicion
 	s.policy = listener.Policies.For(s.shook.ServerName)
 	s.host.forget()
 	if listener.TLS != nil {

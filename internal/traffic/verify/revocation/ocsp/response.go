@@ -53,10 +53,15 @@ const (
 
 // A RefusalError is a response that is no answer: the responder cannot, or does
 // not want to (RFC 6960 section 2.3).
-type RefusalError struct{ Status string }
+type RefusalError struct{ Status ocsp.ResponseStatus }
 
 // Error is the responder's word for it.
-func (e *RefusalError) Error() string { return "the responder answers " + e.Status }
+func (e *RefusalError) Error() string { return "it answers " + e.Status.String() }
+
+// Temporary reports whether the responder is at fault, and not the question.
+func (e *RefusalError) Temporary() bool {
+	return e.Status == ocsp.InternalError || e.Status == ocsp.TryLater
+}
 
 // Check returns what a response says of the certificate in question at that
 // moment. The error is *RefusalError, or says what is wrong with the response.
@@ -66,10 +71,10 @@ func (q Question) Check(response []byte, now time.Time) (Answer, error) {
 	}
 	r, err := ocsp.ParseResponseForCert(response, &x509.Certificate{SerialNumber: q.Serial}, nil)
 	if refused, ok := errors.AsType[ocsp.ResponseError](err); ok {
-		return Answer{}, &RefusalError{refused.Status.String()}
+		return Answer{}, &RefusalError{refused.Status}
 	}
 	if err != nil {
-		return Answer{}, fmt.Errorf("the response: %w", err)
+		return Answer{}, fmt.Errorf("the response is not one of RFC 6960: %w", err)
 	}
 	delegate, err := q.signed(r, now)
 	if err != nil {
@@ -150,7 +155,7 @@ func isIssuer(c, issuer *x509.Certificate) bool {
 func (q Question) concerns(tbs []byte) error {
 	ids, extensions, err := take(tbs)
 	if err != nil {
-		return fmt.Errorf("the response: %w", err)
+		return fmt.Errorf("the response is not one of RFC 6960: %w", err)
 	}
 	for _, id := range ids {
 		if id.Serial == nil || id.Serial.Cmp(q.Serial) != 0 {
