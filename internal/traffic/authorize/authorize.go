@@ -56,7 +56,7 @@ func Decide(q Question) (Grant, *countersign.Denial) {
 	default: // verify, and whatever is not understood
 		if q.Client.Anonymous() {
 			return Grant{}, countersign.Deny(countersign.StageAuthorize, countersign.ClientCertMissing,
-				"policy %q demands a client certificate and the client presented none", q.Policy.Name)
+				"policy %q demands a client certificate and the client presented none; give it one, with its private key", q.Policy.Name)
 		}
 		if !q.Client.Verified() {
 			return Grant{}, unverified(q)
@@ -67,5 +67,5 @@ func Decide(q Question) (Grant, *countersign.Denial) {
 
 func unverified(q Question) *countersign.Denial {
 	return countersign.Deny(countersign.StageAuthorize, countersign.ClientCertUntrusted,
-		"policy %q demands a verified certificate and the client's was not verified against a trust store", q.Policy.Name)
+		"policy %q demands a verified certificate and the client's was not verified against a trust store; let the client connect to a listener that verifies it", q.Policy.Name)
 }

@@ -16,17 +16,17 @@ import (
 // faults of a client's certificate that crypto/tls finds before we are asked.
 // It has no types for them; a test holds these texts against the Go in use.
 var faults = [...]struct {
-	text   string
-	code   countersign.Code
-	reason string
+	text           string
+	code           countersign.Code
+	reason, remedy string
 }{
-	{"tls: client didn't provide a certificate", countersign.ClientCertMissing, "a client certificate is needed, none was presented"},
-	{"tls: failed to parse client certificate: x509: unsupported elliptic curve", countersign.ClientCertTypeUnsupported, "the certificate's key is on an unknown curve; want P-256, P-384 or P-521"},
-	{"tls: failed to parse client certificate: ", countersign.ClientCertInvalid, "a certificate does not parse"},
-	{"tls: client sent certificate containing RSA key larger than ", countersign.ClientCertTypeUnsupported, "the RSA key is larger than 8192 bits"},
-	{"tls: client certificate contains an unsupported public key of type ", countersign.ClientCertTypeUnsupported, "the certificate's key is neither RSA, ECDSA nor Ed25519"},
-	{"tls: client certificate used with invalid signature algorithm", countersign.ClientCertInvalid, "the client proves its key with a signature algorithm that was not offered"},
-	{"tls: invalid signature by the client certificate: ", countersign.ClientCertInvalid, "the client does not hold the private key of the certificate it presents"},
+	{"tls: client didn't provide a certificate", countersign.ClientCertMissing, "a client certificate is needed, none was presented", "give the client one, with its private key"},
+	{"tls: failed to parse client certificate: x509: unsupported elliptic curve", countersign.ClientCertTypeUnsupported, "the certificate's key is on an unknown curve; want P-256, P-384 or P-521", "issue it for another key"},
+	{"tls: failed to parse client certificate: ", countersign.ClientCertInvalid, "a certificate that the client presents does not parse", "let its CA issue it again in DER, as RFC 5280 says"},
+	{"tls: client sent certificate containing RSA key larger than ", countersign.ClientCertTypeUnsupported, "the RSA key is larger than 8192 bits", "issue the certificate for a smaller one"},
+	{"tls: client certificate contains an unsupported public key of type ", countersign.ClientCertTypeUnsupported, "the certificate's key is neither RSA, ECDSA nor Ed25519", "issue it for such a key"},
+	{"tls: client certificate used with invalid signature algorithm", countersign.ClientCertInvalid, "the client proves its key with a signature algorithm that was not offered", "its TLS library is at fault"},
+	{"tls: invalid signature by the client certificate: ", countersign.ClientCertInvalid, "the client does not hold the private key of the certificate it presents", "give it the key that belongs to it"},
 }
 
 // tooLarge is what crypto/tls says of a Certificate message beyond 256 KiB.
@@ -70,11 +70,13 @@ func classify(err error) *countersign.Denial {
 			if f.code == countersign.ClientCertInvalid && rest != "" {
 				d.Reason += ": " + shorten(rest)
 			}
+			d.Reason += "; " + f.remedy
 			return d
 		}
 	}
 	if strings.HasSuffix(text, tooLarge) {
-		return countersign.Deny(countersign.StageVerify, countersign.ClientCertMaxSizeExceeded, "%s", strings.TrimPrefix(text, "tls: "))
+		return countersign.Deny(countersign.StageVerify, countersign.ClientCertMaxSizeExceeded,
+			"the client's certificates: %s; let it send its own and those of the CAs up to the trust store, nothing else", strings.TrimPrefix(text, "tls: "))
 	}
 	return deny(countersign.HandshakeFailed, "%s", shorten(strings.TrimPrefix(text, "tls: ")))
 }

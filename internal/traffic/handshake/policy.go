@@ -54,14 +54,14 @@ func (p *Policy) Admit(presented []*x509.Certificate, now time.Time, trace func(
 	}
 	if !p.verifies() || p.Store == nil {
 		return verify.Chain{}, countersign.Deny(countersign.StageVerify, countersign.ClientCertRejected,
-			"policy %s has client_auth mode %q without a trust store: it can admit nobody", p.Name, p.Mode)
+			"policy %s has client_auth mode %q without a trust store: it can admit nobody; this is a fault in countersign, please report it", p.Name, p.Mode)
 	}
 	if len(presented) == 0 {
 		if p.Mode == countersign.ClientAuthOptional {
 			return verify.Chain{}, nil
 		}
 		return verify.Chain{}, countersign.Deny(countersign.StageVerify, countersign.ClientCertMissing,
-			"policy %s needs a client certificate, none was presented", p.Name)
+			"policy %s needs a client certificate, none was presented; give the client one of a CA of trust store %q, with its private key", p.Name, p.Store.Name())
 	}
 	return p.Store.Verify(presented, p.options(now, trace))
 }

@@ -7,6 +7,7 @@ import (
 
 	"countersign.dev"
 	"countersign.dev/internal/traffic/verify"
+	words "countersign.dev/internal/traffic/verify/describe"
 	"countersign.dev/internal/wire/dn"
 )
 
@@ -31,11 +32,12 @@ func Anonymous() Client { return Client{known: true} }
 func From(c verify.Chain) (Client, *countersign.Denial) {
 	if c.IsZero() {
 		return Client{}, countersign.Deny(countersign.StageIdentify, countersign.CredentialNotProven,
-			"identify was given a chain that the verify stage did not make")
+			"identify was given a chain that the verify stage did not make; this is a fault in countersign, please report it")
 	}
 	id, err := describe(c.Leaf())
 	if err != nil {
-		return Client{}, countersign.Deny(countersign.StageIdentify, countersign.ClientCertInvalid, "client certificate: %v", err)
+		return Client{}, countersign.Deny(countersign.StageIdentify, countersign.ClientCertInvalid,
+			"%s: %v; let its CA issue it again with names that can be read in one way only", words.Certificate(c.Leaf()), err)
 	}
 	return Client{known: true, identity: id, chain: c}, nil
 }

@@ -11,7 +11,7 @@ import (
 func checkDepth(path []*x509.Certificate, o *Options) *countersign.Denial {
 	if len(path) > o.MaxChainDepth {
 		return deny(countersign.ClientCertMaxChainDepthExceeded,
-			"%s: its path has %d certificates from the leaf to the trust anchor %s; max_chain_depth is %d",
+			"%s: its path has %d certificates from the leaf to the trust anchor %s; max_chain_depth is %d: raise it, or let the trust store have a CA that is closer to the client",
 			describe.Certificate(path[0]), len(path), describe.Subject(path[len(path)-1]), o.MaxChainDepth)
 	}
 	if o.Trace != nil {
@@ -63,23 +63,16 @@ func (s *Store) checkKeys(path []*x509.Certificate, o *Options) *countersign.Den
 // expiry is ignored. Validity includes both of its ends (RFC 5280 section 4.1.2.5).
 func checkValidity(path []*x509.Certificate, o *Options) (goodUntil time.Time, _ *countersign.Denial) {
 	for i, c := range path {
-		part := "the leaf"
-		switch {
-		case i > 0 && i == len(path)-1:
-			part = "the CA in the trust store"
-		case i > 0:
-			part = "an intermediate CA of its path"
-		}
 		if o.Now.Before(c.NotBefore) {
 			return goodUntil, deny(countersign.ClientCertNotYetValid, "%s, %s, is not valid before %s; it is now %s: check the clocks here and at the CA",
-				part, describe.Certificate(c), describe.Date(c.NotBefore), describe.Date(o.Now))
+				part(path, i), describe.Certificate(c), describe.Date(c.NotBefore), describe.Date(o.Now))
 		}
 		if o.IgnoreExpiry {
 			continue
 		}
 		if o.Now.After(c.NotAfter) {
 			return goodUntil, deny(countersign.ClientCertExpired, "%s, %s, expired on %s; it is now %s: it has to be renewed",
-				part, describe.Certificate(c), describe.Date(c.NotAfter), describe.Date(o.Now))
+				part(path, i), describe.Certificate(c), describe.Date(c.NotAfter), describe.Date(o.Now))
 		}
 		goodUntil = earlier(goodUntil, c.NotAfter)
 	}
@@ -91,6 +84,17 @@ func checkValidity(path []*x509.Certificate, o *Options) (goodUntil time.Time, _
 		}
 	}
 	return goodUntil, nil
+}
+
+// part says what the certificate at i of a path is to the client.
+func part(path []*x509.Certificate, i int) string {
+	switch {
+	case i == 0:
+		return "the leaf"
+	case i == len(path)-1:
+		return "the CA in the trust store of " + describe.Certificate(path[0])
+	}
+	return "an intermediate CA of " + describe.Certificate(path[0])
 }
 
 func (s *Store) checkAccept(leaf *x509.Certificate, o *Options) *countersign.Denial {
@@ -108,6 +112,6 @@ func (s *Store) checkAccept(leaf *x509.Certificate, o *Options) *countersign.Den
 			return nil
 		}
 	}
-	return deny(countersign.ClientCertRejected, "%s chains to trust store %q but matches none of its %d accept filters",
-		describe.Certificate(leaf), s.name, len(s.accept))
+	return deny(countersign.ClientCertRejected, "%s chains to trust store %q but matches none of its %d accept filters: it has %s; issue it with a name that one of them takes, or add a filter",
+		describe.Certificate(leaf), s.name, len(s.accept), claims(leaf))
 }

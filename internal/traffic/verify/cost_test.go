@@ -83,7 +83,9 @@ func TestHostileChainsAllocateLessThanGoodOnes(t *testing.T) {
 		n := testing.AllocsPerRun(5, func() { _, denial = s.Verify(a.presented, verify.Options{}) })
 		if denial == nil || denial.Code != a.code {
 			t.Errorf("%s: %v; want %s", name, denial, a.code)
+			continue
 		}
+		instructive(t, a.presented[:1], denial)
 		if n > 10*ordinary {
 			t.Errorf("%s: %v allocations; a good chain takes %v", name, n, ordinary)
 		}

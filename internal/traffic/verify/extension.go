@@ -27,6 +27,6 @@ func hasExtension(c *x509.Certificate, oid asn1.ObjectIdentifier) bool {
 
 // unknownExtension says which critical extension of c is not understood.
 func unknownExtension(c *x509.Certificate) string {
-	return fmt.Sprintf("%s has the critical extension %v, which is not understood here; its CA has to issue it again without it, or not critical",
+	return fmt.Sprintf("%s has the critical extension %v, which is not understood here; let its CA issue it again without it",
 		describe.Certificate(c), c.UnhandledCriticalExtensions[0])
 }

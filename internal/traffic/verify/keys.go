@@ -51,18 +51,18 @@ func (k *KeyRules) check(c *x509.Certificate) string {
 	switch key := c.PublicKey.(type) {
 	case *rsa.PublicKey:
 		if n := key.N.BitLen(); n < k.RSAMin || n > k.RSAMax {
-			return fmt.Sprintf("its RSA key has %d bits; want %d to %d", n, k.RSAMin, k.RSAMax)
+			return fmt.Sprintf("its RSA key has %d bits; want %d to %d: issue it for another key, or change keys.rsa_min or keys.rsa_max of the trust store", n, k.RSAMin, k.RSAMax)
 		}
 	case *ecdsa.PublicKey:
 		if curve := key.Curve.Params().Name; !slices.Contains(k.ECDSA, curve) {
-			return fmt.Sprintf("its key is on the curve %s; want %s", curve, strings.Join(k.ECDSA, ", "))
+			return fmt.Sprintf("its key is on the curve %s; want %s: issue it for another key, or change keys.ecdsa of the trust store", curve, strings.Join(k.ECDSA, ", "))
 		}
 	case ed25519.PublicKey:
 		if !k.Ed25519 {
-			return "its key is Ed25519, which keys.ed25519 of the trust store does not allow"
+			return "its key is Ed25519, which keys.ed25519 of the trust store does not allow; set it, or issue the certificate for an ECDSA key"
 		}
 	default:
-		return "its key is of a type that is not supported; want RSA or ECDSA"
+		return "its key is of a type that is not supported; want RSA or ECDSA: issue it for such a key"
 	}
 	return ""
 }
@@ -77,11 +77,11 @@ func (k *KeyRules) checkSignature(c *x509.Certificate) string {
 		return ""
 	case x509.PureEd25519:
 		if !k.Ed25519 {
-			return "it is signed with Ed25519, which keys.ed25519 of the trust store does not allow"
+			return "it is signed with Ed25519, which keys.ed25519 of the trust store does not allow; set it, or let the CA have an ECDSA key"
 		}
 		return ""
 	case x509.SHA1WithRSA, x509.ECDSAWithSHA1, x509.MD5WithRSA, x509.MD2WithRSA, x509.DSAWithSHA1:
-		return fmt.Sprintf("it is signed with %s, which can be forged; the CA has to issue it again with SHA-256", c.SignatureAlgorithm)
+		return fmt.Sprintf("it is signed with %s, which can be forged; let the CA issue it again with SHA-256", c.SignatureAlgorithm)
 	}
-	return "its signature algorithm is not supported; want RSA, RSA-PSS or ECDSA with SHA-256, SHA-384 or SHA-512"
+	return "its signature algorithm is not supported; want RSA, RSA-PSS or ECDSA with SHA-256, SHA-384 or SHA-512: let the CA issue it again"
 }

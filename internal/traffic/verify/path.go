@@ -84,41 +84,54 @@ func (s *Store) whyNoPath(presented []*x509.Certificate, set *candidate.Set, err
 	const mostChecks, mostFaults = 16, 3
 	checks := 0
 	current := leaf
+	passed := map[*x509.Certificate]bool{} // CAs of one name may seem to issue each other in a circle
 	for below := 0; below < len(presented); below++ {
-		if why := s.keys.checkSignature(current); why != "" {
-			return deny(countersign.ClientCertTypeUnsupported, "%s: %s", describe.Certificate(current), why)
+		who := describe.Certificate(current)
+		if current != leaf {
+			who = describe.Certificate(leaf) + ": above it, " + who
 		}
+		if why := s.keys.checkSignature(current); why != "" {
+			return deny(countersign.ClientCertTypeUnsupported, "%s: %s", who, why)
+		}
+		passed[current] = true
 		parents, anchor := s.issuersByName(current, presented)
+		parents = slices.DeleteFunc(slices.Clone(parents), func(p *x509.Certificate) bool { return passed[p] })
 		if len(parents) == 0 {
-			return deny(countersign.ClientCertUntrusted, "%s", s.issuerUnknown(current, len(presented)))
+			return deny(countersign.ClientCertUntrusted, "%s", s.issuerUnknown(current, who, len(presented)))
 		}
 		var next *x509.Certificate
 		var faults []string
 		for _, p := range parents {
-			if checks++; checks > mostChecks {
-				break
+			vouched := anchor || set.Contains(p)
+			if vouched {
+				if checks++; checks > mostChecks {
+					break
+				}
 			}
 			if why := constraint.Unknown(p); why != "" {
-				return deny(countersign.ClientCertInvalid, "%s: %s; the CA above it has to issue it again without them", describe.Certificate(p), why)
+				return deny(countersign.ClientCertInvalid, "%s: %s; let the CA above it issue it again without them", describe.Certificate(p), why)
 			}
 			if len(p.UnhandledCriticalExtensions) > 0 {
 				return deny(countersign.ClientCertInvalid, "%s", unknownExtension(p))
 			}
-			if fault := cannotIssue(p, current, below, anchor || set.Contains(p)); fault != "" {
+			if fault := cannotIssue(p, current, below, vouched); fault != "" {
 				faults = append(faults, fault)
 			} else if next == nil {
 				next = p
 			}
 		}
 		if next == nil {
-			return deny(countersign.ClientCertUntrusted, "%s: %s", describe.Certificate(current), strings.Join(faults[:min(len(faults), mostFaults)], "; "))
+			if len(faults) == 0 {
+				break
+			}
+			return deny(countersign.ClientCertUntrusted, "%s: %s", who, strings.Join(faults[:min(len(faults), mostFaults)], "; "))
 		}
 		if anchor {
 			break
 		}
 		current = next
 	}
-	return deny(countersign.ClientCertUntrusted, "%s: no path leads to a CA of trust store %q: %v", describe.Certificate(leaf), s.name, err)
+	return deny(countersign.ClientCertUntrusted, "%s: no path leads to a CA of trust store %q: %v; let a CA of the trust store issue it again", describe.Certificate(leaf), s.name, err)
 }
 
 // issuersByName returns the certificates that bear the name of c's issuer:
@@ -135,12 +148,12 @@ func (s *Store) issuersByName(c *x509.Certificate, presented []*x509.Certificate
 	return found, false
 }
 
-func (s *Store) issuerUnknown(c *x509.Certificate, presented int) string {
+func (s *Store) issuerUnknown(c *x509.Certificate, who string, presented int) string {
 	if bytes.Equal(c.RawIssuer, c.RawSubject) {
-		return fmt.Sprintf("%s is self-signed and not in trust store %q", describe.Certificate(c), s.name)
+		return fmt.Sprintf("%s is self-signed and not in trust store %q; let a CA of the trust store issue to the client", who, s.name)
 	}
 	return fmt.Sprintf("%s: its issuer is neither among the %d CAs of trust store %q nor among the %d certificates that the client presented; add the CA to the store, or let the client send its intermediates",
-		describe.Certificate(c), len(s.anchors), s.name, presented)
+		who, len(s.anchors), s.name, presented)
 }
 
 // cannotIssue says why p is not the issuer of c although it bears its name;
@@ -149,17 +162,17 @@ func (s *Store) issuerUnknown(c *x509.Certificate, presented int) string {
 func cannotIssue(p, c *x509.Certificate, below int, vouched bool) string {
 	switch {
 	case !p.BasicConstraintsValid || !p.IsCA:
-		return "its issuer " + describe.Certificate(p) + " is no CA certificate"
+		return "its issuer " + describe.Certificate(p) + " is no CA certificate; let a CA issue to clients"
 	case p.KeyUsage != 0 && p.KeyUsage&x509.KeyUsageCertSign == 0:
-		return "the key usage of its issuer " + describe.Certificate(p) + " does not let it sign certificates"
+		return "the key usage of its issuer " + describe.Certificate(p) + " does not let it sign certificates; let that CA be issued again with keyCertSign, or let another one issue to clients"
 	case p.MaxPathLen >= 0 && below > p.MaxPathLen:
-		return fmt.Sprintf("its issuer %s allows %d intermediate CAs below it, and there are %d", describe.Certificate(p), p.MaxPathLen, below)
+		return fmt.Sprintf("its issuer %s allows %d intermediate CAs below it, and there are %d; let it issue to clients itself, or let it be issued again with a longer path", describe.Certificate(p), p.MaxPathLen, below)
 	}
 	if !vouched {
 		return ""
 	}
 	if err := c.CheckSignatureFrom(p); err != nil {
-		return fmt.Sprintf("it is not signed by the key of %s, which bears its issuer's name: another CA with the same name, or a damaged certificate (%v)", describe.Certificate(p), err)
+		return fmt.Sprintf("it is not signed by the key of %s, which bears its issuer's name: another CA with the same name, or a damaged certificate (%v); put the CA that signed it into the trust store, or let the client send the right intermediate", describe.Certificate(p), err)
 	}
 	return ""
 }

@@ -13,11 +13,11 @@ import (
 func leafPurpose(c *x509.Certificate) string {
 	switch {
 	case c.IsCA:
-		return "it is a CA certificate; a client has to present a certificate of its own, issued by the CA"
+		return "it is a CA certificate; let the CA issue the client one of its own"
 	case hasExtension(c, oidExtendedKeyUsage) && !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth):
-		return "its extended key usage does not include clientAuth"
+		return "its extended key usage does not include clientAuth; let the CA issue it again with clientAuth, or without an extended key usage"
 	case hasExtension(c, oidKeyUsage) && c.KeyUsage&(x509.KeyUsageDigitalSignature|x509.KeyUsageKeyAgreement) == 0:
-		return "its key usage includes neither digitalSignature nor keyAgreement, so that it cannot prove a TLS client"
+		return "its key usage includes neither digitalSignature nor keyAgreement, so that it cannot prove a TLS client; let the CA issue it again with digitalSignature"
 	}
 	return ""
 }
@@ -27,7 +27,7 @@ func leafPurpose(c *x509.Certificate) string {
 func intermediatePurpose(c *x509.Certificate) string {
 	if hasExtension(c, oidExtendedKeyUsage) &&
 		!slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth) && !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny) {
-		return "its extended key usage includes neither clientAuth nor anyExtendedKeyUsage, so that it cannot issue to TLS clients"
+		return "its extended key usage includes neither clientAuth nor anyExtendedKeyUsage, so that it cannot issue to TLS clients; let another CA issue to them, or let it be issued again with clientAuth"
 	}
 	return ""
 }

@@ -205,6 +205,7 @@ func TestVerify(t *testing.T) {
 				if denial.Code != tt.code || denial.Stage != countersign.StageVerify {
 					t.Errorf("got %s at %s; want %s", denial, denial.Stage, tt.code)
 				}
+				instructive(t, tt.presented, denial)
 				for _, w := range tt.words {
 					if !strings.Contains(denial.Reason, w) {
 						t.Errorf("reason %q lacks %q", denial.Reason, w)

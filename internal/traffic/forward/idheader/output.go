@@ -47,7 +47,7 @@ func (o *output) set(name string, value []byte) {
 	for _, c := range value {
 		if c < 0x20 || c >= 0x7f {
 			o.denial = countersign.Deny(countersign.StageForward, countersign.ClientCertInvalid,
-				"header %s cannot be written: its value %q contains byte %#02x", name, value, c)
+				"header %s cannot be written: its value %q contains byte %#02x; issue the certificate with another name", name, value, c)
 			return
 		}
 	}

@@ -113,7 +113,7 @@ func (p *Plan) Render(dst []byte, client identify.Client, conn Connection) ([]by
 	}
 	if !client.Known() {
 		return dst, countersign.Deny(countersign.StageForward, countersign.CredentialNotProven,
-			"identity headers were asked for a client that the identify stage did not make")
+			"identity headers were asked for a client that the identify stage did not make; this is a fault in countersign, please report it")
 	}
 	o := output{dst: dst, limits: p.limits, client: client, conn: conn, standing: standingOf(client)}
 	for _, d := range p.dialects {

@@ -63,8 +63,8 @@ func (c *Checker) one(cert, by *x509.Certificate, now time.Time, trace func(bool
 				continue
 			}
 			return time.Time{}, deny(countersign.ClientCertCrlProcessingError,
-				"%s: the key usage of its issuer %s does not let it sign revocation lists, but there is %s; let the CA have cRLSign, or remove the list",
-				describe.Certificate(cert), describe.Subject(by), l)
+				"%s: the key usage of its issuer %s does not let it sign revocation lists, but there is %s of %s; let the CA have cRLSign, or remove the list",
+				describe.Certificate(cert), describe.Certificate(by), l, describe.Date(l.newest().ThisUpdate))
 		}
 		if e, on := l.lookup(cert.SerialNumber); on != nil {
 			return time.Time{}, hit(cert, e, on)
