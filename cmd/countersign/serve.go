@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/control/admin"
+	"countersign.dev/internal/control/api"
 	"countersign.dev/internal/control/publish"
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/telemetry/heapfloor"
@@ -81,17 +81,18 @@ type gatewayConfig struct {
 // A gateway is everything that serves: the value that serve and up run, and
 // that the end-to-end tests start.
 type gateway struct {
-	cfg       gatewayConfig
-	logger    *slog.Logger
-	format    string // of what logger writes
-	metrics   *telemetry.Metrics
-	fleet     *upstream.Fleet
-	node      *traffic.Node
-	publisher *publish.Publisher
-	admin     adminServer
-	again     chan struct{} // asks for a reload
-	signaled  chan os.Signal
-	endHeap   func() // of what is done about the heap's size
+	cfg        gatewayConfig
+	logger     *slog.Logger
+	format     string // of what logger writes
+	metrics    *telemetry.Metrics
+	fleet      *upstream.Fleet
+	node       *traffic.Node
+	publisher  *publish.Publisher
+	management management
+	admin      adminServer
+	again      chan struct{} // asks for a reload
+	signaled   chan os.Signal
+	endHeap    func() // of what is done about the heap's size
 }
 
 // newGateway wires the parts, top to bottom. Nothing runs yet but the fleet's reaper.
@@ -126,6 +127,14 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 		Path: cfg.File, Node: g.node, Fleet: g.fleet, Metrics: g.metrics,
 		Logger: g.logger, Stdout: cfg.Out, Prepare: g.prepare,
 	})
+	if err != nil {
+		return nil, err
+	}
+	g.management.logger = g.logger
+	g.management.api, err = api.New(api.Config{Version: buildVersion(), Logger: g.logger, Nouns: []api.Noun{
+		api.Snapshot{Configuration: g.publisher, Node: g.node, Version: buildVersion()},
+		api.TrustStores{InForce: g.publisher},
+	}})
 	return g, err
 }
 
@@ -151,16 +160,22 @@ func (g *gateway) start(ctx context.Context) error {
 // prepare makes ready what a snapshot does not hold.
 func (g *gateway) prepare(draft *publish.Draft) (publish.Change, error) {
 	cfg := draft.Config
-	change, err := g.admin.move(admin.Config{
-		Address: cfg.Node.Admin.Address,
+	rules, err := g.management.prepare(draft)
+	if err != nil {
+		return rules, err
+	}
+	move, err := g.admin.move(admin.Config{
+		Address: cfg.Node.Admin.Address, TLS: g.management.tls.Load, API: g.management.api,
 		Metrics: g.metrics.Handler(), Ready: g.notReady, Draining: g.node.Draining, Logger: g.logger,
 	})
 	if err != nil {
-		return change, err
+		rules.Abandon()
+		return move, err
 	}
-	move := change.Apply
+	change := both(rules, move)
+	apply := change.Apply
 	change.Apply = func() {
-		move()
+		apply()
 		if format := cfg.Logs.Program.Format; format != g.format {
 			g.logger.Warn("logs.program.format takes effect when the program starts anew", "format", g.format, "configured", format)
 		}
@@ -241,7 +256,7 @@ func (g *gateway) stop() error {
 	}
 	last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	err := errors.Join(g.fleet.Close(last), g.publisher.Close(last), g.admin.stop())
+	err := errors.Join(g.admin.stop(), g.fleet.Close(last), g.publisher.Close(last), g.management.stop())
 	if g.endHeap != nil {
 		g.endHeap()
 	}
@@ -253,59 +268,4 @@ func notify(logger *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		logger.Warn("cannot tell systemd", "state", state, "error", err)
 	}
-}
-
-// An adminServer is the server on the admin address, which a configuration may move.
-type adminServer struct {
-	mu      sync.Mutex
-	address string
-	end     func() error
-}
-
-// move binds cfg.Address, "" being nowhere, and returns what serves there
-// instead of where it was.
-func (a *adminServer) move(cfg admin.Config) (publish.Change, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if cfg.Address == a.address {
-		return publish.Change{Apply: func() {}, Abandon: func() {}}, nil
-	}
-	if cfg.Address == "" {
-		return publish.Change{Apply: func() { a.replace(cfg, nil) }, Abandon: func() {}}, nil
-	}
-	server, err := admin.New(cfg)
-	if err != nil {
-		return publish.Change{}, err
-	}
-	return publish.Change{Apply: func() { a.replace(cfg, server) }, Abandon: func() { server.Close() }}, nil
-}
-
-// replace starts server, if there is one, and ends the one before.
-func (a *adminServer) replace(cfg admin.Config, server *admin.Server) {
-	a.mu.Lock()
-	old := a.end
-	a.address, a.end = cfg.Address, nil
-	if server != nil {
-		ctx, cancel := context.WithCancel(context.Background())
-		ended := make(chan error, 1)
-		go func() { ended <- server.Run(ctx) }()
-		a.end = func() error { cancel(); return <-ended }
-		cfg.Logger.Info("listening for operators", "address", cfg.Address, "bound", server.Addr().String())
-	}
-	a.mu.Unlock()
-	if old == nil {
-		return
-	}
-	if err := old(); err != nil {
-		cfg.Logger.Error("the former admin address was not given up in good order", "error", err)
-	}
-}
-
-func (a *adminServer) stop() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.end == nil {
-		return nil
-	}
-	return a.end()
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,9 @@ const DefaultAddress = "127.0.0.1:9901"
 type Config struct {
 	Address string       // "": DefaultAddress
 	Metrics http.Handler // nil: there is no /metrics
+	API     http.Handler // of /v1/ and /openapi.json; nil: there is none
+	// TLS is asked for every connection; nil, or where it returns nil: plain HTTP.
+	TLS func() *tls.Config
 	// Ready returns why the node cannot take traffic yet, one sentence each; none
 	// when it can.
 	Ready func() []string
@@ -33,6 +37,7 @@ const stopTimeout = 5 * time.Second
 // A Server is bound to its address from New on, and answers while Run runs.
 type Server struct {
 	listener net.Listener
+	secure   func() *tls.Config
 	http     *http.Server
 	logger   *slog.Logger
 }
@@ -51,6 +56,7 @@ func New(c Config) (*Server, error) {
 	}
 	return &Server{
 		listener: l,
+		secure:   c.TLS,
 		logger:   c.Logger,
 		http: &http.Server{
 			Handler:           newHandler(c),
@@ -71,11 +77,11 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // seconds. It returns nil after such a stop.
 func (s *Server) Run(ctx context.Context) error {
 	if a, err := netip.ParseAddrPort(s.Addr().String()); err == nil && !a.Addr().Unmap().IsLoopback() {
-		s.logger.Warn("the admin address can be reached from other machines and asks for no credentials; bind it to 127.0.0.1 or let a firewall guard it",
+		s.logger.Warn("the admin address can be reached from other machines, and /metrics asks for no credentials; bind it to 127.0.0.1 or let a firewall guard it",
 			"address", s.Addr().String())
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- s.http.Serve(s.listener) }()
+	go func() { failed <- s.http.Serve(secured{s.listener, s.secure}) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("admin server: %w", err)
@@ -93,3 +99,21 @@ func (s *Server) Run(ctx context.Context) error {
 
 // Close gives the address back without having run.
 func (s *Server) Close() error { return s.listener.Close() }
+
+// secured speaks TLS where it is wanted, so that an address that is in use can
+// begin to, and end it. http.Server makes the handshake.
+type secured struct {
+	net.Listener
+	tls func() *tls.Config
+}
+
+func (l secured) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil || l.tls == nil {
+		return conn, err
+	}
+	if cfg := l.tls(); cfg != nil {
+		return tls.Server(conn, cfg), nil
+	}
+	return conn, nil
+}

@@ -4,7 +4,8 @@
 //	/readyz   200 once it can take traffic, else 503 with the reasons: may it be sent traffic?
 //	/metrics  Prometheus
 //
-// There is no authentication, so it listens on loopback unless told otherwise.
+// The management API answers under /v1/ and says itself who may. There is no
+// authentication for the rest, so it listens on loopback unless told otherwise.
 // Errors are plain text, or problem documents (RFC 9457) for a client whose
 // Accept prefers JSON.
 package admin

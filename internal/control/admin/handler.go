@@ -38,10 +38,17 @@ func newHandler(c Config) http.Handler {
 		mux.Handle("/metrics", c.Metrics)
 		pages = "/healthz, /readyz or /metrics"
 	}
+	if c.API != nil {
+		pages += "; the management API is below /v1/, and /openapi.json says what it has"
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, http.StatusNotFound, fmt.Sprintf("there is no %s here; want %s", r.URL.Path, pages))
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.API != nil && (r.URL.Path == "/openapi.json" || strings.HasPrefix(r.URL.Path, "/v1/")) {
+			c.API.ServeHTTP(w, r)
+			return
+		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
