@@ -152,7 +152,7 @@ func TestEveryKeyIsDecoded(t *testing.T) {
 			{Fingerprint: []Fingerprint{sum}},
 		},
 		Keys:       KeyRules{RSAMin: 3072, ECDSA: []string{"P-256"}, Ed25519: true},
-		Revocation: &Revocation{CRLs: []Source{{URL: "testdata/revoked.crl", Timeout: 30 * time.Second}}, Refresh: 5 * time.Minute, Scope: "chain", Missing: "refuse", Stale: "refuse", Grace: 24 * time.Hour, OCSP: "off"},
+		Revocation: &Revocation{CRLs: []Source{{URL: "testdata/revoked.crl", Timeout: 30 * time.Second}}, Refresh: 5 * time.Minute, Scope: "chain", Missing: "refuse", Stale: "refuse", Grace: 24 * time.Hour, OCSP: &OCSP{Mode: "off", Timeout: 2 * time.Second}},
 		Limits:     TrustLimits{1, 2 << 10, 3, 16 << 20, 4, 5 << 20, 6},
 	}, c.TrustStores[0])
 	compare(t, TargetGroup{

@@ -24,6 +24,7 @@ func (r *rules) table() map[string]strictyaml.Rule {
 		"file":           {Expected: "a file", Check: r.file},
 		"source":         {Expected: sourceForms, Check: r.source},
 		"endpoint":       {Expected: "an https:// URL without a path", Check: endpoint},
+		"responder":      {Expected: "an http:// or https:// URL", Check: responder},
 		"directory":      {Expected: "a directory", Check: r.directory},
 		"output":         {Expected: "a file, or - for standard output", Check: r.output},
 		"address":        {Expected: "an IP address with a port, such as :8443 or 127.0.0.1:8443", Check: address},

@@ -202,3 +202,22 @@ type placedSource struct {
 	source Source
 	path   string
 }
+
+// responder checks the URL of an OCSP responder. What it answers is signed, so
+// that http:// is as good as https://, whose certificate may need its answers.
+func responder(s string) (clean, hint string, ok bool) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
+		return "", "", false
+	case u.User != nil:
+		return "", "a URL has no password here, it would be in logs", false
+	case u.Fragment != "" || strings.HasSuffix(s, "#"):
+		return "", "a URL has no # here", false
+	}
+	if hint, ok := goodPort(u); !ok {
+		return "", hint, false
+	}
+	u.Host = strings.ToLower(u.Host)
+	return u.String(), "", true
+}

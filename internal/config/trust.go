@@ -119,10 +119,10 @@ type Revocation struct {
 	// lists of one issuer if need be; cdp stands for the distribution points in
 	// clients' certificates. A change takes effect at once, on live connections
 	// too.
-	CRLs []Source `yaml:"crls,required" want:"a file, an https:// or an s3:// URL, or cdp" hint:"without a revocation list nothing can be checked: leave revocation out"`
+	CRLs []Source `yaml:"crls" want:"a file, an https:// or an s3:// URL, or cdp" hint:"without a revocation list nothing can be checked: leave revocation out"`
 
 	// Hosts lists the servers that may be asked because a certificate names them:
-	// for cdp its distribution points. A host name, *. before one for every name
+	// for cdp its distribution points, for ocsp its responders. A host name, *. before one for every name
 	// below it, or an IP address or prefix: an address that is not public, such as
 	// 127.0.0.1 or one of 10.0.0.0/8, is reached only if it is listed itself.
 	Hosts []string `yaml:"hosts" is:"reachable host"`
@@ -143,14 +143,39 @@ type Revocation struct {
 	// Default 0s.
 	Grace time.Duration `yaml:"grace" default:"0s" range:"0s..8760h"`
 
-	// OCSP says whether issuers are asked: off. Default off.
-	OCSP string `yaml:"ocsp" one:"off" later:"prefer|require" default:"off"`
+	// OCSP says whether responders are asked about certificates: off, prefer
+	// (without an answer the lists decide) or require (without one the certificate
+	// is refused). It may be written as the mode alone. Left out: off.
+	OCSP *OCSP `yaml:"ocsp"`
 
 	// Refresh is how often, at least, what crls has by URL or by cdp is asked for.
 	// A list is asked for before its next update, too. Files are read when they change.
 	// Default 5m.
 	Refresh time.Duration `yaml:"refresh" default:"5m" range:"1s..168h"`
 }
+
+// OCSP says how responders are asked about certificates (RFC 6960). Answers count
+// until their next update and are renewed before it; one of an earlier revocation
+// ends live connections.
+type OCSP struct {
+	// Mode is off, prefer or require. To be called revoked is to be refused in
+	// both of the last.
+	Mode string `yaml:"mode,required,alone" one:"off|prefer|require"`
+
+	// Responder is the http:// or https:// URL that is asked about every
+	// certificate. Left out: those that certificates name, where hosts lets them.
+	Responder string `yaml:"responder" is:"responder"`
+
+	// Nonce demands responses that were made for the request. Responders that
+	// sign beforehand have none. Default false.
+	Nonce bool `yaml:"nonce" default:"false"`
+
+	// Timeout bounds how long a handshake waits for an answer. Default 2s.
+	Timeout time.Duration `yaml:"timeout" default:"2s" range:"10ms..1m"`
+}
+
+// Asks reports whether responders are asked at all.
+func (o *OCSP) Asks() bool { return o != nil && (o.Mode == "prefer" || o.Mode == "require") }
 
 // TrustLimits bound a trust store.
 type TrustLimits struct {
@@ -192,8 +217,13 @@ func (s *TrustStore) check(c *checker, path string) {
 		return
 	}
 	at := path + ".revocation"
+	if len(r.CRLs) == 0 && !r.OCSP.Asks() && !c.doc.Refused(at+".crls") && !c.doc.Refused(at+".ocsp") && !c.doc.Refused(at+".ocsp.mode") {
+		c.fault(at+".crls", "nothing", "a file, an https:// or an s3:// URL, or cdp, or a list of such",
+			"without a revocation list nothing can be checked: leave revocation out, or have ocsp ask")
+	}
 	c.sources(r.CRLs, at+".crls", at+".refresh")
 	r.checkHosts(c, at)
+	r.OCSP.check(c, at+".ocsp")
 	if len(r.CRLs) > s.Limits.CRLs {
 		c.fault(at+".crls", fmt.Sprintf("%d files", len(r.CRLs)), fmt.Sprintf("at most %d", s.Limits.CRLs), "limits.crls of the trust store allows more")
 	}
@@ -205,11 +235,27 @@ func (s *TrustStore) check(c *checker, path string) {
 // checkHosts holds what may be asked for against what is asked for.
 func (r *Revocation) checkHosts(c *checker, at string) {
 	i := slices.IndexFunc(r.CRLs, Source.Points)
+	named := r.OCSP.Asks() && r.OCSP.Responder == "" && !c.doc.Refused(at+".ocsp.responder")
 	switch {
+	case named && len(r.Hosts) == 0 && !c.doc.Refused(at+".hosts"):
+		c.fault(at+".hosts", "nothing", "the hosts of the responders that certificates may name, such as ocsp.example.com",
+			"ocsp is "+r.OCSP.Mode+": what certificates name is asked only where it is allowed; or set ocsp.responder")
 	case i >= 0 && len(r.Hosts) == 0 && !c.doc.Refused(at+".hosts"):
 		c.fault(at+".hosts", "nothing", "the hosts that distribution points may name, such as crl.example.com",
 			fmt.Sprintf("%s.crls[%d] is cdp: what certificates name is asked for only where it is allowed", at, i))
-	case i < 0 && len(r.Hosts) > 0:
-		c.doc.Report(c.Warn(at+".hosts", "hosts of which none is asked", "", "they are for cdp in crls"))
+	case i < 0 && !named && len(r.Hosts) > 0:
+		c.doc.Report(c.Warn(at+".hosts", "hosts of which none is asked", "", "they are for cdp in crls, and for ocsp without a responder"))
+	}
+}
+
+// check finds settings that nobody would read.
+func (o *OCSP) check(c *checker, at string) {
+	if o == nil || o.Asks() || c.doc.Refused(at) || c.doc.Refused(at+".mode") {
+		return
+	}
+	for _, key := range []string{"responder", "nonce", "timeout"} {
+		if c.doc.Has(at + "." + key) {
+			c.fault(at+"."+key, key+" with mode: off", "mode: prefer or require", "leave it out: nobody is asked")
+		}
 	}
 }

@@ -64,6 +64,14 @@ var (
 		"Seconds since what is in force was last known to be what the source has.", "source")
 	descSourceFailures = desc("source_failures_total",
 		"Fetches from the source that failed, or found something that is refused.", "source")
+	descResponses = desc("ocsp_requests_total",
+		"Questions to an OCSP responder by what came of them: good, revoked, unknown; failed (network, HTTP, time), refused by it, invalid (a response that does not count), skipped (it failed just before and was not asked).", "responder", "outcome")
+	descResponderAge = desc("ocsp_last_answer_age_seconds",
+		"Seconds since the OCSP responder last gave an answer that counts.", "responder")
+	descAnswers = desc("ocsp_answers",
+		"Answers of OCSP responders that are kept.")
+	descLookups = desc("ocsp_lookups_total",
+		"Decisions about a certificate that found an answer of an OCSP responder (hit), or none (miss).", "result")
 	descDropped = desc("log_events_dropped_total",
 		"Events that were lost because a log could not keep up or be written.", "log")
 )
@@ -88,6 +96,7 @@ func (*collector) Describe(ch chan<- *prometheus.Desc) {
 		descRequests, descRequestTime, descReceived, descSent, descHealthy, descConnectErrors,
 		descReloads, descReloadOK, descReloadTime, descGeneration, descExpiry, descDropped,
 		descSourceGood, descSourceAge, descSourceFailures,
+		descResponses, descResponderAge, descAnswers, descLookups,
 	} {
 		ch <- d
 	}
@@ -126,6 +135,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			counter(descSourceFailures, s.Failures, s.Name)
 		}
 	}
+	if m.inventory.OCSP != nil {
+		m.inventory.OCSP().collect(m.now(), counter, gauge)
+	}
 	for t := range m.named.targets {
 		gauge(descHealthy, truth(m.targets[t].healthy), t.group, t.address)
 		counter(descConnectErrors, m.targets[t].connectErrors, t.group, t.address)
@@ -150,6 +162,23 @@ func (m *Metrics) collectExpiries(gauge func(*prometheus.Desc, float64, ...strin
 	now := m.now()
 	for k, at := range soonest {
 		gauge(descExpiry, at.Sub(now).Seconds(), k.kind, k.owner, k.name)
+	}
+}
+
+func (o OCSP) collect(now time.Time, counter func(*prometheus.Desc, uint64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {
+	if len(o.Responders) == 0 && o.Answers == 0 {
+		return // nobody is asked
+	}
+	gauge(descAnswers, float64(o.Answers))
+	counter(descLookups, o.Hits, "hit")
+	counter(descLookups, o.Misses, "miss")
+	for _, r := range o.Responders {
+		for outcome, n := range r.Outcomes {
+			counter(descResponses, n, r.Name, outcome)
+		}
+		if !r.Answered.IsZero() {
+			gauge(descResponderAge, now.Sub(r.Answered).Seconds(), r.Name)
+		}
 	}
 }
 

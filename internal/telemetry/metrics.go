@@ -58,6 +58,21 @@ type Inventory struct {
 	Expiries   []Expiry
 	Dropped    map[string]func() uint64 // log ("access", "connection") to its count of lost events
 	Sources    func() []Source          // what is fetched; nil: nothing is
+	OCSP       func() OCSP              // nil: no responder is asked
+}
+
+// OCSP is what OCSP responders were asked, and answered.
+type OCSP struct {
+	Responders   []Responder
+	Answers      int    // that are kept
+	Hits, Misses uint64 // decisions that found one, or none
+}
+
+// A Responder is how things stand with one of them.
+type Responder struct {
+	Name     string            // its URL
+	Outcomes map[string]uint64 // requests by what came of them
+	Answered time.Time         // the last answer that counted; zero: none did yet
 }
 
 // A Source is how things stand with what is fetched from a URL.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/config"
+	"countersign.dev/internal/control/ocsp"
 	"countersign.dev/internal/control/source"
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/telemetry"
@@ -40,6 +41,7 @@ type Draft struct {
 	// Expiries are the dates that an operator must not miss.
 	Expiries []telemetry.Expiry
 
+	lines    map[string]*ocsp.Line   // by which responders are asked, by trust store
 	used     map[string]*source.Copy // of what is fetched, by URL
 	until    map[string]time.Time    // by URL: when a source's lists must be replaced
 	verdicts map[string]source.Verdict
@@ -57,6 +59,8 @@ type Options struct {
 	// Sources have what is fetched. nil: it is fetched for this once, and what a
 	// node has kept serves where that fails.
 	Sources *source.Keeper
+	// OCSP asks responders. nil: nobody is asked, and nothing is known.
+	OCSP *ocsp.Asker
 
 	round source.Round            // what there is to choose from
 	use   map[string]*source.Copy // what was chosen

@@ -96,6 +96,7 @@ func (c *compiler) policy(name string, a *config.ClientAuth) (*handshake.Policy,
 	switch a.Mode {
 	case countersign.ClientAuthOptional, countersign.ClientAuthVerify:
 		p.Store = c.stores[a.TrustStore]
+		p.Inquirers = c.draft.inquirers(a.TrustStore)
 		return p, p.Store != nil
 	}
 	return p, true

@@ -20,7 +20,7 @@ func (c *compiler) revocation(ts *config.TrustStore, path string) revocation.Con
 	r := ts.Revocation
 	out := revocation.Config{
 		Scope: revocation.Scope(r.Scope), Missing: revocation.Answer(r.Missing),
-		Stale: revocation.Answer(r.Stale), Grace: r.Grace,
+		Stale: revocation.Answer(r.Stale), Grace: r.Grace, Asking: c.asking(ts),
 	}
 	entries := 0
 	for j, s := range r.CRLs {

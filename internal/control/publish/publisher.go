@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/config"
+	"countersign.dev/internal/control/ocsp"
 	"countersign.dev/internal/control/publish/watch"
 	"countersign.dev/internal/control/source"
 	"countersign.dev/internal/snapshot"
@@ -52,6 +53,7 @@ type Publisher struct {
 	keys    *handshake.TicketKeys
 	watcher *watch.Watcher
 	sources *source.Keeper
+	asker   *ocsp.Asker
 
 	mu      sync.Mutex
 	number  uint64
@@ -80,6 +82,7 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	return &Publisher{
 		cfg: cfg, watcher: watcher, closing: make(chan struct{}),
 		sources: source.New(source.Config{Logger: cfg.Logger}),
+		asker:   ocsp.New(ocsp.Config{Logger: cfg.Logger, Holds: cfg.Node.Holds, Suspect: cfg.Node.Suspect}),
 		keys:    handshake.NewTicketKeys(handshake.TicketKeysConfig{}),
 	}, nil
 }
@@ -117,7 +120,7 @@ func (p *Publisher) publish(ctx context.Context, because string, fetched bool) e
 func (p *Publisher) read(ctx context.Context) (*Draft, error) {
 	// Watched before it is read: a change from now on is not missed.
 	p.watch(p.watcher.Set, p.files, p.cfg.Path)
-	o := Options{Keys: p.keys, InForce: p.inForce, Sources: p.sources}
+	o := Options{Keys: p.keys, InForce: p.inForce, Sources: p.sources, OCSP: p.asker}
 	draft, faults := Read(ctx, p.cfg.Path, o, func(named []string) {
 		p.watch(p.watcher.Amend, p.files, named...)
 	})
@@ -135,6 +138,7 @@ func (p *Publisher) enforce(ctx context.Context, draft *Draft) error {
 	}
 	p.sources.Settle(draft.verdicts)
 	p.inForce, p.files = draft, draft.Config.Files()
+	p.asker.InForce(draft.asked())
 	p.watch(p.watcher.Amend, p.files)
 	for _, warning := range draft.warnings {
 		p.cfg.Logger.Warn(warning.String())
@@ -229,6 +233,7 @@ func (p *Publisher) inventory(snap *snapshot.Snapshot, draft *Draft) telemetry.I
 		Expiries:   draft.Expiries,
 		Dropped:    map[string]func() uint64{},
 		Sources:    p.sourceStates,
+		OCSP:       p.responderStates,
 	}
 	for _, l := range snap.Listeners {
 		inv.Listeners = append(inv.Listeners, l.Name)
@@ -258,6 +263,7 @@ func (p *Publisher) Run(ctx context.Context, again <-chan struct{}) error {
 	var watching sync.WaitGroup
 	watching.Go(func() { p.watcher.Run(ctx) })
 	watching.Go(func() { p.sources.Run(ctx) })
+	watching.Go(func() { p.asker.Run(ctx) })
 	defer func() { cancel(); watching.Wait() }()
 	for {
 		select {
@@ -311,6 +317,7 @@ func (p *Publisher) Close(ctx context.Context) error {
 	defer p.mu.Unlock()
 	close(p.closing)
 	p.retiring.Wait()
+	p.asker.Close()
 	return errors.Join(p.watcher.Close(), p.sources.Close(), p.logs.connection.log.Close(ctx), p.logs.access.log.Close(ctx))
 }
 
