@@ -1,0 +1,2 @@
+// Package postgres is a store that several nodes share.
+package postgres
