@@ -62,8 +62,9 @@ type Options struct {
 	// OCSP asks responders. nil: nobody is asked, and nothing is known.
 	OCSP *ocsp.Asker
 
-	round source.Round            // what there is to choose from
-	use   map[string]*source.Copy // what was chosen
+	waiting *WaitingError           // unless nil, told of sources that would have to be waited for; then there is no Draft
+	round   source.Round            // what there is to choose from
+	use     map[string]*source.Copy // what was chosen
 
 	candidate *Candidate // in the place of a source; nil: none
 }

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"countersign.dev/internal/config"
-	"countersign.dev/internal/control/ocsp"
 	"countersign.dev/internal/control/publish/watch"
+	"countersign.dev/internal/control/ocsp"
 	"countersign.dev/internal/control/source"
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/telemetry"
@@ -90,10 +90,20 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 // Publish reads the configuration, and puts it into force if it is good. Its
 // error is config.Faults when the files are at fault; then, and whenever there
 // is an error, what was in force still is. Warnings are logged.
+// It waits for sources of which it has not heard before.
 func (p *Publisher) Publish(ctx context.Context) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.publish(ctx, "the program started", false)
+	for {
+		p.mu.Lock()
+		err := p.publish(ctx, "the program started", false)
+		p.mu.Unlock()
+		waiting, ok := errors.AsType[*WaitingError](err)
+		if !ok {
+			return err
+		}
+		if err := p.sources.Await(ctx, waiting.urls); err != nil {
+			return fmt.Errorf("%w (%w)", waiting, err)
+		}
+	}
 }
 
 // errNothingNew says that what sources have is not what comes into force.
@@ -111,7 +121,12 @@ func (p *Publisher) publish(ctx context.Context, because string, fetched bool) e
 	if err == nil {
 		err = p.enforce(ctx, draft)
 	}
-	p.cfg.Metrics.Reloaded(err)
+	if _, waits := errors.AsType[*WaitingError](err); !waits {
+		p.cfg.Metrics.Reloaded(err)
+	}
+	if err != nil {
+		p.follow(ctx)
+	}
 	p.note(began, because, err)
 	return err
 }
@@ -120,15 +135,25 @@ func (p *Publisher) publish(ctx context.Context, because string, fetched bool) e
 func (p *Publisher) read(ctx context.Context) (*Draft, error) {
 	// Watched before it is read: a change from now on is not missed.
 	p.watch(p.watcher.Set, p.files, p.cfg.Path)
-	o := Options{Keys: p.keys, InForce: p.inForce, Sources: p.sources, OCSP: p.asker}
+	var waiting WaitingError
+	o := p.options()
+	o.waiting = &waiting
 	draft, faults := Read(ctx, p.cfg.Path, o, func(named []string) {
 		p.watch(p.watcher.Amend, p.files, named...)
 	})
+	if len(waiting.urls) > 0 {
+		return nil, &waiting
+	}
 	if draft == nil {
 		return nil, faults
 	}
 	draft.warnings = faults
 	return draft, nil
+}
+
+// options are those of whatever is to replace what is in force.
+func (p *Publisher) options() Options {
+	return Options{Keys: p.keys, InForce: p.inForce, Sources: p.sources, OCSP: p.asker}
 }
 
 // enforce puts draft into force.
@@ -287,8 +312,11 @@ func (p *Publisher) reload(ctx context.Context, cause string, fetched bool) erro
 	err := p.publish(ctx, cause, fetched)
 	p.mu.Unlock()
 	var faults config.Faults
+	var waiting *WaitingError
 	switch {
 	case err == errNothingNew: // the sources have said why
+	case errors.As(err, &waiting):
+		p.cfg.Logger.Info("the configuration waits for what is fetched for the first time; the last one stays in force until then", "because", cause, "sources", waiting.names)
 	case err == nil:
 		p.cfg.Logger.Info("configuration in force", "because", cause,
 			"snapshot", p.cfg.Node.Current().Number, "took", time.Since(began).Round(time.Microsecond))

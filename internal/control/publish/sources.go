@@ -9,14 +9,27 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/control/source"
 	"countersign.dev/internal/control/source/origin"
 	"countersign.dev/internal/telemetry"
+	"countersign.dev/internal/traffic/verify"
 	"countersign.dev/internal/traffic/verify/revocation"
 )
+
+// A WaitingError says that a configuration cannot come into force yet: some of
+// its sources are being fetched for the first time.
+type WaitingError struct {
+	urls, names []string
+}
+
+// Error names the sources.
+func (e *WaitingError) Error() string {
+	return "it waits for what is being fetched for the first time: " + strings.Join(e.names, ", ")
+}
 
 // compileFetched is Compile for a configuration some of whose sources are
 // fetched.
@@ -26,10 +39,32 @@ func compileFetched(ctx context.Context, cfg *config.Config, o Options) (*Draft,
 		keeper = source.New(source.Config{Fleeting: true})
 		defer keeper.Close()
 	}
-	round, err := keeper.Prepare(ctx, cfg.Node.DataDir, Fetched(cfg))
-	if err != nil {
+	specs := Fetched(cfg)
+	if err := keeper.Prepare(cfg.Node.DataDir, specs); err != nil {
 		return nil, config.Faults{cfg.Fault("node.data_dir", err.Error(), "a directory of which this program is the owner", "")}
 	}
+	round, waiting := keeper.Offers(specs)
+	if len(waiting) > 0 && o.waiting != nil {
+		for _, url := range waiting {
+			o.waiting.urls = append(o.waiting.urls, url)
+			o.waiting.names = append(o.waiting.names, round[url].Spec.Name())
+		}
+		return nil, nil
+	}
+	if len(waiting) > 0 {
+		err := keeper.Await(ctx, waiting)
+		round, waiting = keeper.Offers(specs)
+		for _, url := range waiting { // ctx has ended
+			offer := round[url]
+			offer.Fault = err
+			round[url] = offer
+		}
+	}
+	return compileRound(cfg, o, round)
+}
+
+// compileRound is Compile with what is offered.
+func compileRound(cfg *config.Config, o Options, round source.Round) (*Draft, config.Faults) {
 	if len(round) == 0 {
 		return Compile(cfg, o)
 	}
@@ -43,6 +78,35 @@ func compileFetched(ctx context.Context, cfg *config.Config, o Options) (*Draft,
 		draft.verdicts[url] = source.Verdict{Offer: offer, Use: draft.used[url], Until: draft.until[url], Refused: refused[url]}
 	}
 	return draft, faults
+}
+
+// follow puts into force what has changed of the things that the configuration
+// in force names, while its file has another one that cannot come into force (yet):
+// a list with a revoked client does not wait for somebody to mend a file.
+func (p *Publisher) follow(ctx context.Context) {
+	if p.inForce == nil {
+		return
+	}
+	p.sources.Release()
+	began, cfg := time.Now(), p.inForce.Config
+	o := p.options()
+	round, _ := p.sources.Offers(Fetched(cfg))
+	draft, faults := compileRound(cfg, o, round)
+	if draft == nil {
+		return // what is at fault, the file that came instead has said, or will
+	}
+	if slices.EqualFunc(draft.Stores, p.inForce.Stores, func(a, b *verify.Store) bool { return a.Generation() == b.Generation() }) {
+		p.sources.Settle(draft.verdicts)
+		return
+	}
+	draft.warnings = faults
+	if err := p.enforce(ctx, draft); err != nil {
+		p.cfg.Logger.Error("what the configuration in force names has changed, and stays as it was", "error", err)
+		return
+	}
+	p.note(began, "something that the configuration in force names changed", nil)
+	p.cfg.Logger.Info("what the configuration in force names has changed, and is in force; what its file says now is not",
+		"snapshot", p.cfg.Node.Current().Number, "took", time.Since(began).Round(time.Microsecond))
 }
 
 // choose compiles with what the sources have now, as far as it is good, and
@@ -231,7 +295,7 @@ func (c *compiler) all(path string, s config.Source, limit int64) ([]byte, bool)
 // fresh reports whether something in the draft has just been fetched.
 func (d *Draft) fresh() bool {
 	for _, v := range d.verdicts {
-		if v.Use == v.Offer.Fresh {
+		if v.Use != nil && v.Use == v.Offer.Fresh {
 			return true
 		}
 	}

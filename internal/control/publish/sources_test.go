@@ -50,16 +50,35 @@ type pkiServer struct {
 	mu    sync.Mutex
 	files map[string][]byte
 	asked map[string]int
+	hangs map[string]chan struct{} // until it is closed
+}
+
+// hang lets requests for a file wait until the function is called.
+func (s *pkiServer) hang(t *testing.T, name string) (end func()) {
+	until := make(chan struct{})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hangs["/"+name] = until
+	end = sync.OnceFunc(func() { close(until) })
+	t.Cleanup(end)
+	return end
 }
 
 func newPKIServer(t *testing.T, certificate tls.Certificate) *pkiServer {
 	t.Helper()
-	s := &pkiServer{files: map[string][]byte{}, asked: map[string]int{}}
+	s := &pkiServer{files: map[string][]byte{}, asked: map[string]int{}, hangs: map[string]chan struct{}{}}
 	s.Server = httptest.NewUnstartedServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, r *nethttp.Request) {
 		s.mu.Lock()
 		s.asked[r.URL.Path]++
 		data, ok := s.files[r.URL.Path]
+		hangs := s.hangs[r.URL.Path]
 		s.mu.Unlock()
+		if hangs != nil {
+			select {
+			case <-hangs:
+			case <-r.Context().Done():
+			}
+		}
 		if !ok {
 			nethttp.NotFound(w, r)
 			return

@@ -18,21 +18,33 @@ type Spec struct {
 	Refresh time.Duration
 }
 
+// Found reports whether a client's certificate names the source. Nothing waits
+// for it: there may be nothing behind it.
+func (s Spec) Found() bool { return s.Reach != nil }
+
 // Config is what a Keeper works with; its zero value works.
 type Config struct {
 	Logger *slog.Logger // nil: nothing is logged
 	// Fleeting leaves the directory as it is: for a look at a configuration.
 	Fleeting bool
 	Now      func() time.Time // nil: time.Now
+	// Missed, unless nil, is told of each source of which a fetch brought nothing,
+	// and of which there is no copy.
+	Missed func(url string)
 }
 
-// A Keeper fetches sources. Prepare, Settle and Close are called one at a time;
-// the rest is safe for concurrent use.
+// A Keeper fetches sources. Prepare, Offers, Settle and Close are called one at
+// a time; the rest is safe for concurrent use.
 type Keeper struct {
 	cfg     Config
 	changed chan struct{}
 	wake    chan struct{}
 	retired []*Copy // nobody reads them after the next Prepare
+
+	life    context.Context // of what Prepare and Add begin; end ends it
+	end     context.CancelFunc
+	running sync.WaitGroup
+	turns   [2]chan struct{} // of those that are as they should be; of the others, which may hang
 
 	mu      sync.Mutex
 	dir     string             // data_dir; fixed by the first Prepare
@@ -43,10 +55,12 @@ type Keeper struct {
 // A source is what is known of a URL.
 type source struct {
 	spec   Spec
-	wanted bool  // by the last Prepare
-	used   bool  // by the configuration in force
-	kept   *Copy // the last good one; nil: there is none
-	fresh  *Copy // what the server has instead, not in force; nil: nothing else
+	first  chan struct{} // closed when the first fetch has ended
+	wanted bool          // by the last Prepare, or added since
+	added  bool          // since the last Prepare
+	used   bool          // by the configuration in force
+	kept   *Copy         // the last good one; nil: there is none
+	fresh  *Copy         // what the server has instead, not in force; nil: nothing else
 
 	fetching  bool
 	attempted time.Time // the last fetch; zero: none
@@ -68,76 +82,74 @@ func New(cfg Config) *Keeper {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Keeper{cfg: cfg, changed: make(chan struct{}, 1), wake: make(chan struct{}, 1), sources: map[string]*source{}}
+	if cfg.Missed == nil {
+		cfg.Missed = func(string) {}
+	}
+	k := &Keeper{cfg: cfg, changed: make(chan struct{}, 1), wake: make(chan struct{}, 1), sources: map[string]*source{},
+		turns: [2]chan struct{}{make(chan struct{}, atOnce), make(chan struct{}, atOnce)}}
+	k.life, k.end = context.WithCancel(context.Background())
+	return k
 }
 
-// An Offer is what there is of a source.
-type Offer struct {
-	Spec  Spec
-	Kept  *Copy // the last good one, nil if there is none
-	Fresh *Copy // what the server has, nil if it is Kept or cannot be had
-	// Fault says why the last fetch failed; nil: it did not.
-	Fault error
-	// Restored is whether Kept comes from the directory, and was not in force yet.
-	Restored bool
-}
-
-// A Round is one publication: what is offered to it, by URL.
-type Round map[string]Offer
-
-// Prepare says which sources a configuration has. It fetches those of which it
-// has not heard before, at once, with what is kept in dir as the last good copy;
-// of the others it offers what there is. Sources that are in force stay known.
-func (k *Keeper) Prepare(ctx context.Context, dir string, specs []Spec) (Round, error) {
-	k.release()
-	if len(specs) == 0 && len(k.sources) == 0 {
-		return nil, nil
+// Prepare says which sources a configuration has, and begins to fetch those of
+// which it has not heard before, with what is kept in dir as the last good copy.
+// Sources that are in force stay known.
+func (k *Keeper) Prepare(dir string, specs []Spec) error {
+	k.Release()
+	if len(specs) == 0 && !k.any() {
+		return nil
 	}
 	if err := k.settleIn(dir); err != nil {
-		return nil, err
+		return err
 	}
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	for _, s := range k.sources {
-		s.wanted = false
+		s.wanted, s.added = s.added, false
 	}
-	var first []*source
 	for _, spec := range specs {
 		s := k.sources[spec.URL]
 		if s == nil {
-			s = &source{fetching: true}
-			s.spec = spec
-			s.kept, s.checked = k.restore(spec)
-			k.sources[spec.URL] = s
-			first = append(first, s)
+			s = k.introduce(spec)
 		}
 		s.spec, s.wanted = spec, true
 	}
-	k.mu.Unlock()
-
-	var running sync.WaitGroup
-	turns := make(chan struct{}, atOnce)
-	for _, s := range first {
-		running.Go(func() {
-			turns <- struct{}{}
-			k.fetch(ctx, s)
-			<-turns
-		})
-	}
-	running.Wait()
-
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	round := Round{}
-	for _, spec := range specs {
-		s := k.sources[spec.URL]
-		round[spec.URL] = Offer{Spec: spec, Kept: s.kept, Fresh: s.fresh, Fault: s.fault, Restored: !s.used}
-	}
 	k.nudge() // Run may have been asleep for longer than the new ones can wait
-	return round, nil
+	return nil
 }
 
-// release closes the copies that nothing refers to any more.
-func (k *Keeper) release() {
+func (k *Keeper) any() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.sources) > 0
+}
+
+// Add begins to fetch a source that the next Prepare will have. It comes after
+// the first Prepare.
+func (k *Keeper) Add(spec Spec) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.life.Err() == nil && k.sources[spec.URL] == nil {
+		s := k.introduce(spec)
+		s.wanted, s.added = true, true
+	}
+}
+
+// introduce begins to fetch a source for the first time; the caller holds the lock.
+func (k *Keeper) introduce(spec Spec) *source {
+	s := &source{spec: spec, fetching: true, first: make(chan struct{})}
+	s.kept, s.checked = k.restore(spec)
+	k.sources[spec.URL] = s
+	k.running.Go(func() {
+		k.inTurn(k.life, s)
+		close(s.first)
+		k.nudge()
+	})
+	return s
+}
+
+// Release closes the copies that nothing refers to any more; Prepare does it, too.
+func (k *Keeper) Release() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	live := map[*Copy]bool{}
@@ -191,82 +203,6 @@ func (k *Keeper) restore(spec Spec) (*Copy, time.Time) {
 	return c, checked
 }
 
-// A Verdict is what became of an offer.
-type Verdict struct {
-	Offer Offer
-	Use   *Copy     // Kept or Fresh of the offer, which is in force now
-	Until time.Time // before which it should be fetched again; zero: at any time
-	// Refused says why Fresh is not in force.
-	Refused error
-}
-
-// Settle says what came into force, by URL. What was fresh and is good is kept
-// from now on, on disk as well; sources that the configuration no longer has are
-// forgotten.
-func (k *Keeper) Settle(verdicts map[string]Verdict) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for url, s := range k.sources {
-		v, ok := verdicts[url]
-		if !ok {
-			delete(k.sources, url)
-			k.retired = append(k.retired, s.kept, s.fresh)
-			continue
-		}
-		s.used, s.until = true, v.Until
-		if v.Use != s.kept {
-			k.retired = append(k.retired, s.kept)
-			s.kept = v.Use
-			s.checked = v.Use.Fetched
-			k.store(s)
-		}
-		if s.fresh == s.kept {
-			s.fresh, s.refused = nil, nil
-		} else if v.Refused != nil {
-			k.refuse(s, v.Offer.Fresh, v.Refused)
-		}
-		k.plan(s)
-		k.report(s)
-	}
-	k.nudge()
-}
-
-// Refuse says that what is fresh in offers cannot come into force, by URL, and
-// that nothing of that configuration does.
-func (k *Keeper) Refuse(round Round, why map[string]error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for url, err := range why {
-		if s := k.sources[url]; s != nil {
-			k.refuse(s, round[url].Fresh, err)
-			k.plan(s)
-			k.report(s)
-		}
-	}
-}
-
-// refuse notes why fresh is of no use, unless there is something newer already.
-func (k *Keeper) refuse(s *source, fresh *Copy, why error) {
-	if fresh == nil || s.fresh != fresh {
-		return
-	}
-	if s.refused == nil {
-		s.failures++
-		s.row++
-	}
-	s.refused = why
-}
-
-// store writes the last good copy to the directory.
-func (k *Keeper) store(s *source) {
-	if k.dir == "" || k.cfg.Fleeting {
-		return
-	}
-	if err := s.kept.keep(pathOf(k.dir, s.spec.Spec)); err != nil {
-		k.cfg.Logger.Error("what is in force cannot be kept for a start without network", "source", s.spec.Name(), "error", err)
-	}
-}
-
 // fetch asks for one source, whose fetching is set.
 func (k *Keeper) fetch(ctx context.Context, s *source) {
 	k.mu.Lock()
@@ -277,13 +213,20 @@ func (k *Keeper) fetch(ctx context.Context, s *source) {
 	}
 	k.mu.Unlock()
 	c, err := fetch(ctx, spec.Spec, known, scratch, k.cfg.Now())
+	if k.fetched(ctx, s, spec, known, c, err) {
+		k.cfg.Missed(spec.URL)
+	}
+}
 
+// fetched notes what came of a fetch. It reports whether there is nothing.
+func (k *Keeper) fetched(ctx context.Context, s *source, spec Spec, known, c *Copy, err error) (missed bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	first := s.outstanding()
 	s.fetching, s.attempted = false, k.cfg.Now()
 	if ctx.Err() != nil && err != nil || k.sources[spec.URL] != s { // we are to stop, or it is gone
 		k.retired = append(k.retired, c)
-		return
+		return true
 	}
 	s.fault = nil
 	switch {
@@ -308,8 +251,23 @@ func (k *Keeper) fetch(ctx context.Context, s *source) {
 	if c != nil {
 		k.retired = append(k.retired, c)
 	}
+	if first && s.wanted && !s.used && !spec.Found() && !k.expected() {
+		k.news = true // whoever waited for it can go on, with a fault it may be
+	}
 	k.plan(s)
 	k.report(s)
+	return s.kept == nil && s.fresh == nil
+}
+
+// expected reports whether a source that has to be waited for is still being
+// fetched for the first time.
+func (k *Keeper) expected() bool {
+	for _, s := range k.sources {
+		if s.wanted && s.outstanding() && !s.spec.Found() {
+			return true
+		}
+	}
+	return false
 }
 
 // report tells the log when the state of a source changes.
@@ -346,6 +304,10 @@ func (k *Keeper) report(s *source) {
 
 // Close releases all copies. Run has ended.
 func (k *Keeper) Close() error {
+	k.mu.Lock()
+	k.end() // from here on, Add begins nothing
+	k.mu.Unlock()
+	k.running.Wait()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, s := range k.sources {

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	atOnce    = 4                      // fetches
+	atOnce    = 4                      // fetches of those that answer, and as many of others
 	gather    = 100 * time.Millisecond // what arrives together is one change
 	firstWait = time.Second            // after a failure; then twice as long each time
 	mostWait  = 5 * time.Minute        // after many
@@ -68,17 +68,11 @@ func jitter(d time.Duration) time.Duration { return d - rand.N(d/10+1) }
 func (k *Keeper) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
-	turns := make(chan struct{}, atOnce)
 	var tell <-chan time.Time // when to say that there is something new; nil: there is not
 	for {
 		next := k.begin(func(s *source) {
 			running.Go(func() {
-				select {
-				case turns <- struct{}{}:
-					k.fetch(ctx, s)
-					<-turns
-				case <-ctx.Done():
-				}
+				k.inTurn(ctx, s)
 				k.nudge()
 			})
 		})
@@ -100,6 +94,23 @@ func (k *Keeper) Run(ctx context.Context) error {
 			}
 		}
 		timer.Stop()
+	}
+}
+
+// inTurn fetches a source, whose fetching is set, when it has a turn. Those that
+// failed have turns of their own: servers that hang hold up none that answers.
+func (k *Keeper) inTurn(ctx context.Context, s *source) {
+	k.mu.Lock()
+	turns := k.turns[0]
+	if s.row > 0 || s.outstanding() {
+		turns = k.turns[1]
+	}
+	k.mu.Unlock()
+	select {
+	case turns <- struct{}{}:
+		k.fetch(ctx, s)
+		<-turns
+	case <-ctx.Done():
 	}
 }
 
