@@ -53,6 +53,7 @@ const (
 	ServerNameUnknown         Code = "ServerNameUnknown"         // no certificate can serve the name the client asks for
 	ConnectionLimit           Code = "ConnectionLimit"           // node.max_connections reached
 	ListenerGone              Code = "ListenerGone"              // the listener was removed by a new configuration
+	ClosedByOperator          Code = "ClosedByOperator"          // an operator has closed the connection
 	CredentialNotProven       Code = "CredentialNotProven"       // a stage was handed a proof that nobody made
 
 	// Request.

@@ -23,6 +23,8 @@ type Conn interface {
 	Expel(why *countersign.Denial)
 	// Cut ends it now.
 	Cut(why *countersign.Denial)
+	// Describe says who is there.
+	Describe() Description
 }
 
 // A Key stands for something that admissions rest on. Two things may have one
@@ -40,6 +42,7 @@ type Registry struct {
 	devices map[Key][]Key    // the certificates, as in leaves, of those that belong to the device
 	due     deadlines
 	count   int
+	moves   uint64 // of connections that were in already
 
 	sooner chan struct{} // has a value when the first deadline is another one
 }
@@ -158,6 +161,7 @@ func (r *Registry) Put(e *Entry, conn Conn, s Standing) {
 		return
 	}
 	if e.conn != nil {
+		r.moves++
 		r.unlink(e)
 	} else {
 		r.count++

@@ -36,6 +36,7 @@ var answers = map[countersign.Code]answer{
 	countersign.NoRoute:             {503, "Nothing here takes this request."},
 	countersign.NoHealthyTarget:     {503, "No healthy instance of the service is available."},
 	countersign.ListenerGone:        {503, "This address is no longer served."},
+	countersign.ClosedByOperator:    {503, "The connection was closed; open a new one."},
 	countersign.ShuttingDown:        {503, "The node is shutting down."},
 	countersign.TargetTimeout:       {504, "The service behind did not answer in time."},
 	countersign.VersionUnsupported:  {505, "The HTTP version is not supported."},
