@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"countersign.dev"
+	"countersign.dev/internal/control/ocsp"
 	"countersign.dev/internal/control/publish"
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/traffic/forward/http"
@@ -35,7 +37,9 @@ client holds the private key is taken for granted.
 The exit status is 0 when the client would be admitted, else 1.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			draft, faults := publish.Read(c.Context(), file, publish.Options{}, nil)
+			asker := ocsp.New(ocsp.Config{})
+			defer asker.Close()
+			draft, faults := publish.Read(c.Context(), file, publish.Options{OCSP: asker}, nil)
 			if draft == nil {
 				fmt.Fprintf(std.err, "%s\n%s\n", faults.Error(), summary(faults))
 				return exitCode(1)
@@ -48,7 +52,7 @@ The exit status is 0 when the client would be admitted, else 1.`,
 			if err != nil {
 				return err
 			}
-			return explain(std.out, l, presented, sni)
+			return explain(c.Context(), std.out, l, presented, sni)
 		},
 	}
 	configFlag(cmd, &file)
@@ -112,13 +116,16 @@ func readChain(file string) ([]*x509.Certificate, error) {
 }
 
 // explain walks the stages of a connection as the pipeline does.
-func explain(w io.Writer, l *snapshot.Listener, presented []*x509.Certificate, sni string) error {
+func explain(ctx context.Context, w io.Writer, l *snapshot.Listener, presented []*x509.Certificate, sni string) error {
 	name, err := handshake.NormalizeName(sni)
 	if err != nil {
 		return fmt.Errorf("--sni %q: %w", sni, err)
 	}
 	policy := l.Policies.For(name)
 	fmt.Fprintf(w, "listener %s, %s, policy %s: client_auth %s\n", l.Name, askedFor(name), policy.Name, policy.Mode)
+	if err := policy.Prepare(ctx, presented, time.Now(), nil); err != nil {
+		return err
+	}
 	chain, denial := policy.Admit(presented, time.Now(), func(s verify.Step) {
 		mark := "ok  "
 		if !s.OK {

@@ -23,11 +23,12 @@ const longest = 30 * time.Second
 
 // A stage is what a script has running beside it.
 type stage struct {
-	t        testscript.T // for what goes wrong after the last line of the script
-	gateway  *gatewayProcess
-	backends map[string]*backend
-	webs     map[string]*web
-	clients  map[string]*client
+	t          testscript.T // for what goes wrong after the last line of the script
+	gateway    *gatewayProcess
+	backends   map[string]*backend
+	webs       map[string]*web
+	responders map[string]*responder
+	clients    map[string]*client
 }
 
 type stageKey struct{}
@@ -36,7 +37,7 @@ func setUpStage(env *testscript.Env) error {
 	if os.Getenv("GORACE") == "" { // under -race every command would take a second to end
 		env.Setenv("GORACE", "atexit_sleep_ms=0")
 	}
-	env.Values[stageKey{}] = &stage{t: env.T(), backends: map[string]*backend{}, webs: map[string]*web{}, clients: map[string]*client{}}
+	env.Values[stageKey{}] = &stage{t: env.T(), backends: map[string]*backend{}, webs: map[string]*web{}, responders: map[string]*responder{}, clients: map[string]*client{}}
 	return nil
 }
 
@@ -131,6 +132,9 @@ func environment(ts *testscript.TestScript) []string {
 	}
 	for name, w := range stageOf(ts).webs {
 		env = append(env, name+"="+w.address)
+	}
+	for name, r := range stageOf(ts).responders {
+		env = append(env, name+"=127.0.0.1:"+r.port)
 	}
 	for name, b := range stageOf(ts).backends {
 		env = append(env, name+"="+b.address)

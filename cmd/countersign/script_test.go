@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 //	serve FILE                 # a gateway in the background; signal, ended
 //	backend NAME               # something to forward to; [!] header
 //	web NAME DIR CERT KEY      # files over TLS; stop
+//	responder NAME DIR SIGNER  # openssl's OCSP responder; stop
 //	client NAME ...            # a connection that is kept
 //	waitfor FILE PATTERN       # until the file says so
 //
@@ -52,6 +53,7 @@ func TestScripts(t *testing.T) {
 			"header":      cmdHeader,
 			"client":      cmdClient,
 			"web":         cmdWeb,
+			"responder":   cmdResponder,
 		},
 	})
 }
