@@ -45,6 +45,7 @@ func (s *session) left() {
 type Presence struct {
 	Listener, Address string // of the listener, as configured
 	ServerName        string // that the client asked for
+	Policy            string // that it is under
 	Fingerprint       [32]byte
 	Since             time.Time
 	Presented         []*x509.Certificate // leaf first
@@ -55,8 +56,9 @@ type Presence struct {
 
 // Present shows every admitted connection whose client presented a certificate,
 // until visit returns an error or ctx ends. A client with several connections is
-// shown as often; wanted is asked first, since the certificates have to be parsed.
-func (n *Node) Present(ctx context.Context, wanted func(fingerprint [32]byte) bool, visit func(Presence) error) error {
+// shown as often; wanted is asked first, without the certificates, which have to
+// be parsed.
+func (n *Node) Present(ctx context.Context, wanted func(*Presence) bool, visit func(*Presence) error) error {
 	n.mu.Lock()
 	sessions := make([]*session, 0, len(n.sessions))
 	for s := range n.sessions {
@@ -65,7 +67,7 @@ func (n *Node) Present(ctx context.Context, wanted func(fingerprint [32]byte) bo
 	n.mu.Unlock()
 	for some := range slices.Chunk(sessions, handful) {
 		for _, s := range some {
-			if p, ok := s.present(wanted); ok {
+			if p := s.present(wanted); p != nil {
 				if err := visit(p); err != nil {
 					return err
 				}
@@ -80,24 +82,30 @@ func (n *Node) Present(ctx context.Context, wanted func(fingerprint [32]byte) bo
 
 const handful = 16
 
-func (s *session) present(wanted func([32]byte) bool) (p Presence, ok bool) {
+func (s *session) present(wanted func(*Presence) bool) *Presence {
 	s.standing.Lock()
 	defer s.standing.Unlock()
 	id, chain := s.client.Identity(), s.client.Chain()
-	if id == nil || s.denial != nil || s.listener.TLS == nil || !wanted(id.Fingerprint) {
-		return p, false
+	if id == nil || s.denial != nil || s.listener.TLS == nil {
+		return nil
 	}
-	p = Presence{Listener: s.name, Address: s.address, ServerName: s.shook.ServerName,
-		Fingerprint: id.Fingerprint, Since: s.accepted, Presented: chain.Presented()}
+	p := &Presence{Listener: s.name, Address: s.address, ServerName: s.shook.ServerName, Policy: s.policy.Name,
+		Fingerprint: id.Fingerprint, Since: s.accepted}
+	if !wanted(p) {
+		return nil
+	}
+	if p.Presented = chain.Presented(); len(p.Presented) == 0 {
+		return nil
+	}
 	if path := chain.Path(); len(path) > 0 {
 		p.Anchor = path[len(path)-1]
 	}
-	return p, len(p.Presented) > 0
+	return p
 }
 
-// Policy returns what the listeners would demand of the client, as a connection
+// Under returns what the listeners would demand of the client, as a connection
 // that stays is asked; nil if its listener is not among them.
-func (p *Presence) Policy(listeners []*snapshot.Listener) *handshake.Policy {
+func (p *Presence) Under(listeners []*snapshot.Listener) *handshake.Policy {
 	for _, l := range listeners {
 		if l.Name == p.Listener && l.Address == p.Address && l.TLS != nil {
 			return l.Policies.For(p.ServerName)

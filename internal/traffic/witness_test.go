@@ -70,11 +70,11 @@ func TestWhoIsConnectedIsShownWithItsCertificates(t *testing.T) {
 	}
 	var names []string
 	seen := map[[32]byte]bool{}
-	err := r.node.Present(t.Context(), func(f [32]byte) bool { return !seen[f] }, func(p traffic.Presence) error {
+	err := r.node.Present(t.Context(), func(p *traffic.Presence) bool { return !seen[p.Fingerprint] }, func(p *traffic.Presence) error {
 		seen[p.Fingerprint] = true
 		names = append(names, p.Presented[0].Subject.CommonName)
-		policy := p.Policy(r.node.Current().Listeners)
-		if policy == nil || p.Listener != "devices" || !p.Anchor.Equal(r.root.X509) {
+		policy := p.Under(r.node.Current().Listeners)
+		if policy == nil || p.Listener != "devices" || p.Policy != policy.Name || !p.Anchor.Equal(r.root.X509) {
 			t.Errorf("%+v is not how the client is connected", p)
 			return nil
 		}
