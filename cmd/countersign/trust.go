@@ -7,6 +7,6 @@ func newTrustCommand(std stdio) *cobra.Command {
 		Use:   "trust",
 		Short: "Look at trust stores",
 	}
-	cmd.AddCommand(trustShow(std))
+	cmd.AddCommand(trustCheck(std), trustShow(std))
 	return cmd
 }
