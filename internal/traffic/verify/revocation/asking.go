@@ -61,7 +61,8 @@ type finding struct {
 // decides reports whether the lists have no more to say than who is on them.
 func (f *finding) decides() bool { return f.good || f.denial != nil }
 
-func (c *Checker) asked(cert, by *x509.Certificate, now time.Time) (f finding) {
+// asked reads what is known; inWords: somebody wants to read it, too.
+func (c *Checker) asked(cert, by *x509.Certificate, now time.Time, inWords bool) (f finding) {
 	a := &c.cfg.Asking
 	if a.off() {
 		return f
@@ -75,8 +76,12 @@ func (c *Checker) asked(cert, by *x509.Certificate, now time.Time) (f finding) {
 		return f
 	case inDate && answer.Status == ocsp.Good:
 		f.good, f.until = true, answer.NextUpdate.Add(c.cfg.Grace)
-		f.words = fmt.Sprintf("%s is good, says the OCSP responder %s (answer of %s, valid to %s)",
-			describe.Certificate(cert), answer.Responder, describe.Date(answer.ThisUpdate), describe.Date(answer.NextUpdate))
+		if inWords {
+			f.words = fmt.Sprintf("%s is good, says the OCSP responder %s (answer of %s, valid to %s)",
+				describe.Certificate(cert), answer.Responder, describe.Date(answer.ThisUpdate), describe.Date(answer.NextUpdate))
+		}
+		return f
+	case a.Mode == ModePrefer && !inWords:
 		return f
 	case inDate:
 		code = countersign.ClientCertOcspUnknown

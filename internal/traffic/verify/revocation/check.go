@@ -42,7 +42,7 @@ func (c *Checker) one(cert, by *x509.Certificate, now time.Time, trace func(bool
 		key = sha256.Sum256(by.RawSubjectPublicKeyInfo)
 	}
 	ca := issuer{by, key}
-	asked := c.asked(cert, by, now)
+	asked := c.asked(cert, by, now, trace != nil)
 	var inDate, outOfDate *combined
 	var broken *crl.List
 	for _, l := range all {
