@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -175,6 +176,9 @@ func beginBusyChange(s Spec) (job, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Its own garbage, which handshakes make most of, is not to be waited for.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(1 << 30)
 	h := s
 	h.Connections = greeters
 	made, err := beginHandshake(h)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/traffic/background"
 )
 
 // Config is what an Enforcer needs.
@@ -103,16 +104,6 @@ func (f *Enforcer) end(c Conn, why *countersign.Denial) {
 	}
 }
 
-// slice is for how long a worker asks without a pause, pause is how long traffic
-// goes first then. The Go scheduler looks at the network when it has nothing else
-// to run, or has not looked for ten milliseconds: a goroutine that merely yields is
-// something to run. Where nothing else runs a pause takes a millisecond, which is
-// what the scheduler sleeps at least.
-const (
-	slice = 2 * time.Millisecond
-	pause = 50 * time.Microsecond
-)
-
 // ask asks suspects, sharing them out among the workers.
 func (f *Enforcer) ask(suspects []*Entry) {
 	const share = 256
@@ -121,14 +112,10 @@ func (f *Enforcer) ask(suspects []*Entry) {
 		suspects = suspects[share:]
 		f.do(func() { f.ask(some) })
 	}
-	began := time.Now()
+	work := background.Work{Urgent: true}
 	for _, e := range suspects {
-		if time.Since(began) > slice {
-			time.Sleep(pause)
-			if f.over() {
-				return
-			}
-			began = time.Now()
+		if work.Pause() && f.over() {
+			return
 		}
 		conn := f.Registry.conn(e)
 		if conn == nil {

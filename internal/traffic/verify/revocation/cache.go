@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"io"
 
+	"countersign.dev/internal/traffic/background"
 	"countersign.dev/internal/traffic/verify/revocation/crl"
 )
 
@@ -31,7 +32,7 @@ type File interface {
 
 // Load returns the lists of a file of at most limit bytes. before, which may be
 // nil, is the cache of the configuration that this one is to replace: what is in
-// it is not parsed again. The error is that of crl.Read, or *SizeError.
+// it is not parsed again, and traffic goes before parsing. The error is that of crl.Read, or *SizeError.
 func (c *Cache) Load(f File, limit int64, limits crl.Limits, before *Cache) ([]*crl.List, error) {
 	found := c.files[f.Name()]
 	var err error
@@ -41,6 +42,10 @@ func (c *Cache) Load(f File, limit int64, limits crl.Limits, before *Cache) ([]*
 		}
 	}
 	if found == nil {
+		if before != nil && limits.Pause == nil {
+			var work background.Work // for there is traffic
+			limits.Pause = func() { work.Pause() }
+		}
 		if found, err = read(f, limit, limits); err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package revocation
 import (
 	"time"
 
+	"countersign.dev/internal/traffic/background"
 	"countersign.dev/internal/traffic/verify/revocation/crl"
 )
 
@@ -86,13 +87,18 @@ func (c *Checker) signedLike(before *Checker, is map[string]series) bool {
 
 // added appends the certificates that are on s and were not on old.
 func (s series) added(old series, all []Certificate) []Certificate {
+	var work background.Work
+	n := 0
 	for _, l := range s {
 		if old.unchanged(l) {
 			continue
 		}
 		for _, list := range append([]*crl.List{l.complete}, l.deltas...) {
 			for serial := range list.Serials() {
-				if l.has(serial) && !old.has(serial) {
+				if n++; n%1024 == 0 {
+					work.Pause()
+				}
+				if !old.has(serial) && l.has(serial) {
 					all = append(all, Certificate{list.RawIssuer, serial})
 				}
 			}

@@ -13,6 +13,10 @@ import (
 // Limits bound what is read.
 type Limits struct {
 	Entries int // of all lists of the file together; 0: no bound
+
+	// Pause is called again and again while a long list is read, so that what is
+	// more urgent comes first; nil: nothing is.
+	Pause func()
 }
 
 // mostFaults bounds how many faults of a file are told.
@@ -72,6 +76,7 @@ func (f *file) list(r io.Reader) (*List, error) {
 		most = f.limits.Entries - f.taken
 	}
 	p := parser{w: &f.window, list: &List{Name: f.name}, bounded: f.limits.Entries > 0, most: most}
+	p.entries.Pause, p.w.pause = f.limits.Pause, f.limits.Pause
 	if err := p.read(r); err != nil {
 		if errors.Is(err, errTooMany) {
 			return nil, &EntriesError{Most: f.limits.Entries}

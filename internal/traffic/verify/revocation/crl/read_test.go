@@ -253,3 +253,28 @@ func TestReadAllocations(t *testing.T) {
 		t.Errorf("%v allocations for 10,000 entries", n)
 	}
 }
+
+// Reading a long list makes pauses, both where it comes in and where it is put
+// into order.
+func TestALongListIsReadWithPauses(t *testing.T) {
+	der := testpki.NewRoot(t, "Root").CRL(func(l *x509.RevocationList) {
+		for i := range int64(8000) {
+			l.RevokedCertificateEntries = append(l.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: big.NewInt(1<<40 + i), RevocationTime: l.ThisUpdate})
+		}
+	})
+	var coming, ordered int
+	in := bytes.NewReader(der)
+	lists, err := crl.Read("x.crl", in, crl.Limits{Pause: func() {
+		if in.Len() > 0 {
+			coming++
+		} else {
+			ordered++
+		}
+	}})
+	if err != nil || lists[0].Len() != 8000 {
+		t.Fatal(lists, err)
+	}
+	if least := len(der)/(64<<10) - 1; coming < least || ordered < 8 {
+		t.Errorf("%d pauses while %d bytes came, want %d or more; %d while they were ordered, want 8 or more", coming, len(der), least, ordered)
+	}
+}

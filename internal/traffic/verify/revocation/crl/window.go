@@ -26,6 +26,7 @@ type window struct {
 	fed    int       // buf[fed:lo] has not been passed on yet
 	sum    hash.Hash // is given everything that is consumed
 	signed io.Writer // is given it too, when not nil
+	pause  func()    // nil: none
 }
 
 // reset begins a list in r.
@@ -33,13 +34,16 @@ func (w *window) reset(r io.Reader, sum hash.Hash) {
 	if w.buf == nil {
 		w.buf = make([]byte, windowSize)
 	}
-	*w = window{r: r, buf: w.buf, sum: sum}
+	*w = window{r: r, buf: w.buf, sum: sum, pause: w.pause}
 }
 
 // want makes n octets visible, n being at most windowSize.
 func (w *window) want(n int) error {
 	if w.hi-w.lo >= n {
 		return nil
+	}
+	if w.pause != nil {
+		w.pause()
 	}
 	w.flush()
 	w.hi = copy(w.buf, w.buf[w.lo:w.hi])

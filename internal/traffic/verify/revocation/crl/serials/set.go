@@ -32,6 +32,9 @@ var ErrFull = errors.New("more than 2^31 serial numbers")
 
 // A Builder collects a Set. The zero value is ready.
 type Builder struct {
+	// Pause is called again and again while the set is made; nil: never.
+	Pause func()
+
 	tables [lengths]*table
 	n      int
 }
@@ -58,10 +61,10 @@ func (b *Builder) Len() int { return b.n }
 // the list: who is on it in one way is on it.
 func (b *Builder) Set() *Set {
 	s := &Set{tables: b.tables, n: b.n, seed: maphash.MakeSeed()}
-	*b = Builder{}
+	*b = Builder{Pause: b.Pause}
 	for _, t := range s.tables {
 		if t != nil {
-			t.order(s.seed)
+			t.order(s.seed, b.Pause)
 		}
 	}
 	return s

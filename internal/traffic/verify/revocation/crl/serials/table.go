@@ -72,11 +72,18 @@ func (t *table) bucket(seed maphash.Seed, serial []byte) int {
 // order puts the records bucket by bucket, where they are: each that is in the
 // wrong bucket changes places with one of the bucket where it belongs (McIlroy,
 // Bostic, McIlroy, "Engineering Radix Sort": American flag sort).
-func (t *table) order(seed maphash.Seed) {
+func (t *table) order(seed maphash.Seed, pause func()) {
+	const often = 1024 // records or buckets
+	if pause == nil {
+		pause = func() {}
+	}
 	last := len(t.chunks) - 1
 	t.chunks[last] = bytes.Clone(t.chunks[last]) // gives back what it could have grown by
 	t.starts = make([]uint32, t.n/perBucket+2)
 	for i := range t.n {
+		if i%often == 0 {
+			pause()
+		}
 		t.starts[t.bucket(seed, t.serial(i))+1]++
 	}
 	for b := range len(t.starts) - 1 {
@@ -84,6 +91,9 @@ func (t *table) order(seed maphash.Seed) {
 	}
 	next := slices.Clone(t.starts[:len(t.starts)-1])
 	for b := range next {
+		if b%often == 0 {
+			pause()
+		}
 		for end := t.starts[b+1]; next[b] < end; {
 			here := t.at(int(next[b]))
 			if to := t.bucket(seed, here[:t.width]); to != b {
@@ -96,6 +106,9 @@ func (t *table) order(seed maphash.Seed) {
 	}
 	one := &span{table: t}
 	for b := range next {
+		if b%often == 0 {
+			pause()
+		}
 		one.low, one.n = int(t.starts[b]), int(t.starts[b+1]-t.starts[b])
 		sort.Sort(one)
 	}

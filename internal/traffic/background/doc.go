@@ -1,0 +1,2 @@
+// Package background has long work let traffic go first.
+package background
