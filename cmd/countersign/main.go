@@ -80,7 +80,10 @@ func newRoot(std stdio) *cobra.Command {
 		newServeCommand(std),
 		newCheckCommand(std),
 		newExplainCommand(std),
+		newStatusCommand(std),
+		newConnectionsCommand(std),
 		newTrustCommand(std),
+		newAuditCommand(std),
 		newCACommand(std),
 		newVersionCommand(std),
 	)

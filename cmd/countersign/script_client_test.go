@@ -19,9 +19,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// A client holds one connection over several lines of a script, which curl
+// A device is a client that holds one connection over several lines of a script, which curl
 // cannot.
-type client struct {
+type device struct {
 	conn   net.Conn
 	reader *bufio.Reader
 }
@@ -78,7 +78,7 @@ func cmdClient(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func connect(ts *testscript.TestScript, args []string) (*client, error) {
+func connect(ts *testscript.TestScript, args []string) (*device, error) {
 	flags := flag.NewFlagSet("connect", flag.ContinueOnError)
 	pair := flags.String("pem", "", "certificates and key")
 	ca := flags.String("ca", "", "the server's anchor")
@@ -95,7 +95,7 @@ func connect(ts *testscript.TestScript, args []string) (*client, error) {
 		return nil, err
 	}
 	if *ca == "" {
-		return &client{conn, bufio.NewReader(conn)}, nil
+		return &device{conn, bufio.NewReader(conn)}, nil
 	}
 	if *drip {
 		conn = &dripping{Conn: conn}
@@ -122,12 +122,12 @@ func connect(ts *testscript.TestScript, args []string) (*client, error) {
 		conn.Close()
 		return nil, err
 	}
-	return &client{secure, bufio.NewReader(secure)}, nil
+	return &device{secure, bufio.NewReader(secure)}, nil
 }
 
 // send writes a request; its arguments are the words of the request line
 // without the version, and fields.
-func (c *client) send(args []string) error {
+func (c *device) send(args []string) error {
 	if len(args) < 2 {
 		return errors.New("want METHOD TARGET [FIELD...]")
 	}
@@ -137,7 +137,7 @@ func (c *client) send(args []string) error {
 }
 
 // receive prints one response.
-func (c *client) receive(w io.Writer) error {
+func (c *device) receive(w io.Writer) error {
 	response, err := http.ReadResponse(c.reader, nil)
 	if err != nil {
 		return fmt.Errorf("no response: %w", err)
@@ -147,7 +147,7 @@ func (c *client) receive(w io.Writer) error {
 }
 
 // closed prints what still comes, until the end. A reset is an end, too.
-func (c *client) closed(w io.Writer) error {
+func (c *device) closed(w io.Writer) error {
 	_, err := io.Copy(w, c.reader)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("the connection is still open after %s", longest)

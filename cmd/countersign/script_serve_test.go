@@ -28,7 +28,7 @@ type stage struct {
 	backends   map[string]*backend
 	webs       map[string]*web
 	responders map[string]*responder
-	clients    map[string]*client
+	clients    map[string]*device
 }
 
 type stageKey struct{}
@@ -37,7 +37,7 @@ func setUpStage(env *testscript.Env) error {
 	if os.Getenv("GORACE") == "" { // under -race every command would take a second to end
 		env.Setenv("GORACE", "atexit_sleep_ms=0")
 	}
-	env.Values[stageKey{}] = &stage{t: env.T(), backends: map[string]*backend{}, webs: map[string]*web{}, responders: map[string]*responder{}, clients: map[string]*client{}}
+	env.Values[stageKey{}] = &stage{t: env.T(), backends: map[string]*backend{}, webs: map[string]*web{}, responders: map[string]*responder{}, clients: map[string]*device{}}
 	return nil
 }
 

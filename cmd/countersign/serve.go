@@ -134,6 +134,8 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 	g.management.api, err = api.New(api.Config{Version: buildVersion(), Logger: g.logger, Nouns: []api.Noun{
 		api.Snapshot{Configuration: g.publisher, Node: g.node, Version: buildVersion()},
 		api.TrustStores{InForce: g.publisher},
+		api.RevocationLists{InForce: g.publisher},
+		api.Connections{Admitted: g.node},
 	}})
 	return g, err
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -179,17 +180,15 @@ func parameters(r *http.Request) *problem {
 	if strings.Contains(r.URL.RawQuery, ";") {
 		return refuse(http.StatusUnprocessableEntity, "invalid_request", "the query has a ;, which separates nothing")
 	}
-	var twice []string
-	for name, values := range query {
-		if len(values) > 1 {
-			twice = append(twice, name)
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		switch values := query[name]; {
+		case len(values) > 1:
+			return wrong("query."+name, strings.Join(values, ", "), "given more than once")
+		case values[0] == "": // a variable of a script that has no value: leave nobody in doubt what that means
+			return wrong("query."+name, "", "has no value; leave it out if it is not meant")
 		}
 	}
-	if len(twice) == 0 {
-		return nil
-	}
-	slices.Sort(twice)
-	return refuse(http.StatusUnprocessableEntity, "invalid_request", "given more than once: %s", strings.Join(twice, ", "))
+	return nil
 }
 
 // Paging is how a listing is asked for.

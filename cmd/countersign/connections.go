@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"countersign.dev/client"
+)
+
+func newConnectionsCommand(std stdio) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "connections",
+		Short: "List and close live connections",
+	}
+	cmd.AddCommand(connectionsList(std), connectionsClose(std))
+	return cmd
+}
+
+func filterFlags(cmd *cobra.Command, f *client.ConnectionFilter) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.Listener, "listener", "", "at the listener with this `NAME`")
+	flags.StringVar(&f.TrustStore, "trust-store", "", "of clients that the trust store with this `NAME` verified")
+	flags.StringVar(&f.Fingerprint, "fingerprint", "", "of the certificate with this SHA-256, `sha256:HEX`")
+	flags.StringVar(&f.Issuer, "issuer", "", "of certificates of the issuer with this `NAME`, as the logs write it")
+	flags.StringVar(&f.Serial, "serial", "", "of certificates with this serial number, in `HEX`")
+	flags.StringVar(&f.Subject, "subject", "", "of certificates with this subject; * in the `PATTERN` is any text")
+	flags.StringVar(&f.Client, "client", "", "from this `ADDRESS`, or addresses such as 10.0.0.0/8")
+}
+
+func connectionsList(std stdio) *cobra.Command {
+	var node nodeFlags
+	var filter client.ConnectionFilter
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the connections of admitted clients",
+		Long: `List prints the connections of clients that were admitted and are connected: those
+over TLS, since without it nobody is admitted. Several filters must all hold.` + nodeHelp,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
+				all := []client.Connection{}
+				for connection, err := range c.Connections(ctx, filter) {
+					if err != nil {
+						return err
+					}
+					all = append(all, connection)
+				}
+				if node.json {
+					return printJSON(std.out, all)
+				}
+				return table(std.out, "ID\tSINCE\tCLIENT\tLISTENER\tTRUST STORE\tSUBJECT\tSERIAL", func(row func(string, ...any)) {
+					for _, k := range all {
+						subject, serial := "-", "-"
+						if k.Certificate != nil {
+							subject, serial = k.Certificate.Subject, k.Certificate.Serial
+						}
+						row("%s\t%s\t%s\t%s\t%s\t%s\t%s", k.ID, k.Since.UTC().Format("2006-01-02T15:04:05Z"), k.Client, k.Listener, orNone(k.TrustStore), subject, serial)
+					}
+				})
+			})
+		},
+	}
+	node.add(cmd)
+	filterFlags(cmd, &filter)
+	return cmd
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func connectionsClose(std stdio) *cobra.Command {
+	var node nodeFlags
+	var filter client.ConnectionFilter
+	cmd := &cobra.Command{
+		Use:   "close [ID...]",
+		Short: "Close connections",
+		Long: `Close ends the connections with these IDs, or all those that the filters mean. What
+is under way on one has a second to finish. It does not keep the client from
+connecting anew: for that, revoke its certificate.` + nodeHelp,
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			if len(ids) == 0 && filter == (client.ConnectionFilter{}) || len(ids) > 0 && filter != (client.ConnectionFilter{}) {
+				return errors.New("say which: the IDs that list shows, or filters such as --fingerprint, not both")
+			}
+			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
+				closed := 0
+				var err error
+				if len(ids) == 0 {
+					if closed, err = c.CloseConnections(ctx, filter); err != nil {
+						return err
+					}
+				}
+				for _, id := range ids {
+					if err := c.CloseConnection(ctx, id); err != nil {
+						return err
+					}
+					closed++
+				}
+				if node.json {
+					return printJSON(std.out, client.Closing{Closed: closed})
+				}
+				fmt.Fprintf(std.out, "%s closed\n", count(closed, "connection"))
+				return nil
+			})
+		},
+	}
+	node.add(cmd)
+	filterFlags(cmd, &filter)
+	return cmd
+}
