@@ -19,6 +19,7 @@ import (
 	"countersign.dev/internal/control/admin"
 	"countersign.dev/internal/control/api"
 	"countersign.dev/internal/control/publish"
+	"countersign.dev/internal/control/trust"
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/telemetry/heapfloor"
 	"countersign.dev/internal/telemetry/heapreturn"
@@ -89,6 +90,7 @@ type gateway struct {
 	node       *traffic.Node
 	publisher  *publish.Publisher
 	management management
+	seen       remembering
 	admin      adminServer
 	again      chan struct{} // asks for a reload
 	signaled   chan os.Signal
@@ -122,7 +124,8 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 		},
 		OnConnectError: func(group, target string, err error) { g.metrics.ConnectFailed(group, target) },
 	})
-	g.node = traffic.New(traffic.Config{Logger: g.logger})
+	g.seen.logger = g.logger
+	g.node = traffic.New(traffic.Config{Logger: g.logger, Witness: &g.seen.witness})
 	g.publisher, err = publish.NewPublisher(publish.PublisherConfig{
 		Path: cfg.File, Node: g.node, Fleet: g.fleet, Metrics: g.metrics,
 		Logger: g.logger, Stdout: cfg.Out, Prepare: g.prepare,
@@ -134,6 +137,7 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 	g.management.api, err = api.New(api.Config{Version: buildVersion(), Logger: g.logger, Nouns: []api.Noun{
 		api.Snapshot{Configuration: g.publisher, Node: g.node, Version: buildVersion()},
 		api.TrustStores{InForce: g.publisher},
+		api.Candidates{Desk: trust.New(trust.Config{Publisher: g.publisher, Node: g.node, Seen: &g.seen.witness, Logger: g.logger})},
 		api.RevocationLists{InForce: g.publisher},
 		api.Connections{Admitted: g.node},
 	}})
@@ -174,7 +178,7 @@ func (g *gateway) prepare(draft *publish.Draft) (publish.Change, error) {
 		rules.Abandon()
 		return move, err
 	}
-	change := both(rules, move)
+	change := both(both(rules, move), g.seen.prepare(cfg.Node))
 	apply := change.Apply
 	change.Apply = func() {
 		apply()
@@ -256,6 +260,7 @@ func (g *gateway) stop() error {
 	if cut := g.node.Drain(ctx); cut > 0 {
 		g.logger.Warn("connections were cut that did not finish in time", "connections", cut, "timeout", timeout)
 	}
+	g.seen.stop()
 	last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err := errors.Join(g.admin.stop(), g.fleet.Close(last), g.publisher.Close(last), g.management.stop())

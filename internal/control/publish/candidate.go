@@ -41,7 +41,8 @@ func (p *Publisher) Compare(c Candidate) (now, then *Draft, faults config.Faults
 	if p.inForce == nil {
 		return nil, nil, nil, errors.New("no configuration is in force yet")
 	}
-	o := Options{InForce: p.inForce, candidate: &c, use: p.inForce.used, round: source.Round{}}
+	o := p.options()
+	o.Keys, o.candidate, o.use, o.round = nil, &c, p.inForce.used, source.Round{}
 	for url, copied := range p.inForce.used {
 		o.round[url] = source.Offer{Kept: copied}
 	}
