@@ -77,7 +77,8 @@ func (a *Asker) carry(ctx context.Context, l *Line, r *responder, u string, requ
 	if via, err := all.proxy(target); err != nil || via != nil {
 		client = all.proxied
 	}
-	if path, short := inPath(request); short && target.RawQuery == "" && !a.posts(r) {
+	// No cache has an answer to a nonce.
+	if path, short := inPath(request); short && !l.settings.Nonce && target.RawQuery == "" && !a.posts(r) {
 		response, err := send(ctx, client, http.MethodGet, strings.TrimSuffix(u, "/")+path, nil)
 		if _, no := errors.AsType[*statusError](err); !no {
 			return response, err
