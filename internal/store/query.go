@@ -13,7 +13,7 @@ import (
 )
 
 // Scan bounds how many devices are looked at for one page.
-const Scan = 2000
+const Scan = 1000
 
 // BySeen reports whether the page is in the order of LastSeen.
 func (q Query) BySeen() bool { return !q.SeenSince.IsZero() || !q.SeenBefore.IsZero() }
