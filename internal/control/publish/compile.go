@@ -14,6 +14,7 @@ import (
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/control/ocsp"
 	"countersign.dev/internal/control/source"
+	"countersign.dev/internal/control/source/points"
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/traffic/forward/health"
@@ -46,6 +47,8 @@ type Draft struct {
 	until    map[string]time.Time    // by URL: when a source's lists must be replaced
 	verdicts map[string]source.Verdict
 	warnings config.Faults
+	found    found                       // lists that certificates name, by trust store
+	finders  map[string]*points.Inquirer // who finds them, by trust store
 }
 
 // Options are what a configuration is compiled with; the zero value is a look at
@@ -59,10 +62,15 @@ type Options struct {
 	// Sources have what is fetched. nil: it is fetched for this once, and what a
 	// node has kept serves where that fails.
 	Sources *source.Keeper
+	// Points know which lists certificates name. nil: those that a node remembers.
+	Points *points.Book
+	// Newest are the policies of a listener in force, by its name.
+	Newest func(listener string) *handshake.Policies
 	// OCSP asks responders. nil: nobody is asked, and nothing is known.
 	OCSP *ocsp.Asker
 
-	waiting *WaitingError           // unless nil, told of sources that would have to be waited for; then there is no Draft
+	waiting *WaitingError // unless nil, told of sources that would have to be waited for; then there is no Draft
+	found   found
 	round   source.Round            // what there is to choose from
 	use     map[string]*source.Copy // what was chosen
 
@@ -113,7 +121,7 @@ func Compile(cfg *config.Config, o Options) (*Draft, config.Faults) {
 
 func newCompiler(cfg *config.Config, o Options) *compiler {
 	return &compiler{cfg: cfg, options: o, stores: map[string]*verify.Store{},
-		draft: &Draft{Config: cfg, Lists: map[string][]*crl.List{}, Read: &revocation.Cache{}}}
+		draft: &Draft{Config: cfg, found: o.found, Lists: map[string][]*crl.List{}, Read: &revocation.Cache{}}}
 }
 
 // files looks into the files of a configuration that has faults of its own.

@@ -40,7 +40,12 @@ func (c *compiler) listener(i int) {
 		if c.faults[before:].Err() != nil || out.Policies == nil {
 			return
 		}
+		var newest func() *handshake.Policies
+		if f := c.options.Newest; f != nil {
+			newest = func() *handshake.Policies { return f(l.Name) }
+		}
 		out.TLS, err = handshake.New(handshake.Config{
+			Newest:   newest,
 			Limits:   handshake.Limits{AtOnce: l.Limits.Handshakes, Waiting: l.Limits.WaitingHandshakes},
 			Listener: l.Name, Certificates: certificates, Policies: out.Policies, TLS: policy, Keys: c.options.Keys,
 			NextProtos: versions(l.TLS.ALPN), Timeout: l.Timeouts.Handshake,

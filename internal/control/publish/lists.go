@@ -24,6 +24,9 @@ func (c *compiler) revocation(ts *config.TrustStore, path string) revocation.Con
 	}
 	entries := 0
 	for j, s := range r.CRLs {
+		if s.Points() {
+			continue // after the others, which count whoever has them too
+		}
 		lists := c.lists(ts, fmt.Sprintf("%s.revocation.crls[%d]", path, j), s)
 		for _, l := range lists {
 			entries += l.Len()
@@ -32,6 +35,7 @@ func (c *compiler) revocation(ts *config.TrustStore, path string) revocation.Con
 		}
 		out.Lists = append(out.Lists, lists...)
 	}
+	entries += c.foundLists(ts, path, &out)
 	path += ".revocation.crls"
 	c.succession(ts, path, out.Lists)
 	c.draft.Lists[ts.Name] = out.Lists

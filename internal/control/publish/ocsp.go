@@ -32,11 +32,14 @@ func (c *compiler) asking(ts *config.TrustStore) revocation.Asking {
 }
 
 // inquirers find out what decides about clients of a trust store.
-func (d *Draft) inquirers(store string) []handshake.Inquirer {
+func (d *Draft) inquirers(store string) (all []handshake.Inquirer) {
 	if line := d.lines[store]; line != nil {
-		return []handshake.Inquirer{line}
+		all = append(all, line)
 	}
-	return nil
+	if finder := d.finders[store]; finder != nil {
+		all = append(all, finder)
+	}
+	return all
 }
 
 // asked are the lines of a configuration that comes into force.

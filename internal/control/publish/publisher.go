@@ -13,9 +13,10 @@ import (
 	"time"
 
 	"countersign.dev/internal/config"
-	"countersign.dev/internal/control/publish/watch"
 	"countersign.dev/internal/control/ocsp"
+	"countersign.dev/internal/control/publish/watch"
 	"countersign.dev/internal/control/source"
+	"countersign.dev/internal/control/source/points"
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/traffic"
@@ -53,6 +54,7 @@ type Publisher struct {
 	keys    *handshake.TicketKeys
 	watcher *watch.Watcher
 	sources *source.Keeper
+	points  *points.Book
 	asker   *ocsp.Asker
 
 	mu      sync.Mutex
@@ -79,12 +81,18 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Publisher{
+	p := &Publisher{
 		cfg: cfg, watcher: watcher, closing: make(chan struct{}),
-		sources: source.New(source.Config{Logger: cfg.Logger}),
-		asker:   ocsp.New(ocsp.Config{Logger: cfg.Logger, Holds: cfg.Node.Holds, Suspect: cfg.Node.Suspect}),
-		keys:    handshake.NewTicketKeys(handshake.TicketKeysConfig{}),
-	}, nil
+		asker: ocsp.New(ocsp.Config{Logger: cfg.Logger, Holds: cfg.Node.Holds, Suspect: cfg.Node.Suspect}),
+		keys:  handshake.NewTicketKeys(handshake.TicketKeysConfig{}),
+	}
+	p.points = points.New(points.Config{
+		Logger: cfg.Logger,
+		Ask:    func(s source.Spec) { p.sources.Add(s) },
+		Again:  func() { p.sources.Again() },
+	})
+	p.sources = source.New(source.Config{Logger: cfg.Logger, Missed: p.points.Missed})
+	return p, nil
 }
 
 // Publish reads the configuration, and puts it into force if it is good. Its
@@ -115,7 +123,7 @@ func (p *Publisher) publish(ctx context.Context, because string, fetched bool) e
 	began := time.Now()
 	draft, err := p.read(ctx)
 	if err == nil && fetched && !draft.fresh() {
-		p.sources.Settle(draft.verdicts)
+		p.settle(draft)
 		return errNothingNew
 	}
 	if err == nil {
@@ -153,7 +161,11 @@ func (p *Publisher) read(ctx context.Context) (*Draft, error) {
 
 // options are those of whatever is to replace what is in force.
 func (p *Publisher) options() Options {
-	return Options{Keys: p.keys, InForce: p.inForce, Sources: p.sources, OCSP: p.asker}
+	var known found
+	if p.inForce != nil {
+		known = p.inForce.found
+	}
+	return Options{found: known, Keys: p.keys, InForce: p.inForce, Sources: p.sources, OCSP: p.asker, Points: p.points, Newest: p.newest}
 }
 
 // enforce puts draft into force.
@@ -161,7 +173,7 @@ func (p *Publisher) enforce(ctx context.Context, draft *Draft) error {
 	if err := p.swap(ctx, draft); err != nil {
 		return err
 	}
-	p.sources.Settle(draft.verdicts)
+	p.settle(draft)
 	p.inForce, p.files = draft, draft.Config.Files()
 	p.asker.InForce(draft.asked())
 	p.watch(p.watcher.Amend, p.files)
@@ -290,6 +302,8 @@ func (p *Publisher) Run(ctx context.Context, again <-chan struct{}) error {
 	watching.Go(func() { p.sources.Run(ctx) })
 	watching.Go(func() { p.asker.Run(ctx) })
 	defer func() { cancel(); watching.Wait() }()
+	hourly := time.NewTicker(time.Hour)
+	defer hourly.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -298,6 +312,10 @@ func (p *Publisher) Run(ctx context.Context, again <-chan struct{}) error {
 			p.reload(ctx, "a file changed", false)
 		case <-p.sources.Changed():
 			p.reload(ctx, "a source changed", true)
+		case <-hourly.C:
+			if p.sweep() {
+				p.reload(ctx, "lists are not needed any more", false)
+			}
 		case <-again:
 			p.reload(ctx, "asked to", false)
 			p.sources.Hurry()

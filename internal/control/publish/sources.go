@@ -39,7 +39,13 @@ func compileFetched(ctx context.Context, cfg *config.Config, o Options) (*Draft,
 		keeper = source.New(source.Config{Fleeting: true})
 		defer keeper.Close()
 	}
-	specs := Fetched(cfg)
+	if o.Points == nil {
+		o.found = remembered(cfg)
+	} else {
+		o.Points.Load(cfg.Node.DataDir, false)
+		o.found = foundBy(o.Points, cfg)
+	}
+	specs := o.found.sources(cfg)
 	if err := keeper.Prepare(cfg.Node.DataDir, specs); err != nil {
 		return nil, config.Faults{cfg.Fault("node.data_dir", err.Error(), "a directory of which this program is the owner", "")}
 	}
@@ -90,13 +96,14 @@ func (p *Publisher) follow(ctx context.Context) {
 	p.sources.Release()
 	began, cfg := time.Now(), p.inForce.Config
 	o := p.options()
-	round, _ := p.sources.Offers(Fetched(cfg))
+	o.found = foundBy(p.points, cfg)
+	round, _ := p.sources.Offers(o.found.sources(cfg))
 	draft, faults := compileRound(cfg, o, round)
 	if draft == nil {
 		return // what is at fault, the file that came instead has said, or will
 	}
 	if slices.EqualFunc(draft.Stores, p.inForce.Stores, func(a, b *verify.Store) bool { return a.Generation() == b.Generation() }) {
-		p.sources.Settle(draft.verdicts)
+		p.settle(draft)
 		return
 	}
 	draft.warnings = faults
@@ -109,21 +116,31 @@ func (p *Publisher) follow(ctx context.Context) {
 		"snapshot", p.cfg.Node.Current().Number, "took", time.Since(began).Round(time.Microsecond))
 }
 
+// A trial is what one source could have in force.
+type trial struct {
+	url  string
+	copy *source.Copy
+}
+
 // choose compiles with what the sources have now, as far as it is good, and
-// else with what they had. It says why something is not good.
+// else with what they had; a list that only certificates name can be missing. It
+// says why something is not good.
 func choose(cfg *config.Config, o Options) (*Draft, config.Faults, map[string]error) {
 	compile := func(use map[string]*source.Copy) (*Draft, config.Faults) {
 		o.use = use
 		return Compile(cfg, o)
 	}
 	newest, known := map[string]*source.Copy{}, map[string]*source.Copy{}
-	var doubtful []string
-	restored := false
+	var trials []trial
+	restored, anyFound := false, false
 	for url, offer := range o.round {
 		newest[url], known[url] = cmp.Or(offer.Fresh, offer.Kept), cmp.Or(offer.Kept, offer.Fresh)
-		if offer.Fresh != nil && offer.Kept != nil {
-			doubtful = append(doubtful, url)
-			restored = restored || offer.Restored
+		if offer.Spec.Found() {
+			known[url], anyFound = offer.Kept, true
+		}
+		if known[url] != newest[url] {
+			trials = append(trials, trial{url, newest[url]})
+			restored = restored || offer.Restored && offer.Kept != nil
 		}
 	}
 	if restored {
@@ -134,31 +151,46 @@ func choose(cfg *config.Config, o Options) (*Draft, config.Faults, map[string]er
 		}
 	}
 	draft, faults := compile(newest)
-	if draft != nil || len(doubtful) == 0 {
+	if draft != nil || len(trials) == 0 && !anyFound {
 		return draft, faults, nil
 	}
 	draft, found := compile(known)
+	if draft == nil && anyFound {
+		// One of those that certificates name has become of no use.
+		for url, offer := range o.round {
+			if offer.Spec.Found() && offer.Kept != nil {
+				known[url] = nil
+				trials = append(trials, trial{url, offer.Kept})
+			}
+		}
+		draft, found = compile(known)
+	}
 	if draft == nil {
 		return nil, faults, nil
 	}
 	// One by one: a bundle and a list that go together are found in two rounds.
-	slices.Sort(doubtful)
+	slices.SortStableFunc(trials, func(a, b trial) int { return cmp.Compare(a.url, b.url) })
 	refused := map[string]error{}
 	for again := true; again; {
 		again = false
-		for _, url := range doubtful {
-			if known[url] == newest[url] {
+		for _, t := range trials {
+			if known[t.url] == newest[t.url] {
 				continue
 			}
 			use := maps.Clone(known)
-			use[url] = newest[url]
+			use[t.url] = t.copy
 			d, f := compile(use)
 			if d == nil {
-				refused[url] = sentence(f)
+				refused[t.url] = sentence(f)
 				continue
 			}
+			if known[t.url] == t.copy {
+				continue // no better than it was
+			}
 			draft, found, known, again = d, f, use, true
-			delete(refused, url)
+			if t.copy == newest[t.url] {
+				delete(refused, t.url)
+			}
 		}
 	}
 	return draft, found, refused

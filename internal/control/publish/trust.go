@@ -39,6 +39,7 @@ func (c *compiler) trustStore(i int) {
 		c.warn(path, w.What, w.Want, w.Hint)
 	}
 	c.stores[ts.Name] = s
+	c.finder(ts, s)
 	c.draft.Stores = append(c.draft.Stores, s)
 }
 

@@ -104,12 +104,12 @@ func (c *Copy) keep(path string) error {
 	if err != nil {
 		return err
 	}
-	return replace(path, io.MultiReader(bytes.NewReader(append(head, '\n')), c.Open()))
+	return Replace(path, io.MultiReader(bytes.NewReader(append(head, '\n')), c.Open()))
 }
 
-// replace writes a file in one step. After a crash there is the old one or the
-// new one.
-func replace(path string, content io.Reader) error {
+// Replace writes a file (mode 0600) in one step. After a crash there is the old
+// one or the new one.
+func Replace(path string, content io.Reader) error {
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // 0600
 	if err != nil {
 		return err

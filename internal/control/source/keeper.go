@@ -59,6 +59,7 @@ type source struct {
 	wanted bool          // by the last Prepare, or added since
 	added  bool          // since the last Prepare
 	used   bool          // by the configuration in force
+	idle   bool          // nothing of it is in force, though it is used
 	kept   *Copy         // the last good one; nil: there is none
 	fresh  *Copy         // what the server has instead, not in force; nil: nothing else
 
@@ -96,7 +97,7 @@ func New(cfg Config) *Keeper {
 // Sources that are in force stay known.
 func (k *Keeper) Prepare(dir string, specs []Spec) error {
 	k.Release()
-	if len(specs) == 0 && !k.any() {
+	if len(specs) == 0 && !k.any() && dir == "" {
 		return nil
 	}
 	if err := k.settleIn(dir); err != nil {
@@ -133,6 +134,14 @@ func (k *Keeper) Add(spec Spec) {
 		s := k.introduce(spec)
 		s.wanted, s.added = true, true
 	}
+}
+
+// Again has Changed say so: what there is may be judged otherwise now.
+func (k *Keeper) Again() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.news = true
+	k.nudge()
 }
 
 // introduce begins to fetch a source for the first time; the caller holds the lock.
@@ -288,7 +297,10 @@ func (k *Keeper) report(s *source) {
 	s.told = state
 	log, args := k.cfg.Logger, []any{"source", s.spec.Name()}
 	since := "there is no copy of it"
-	if s.kept != nil {
+	switch {
+	case s.kept != nil && s.idle:
+		since = "nothing of it is in force"
+	case s.kept != nil:
 		since = "its last good copy stays in force"
 		args = append(args, "copy_of", s.checked.UTC().Format(time.RFC3339))
 	}

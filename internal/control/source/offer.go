@@ -87,15 +87,19 @@ func (k *Keeper) Settle(verdicts map[string]Verdict) {
 			continue
 		}
 		s.used, s.until = true, v.Until
-		if v.Use != s.kept {
+		if v.Use != nil && v.Use != s.kept {
 			k.retired = append(k.retired, s.kept)
 			s.kept = v.Use
 			s.checked = v.Use.Fetched
 			k.store(s)
 		}
-		if s.fresh == s.kept {
+		s.idle = v.Use == nil
+		switch {
+		case s.idle && s.fresh == nil && v.Refused != nil:
+			s.refused = v.Refused // what is kept is of no use
+		case s.fresh == s.kept || s.fresh == nil:
 			s.fresh, s.refused = nil, nil
-		} else if v.Refused != nil {
+		case v.Refused != nil:
 			k.refuse(s, v.Offer.Fresh, v.Refused)
 		}
 		if s.fetching || !s.due.IsZero() { // else somebody is in a hurry

@@ -64,7 +64,7 @@ func (k *Keeper) note(s *source) {
 	}
 	text, err := json.Marshal(notes{s.checked.UTC(), s.due.UTC(), s.failures, s.says()})
 	if err == nil {
-		err = replace(notesOf(pathOf(k.dir, s.spec.Spec)), bytes.NewReader(append(text, '\n')))
+		err = Replace(notesOf(pathOf(k.dir, s.spec.Spec)), bytes.NewReader(append(text, '\n')))
 	}
 	if err != nil {
 		k.cfg.Logger.Warn("the state of a source cannot be written down", "source", s.spec.Name(), "error", err)

@@ -34,6 +34,9 @@ type Config struct {
 	NextProtos   []string      // ALPN, preferred first; none: ALPN is not answered
 	Timeout      time.Duration // of a whole handshake; 0: 10 s
 	Limits       Limits        // of those that share a gate
+	// Newest are the listener's policies in force: what an Inquirer finds out may
+	// have come with new ones. nil: Policies.
+	Newest func() *Policies
 	// Now is the clock for certificates and tickets; nil: time.Now.
 	Now func() time.Time
 }
@@ -48,6 +51,7 @@ type Server struct {
 	timeout  time.Duration
 	limits   Limits
 	now      func() time.Time
+	newest   func() *Policies
 }
 
 // A template is what the tls.Config of every connection has in common.
@@ -87,6 +91,7 @@ func New(c Config) (*Server, error) {
 		timeout:  c.Timeout,
 		limits:   Limits{AtOnce: cmp.Or(c.Limits.AtOnce, atOnce()), Waiting: cmp.Or(c.Limits.Waiting, mostWaiting)},
 		now:      c.Now,
+		newest:   c.Newest,
 	}
 	if s.timeout <= 0 {
 		s.timeout = defaultTimeout

@@ -27,6 +27,7 @@ type session struct {
 	until  time.Time
 
 	profile    *profile // from the ClientHello on
+	deciding   *Policy  // newer than the profile's; nil: that decides
 	serverName string
 	shown      *x509.Certificate // ours; nil on a resumption, which shows none
 
@@ -157,7 +158,11 @@ func (h *session) decide(cs tls.ConnectionState) {
 	if !cs.DidResume {
 		h.began = now
 	}
-	h.chain, h.denial = h.profile.policy.Admit(cs.PeerCertificates, now, nil)
+	policy := h.profile.policy
+	if h.deciding != nil {
+		policy = h.deciding
+	}
+	h.chain, h.denial = policy.Admit(cs.PeerCertificates, now, nil)
 }
 
 // wrap is tls.Config.WrapSession. A ticket that nobody may use is a dead one.

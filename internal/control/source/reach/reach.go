@@ -3,9 +3,11 @@ package reach
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -38,6 +40,17 @@ func New(entries []string) *Hosts {
 		}
 	}
 	return h
+}
+
+// With returns h and others together.
+func (h *Hosts) With(others *Hosts) *Hosts {
+	all := &Hosts{
+		names: maps.Clone(h.names), local: h.local || others.local,
+		below:    slices.Concat(h.below, others.below),
+		prefixes: slices.Concat(h.prefixes, others.prefixes),
+	}
+	maps.Copy(all.names, others.names)
+	return all
 }
 
 // maxURL bounds what a certificate may name.

@@ -35,7 +35,10 @@ const (
 
 // Config is what a trust store says about revocation.
 type Config struct {
-	Lists   []*crl.List
+	Lists []*crl.List
+	// Vouched are those of Lists that an authority signed which clients presented:
+	// that it is none of the trust store is as it should be.
+	Vouched map[*crl.List]bool
 	Scope   Scope         // "": leaf
 	Missing Answer        // no list speaks for the certificate; "": accept
 	Stale   Answer        // the list is past nextUpdate and grace, or dated in the future; "": refuse
@@ -148,7 +151,7 @@ func (c *Checker) place(l *crl.List, anchors []*x509.Certificate) (warning strin
 		}
 	}
 	switch {
-	case c.ofAnchor[l]:
+	case c.ofAnchor[l], c.cfg.Vouched[l]:
 		return "", nil
 	case claimed != nil:
 		return "", fmt.Errorf("%s is not signed by the key of %s: the file is damaged, forged, or of another CA with the same name; get it again from the CA", l, describe.Certificate(claimed))

@@ -28,10 +28,16 @@ func (s *scope) covers(c *x509.Certificate) bool {
 	return s.uris == nil || s.named(c)
 }
 
-// named reports whether a distribution point of c (RFC 5280 section 4.2.1.13)
-// names one of the scope's URIs. One that promises some reasons only, or leads
-// to the list of another issuer, does not count.
+// named reports whether a distribution point of c names one of the scope's URIs.
 func (s *scope) named(c *x509.Certificate) bool {
+	return EachPoint(c, s.has)
+}
+
+// EachPoint calls f with the URIs that the distribution points of c (RFC 5280
+// section 4.2.1.13) name, until f returns true, which is reported. Any of them
+// will do: a point that promises some reasons only, or leads to the list of
+// another issuer, is left out. f must not keep what it is given.
+func EachPoint(c *x509.Certificate, f func(uri []byte) bool) bool {
 	if len(c.CRLDistributionPoints) == 0 {
 		return false
 	}
@@ -57,7 +63,7 @@ func (s *scope) named(c *x509.Certificate) bool {
 				if !full.ReadAnyASN1(&general, &tag) {
 					break
 				}
-				if tag == field(6) && s.has(general) {
+				if tag == field(6) && f(general) {
 					return true
 				}
 			}
