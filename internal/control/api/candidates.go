@@ -29,7 +29,8 @@ type Candidates struct{ Desk Desk }
 // configuration allows unless it says so.
 const largestCandidate = 256 << 20
 
-type named struct {
+// OfStore names a trust store in a path.
+type OfStore struct {
 	Store string `path:"store" maxLength:"64" doc:"The trust store's name."`
 }
 
@@ -52,7 +53,7 @@ func (c Candidates) list(_ context.Context, in *struct{ Paging }) (*client.Page[
 // upload is the one operation with a body that is no JSON.
 func (c Candidates) upload(a *API) {
 	type input struct {
-		named
+		OfStore
 		For     string `query:"for" maxLength:"4096" doc:"The file or URL whose place it would take; may be left out where the trust store has one of the kind."`
 		RawBody []byte `contentType:"application/octet-stream" doc:"A CA bundle, PEM, or revocation lists, PEM or DER."`
 	}
@@ -77,7 +78,7 @@ func (c Candidates) upload(a *API) {
 // otherwise.
 func (c Candidates) compare(a *API) {
 	type input struct {
-		named
+		OfStore
 		Limit int `query:"limit" minimum:"0" maximum:"100000" default:"100" doc:"How many clients are named, of each sort."`
 	}
 	op := huma.Operation{
@@ -101,7 +102,7 @@ func (c Candidates) compare(a *API) {
 }
 
 func (c Candidates) commit(ctx context.Context, in *struct {
-	named
+	OfStore
 	Refuse int `query:"refuse" minimum:"0" default:"0" doc:"The most clients that may be refused by it that are accepted today: the number that the diff gave."`
 }) (*client.Commit, error) {
 	done, err := c.Desk.Commit(ctx, in.Store, in.Refuse)
@@ -113,7 +114,7 @@ func (c Candidates) commit(ctx context.Context, in *struct {
 	return done, nil
 }
 
-func (c Candidates) abort(ctx context.Context, in *named) (*client.Candidate, error) {
+func (c Candidates) abort(ctx context.Context, in *OfStore) (*client.Candidate, error) {
 	gone, err := c.Desk.Abort(in.Store)
 	if err != nil {
 		return nil, notDone(err)

@@ -20,9 +20,11 @@ type Client struct {
 // Fingerprint is the SHA-256 of the certificate.
 func (c *Client) Fingerprint() [32]byte { return sha256.Sum256(c.Presented[0].Raw) }
 
-// Each shows every certificate, those seen last first, until visit returns an
+// Each shows every certificate of whoever has come until now, those seen last
+// first, until visit returns an
 // error, which Each returns. What is in Presented beside the leaf is shared.
 func (m *Memory) Each(visit func(Client) error) error {
+	m.settled()
 	m.reading.RLock()
 	defer m.reading.RUnlock()
 	m.mu.Lock()
@@ -64,4 +66,18 @@ func (m *Memory) Each(visit func(Client) error) error {
 		}
 	}
 	return nil
+}
+
+// settled waits until everybody who has come is written down.
+func (m *Memory) settled() {
+	a := arrival{reached: make(chan struct{})}
+	select {
+	case m.incoming <- a:
+	case <-m.done:
+		return
+	}
+	select {
+	case <-a.reached:
+	case <-m.done:
+	}
 }

@@ -96,6 +96,8 @@ type arrival struct {
 	place     place
 	presented []*x509.Certificate
 	anchor    *x509.Certificate
+
+	reached chan struct{} // nil, or closed when those before have been written down
 }
 
 // Open returns the Memory kept in cfg.Dir. What was damaged there, by a crash, is
@@ -244,6 +246,10 @@ func (m *Memory) work() {
 
 // admit writes down one that is new, or that is in another place than before.
 func (m *Memory) admit(a arrival) {
+	if a.reached != nil {
+		close(a.reached)
+		return
+	}
 	place, ok := m.placeOf(a)
 	if !ok {
 		m.missed.Add(1)
