@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -95,7 +96,14 @@ func fleet(b *testing.B, r *Registry, n int) {
 			}
 		}
 	}()
-	start := time.Now()
+	cpu := func() float64 {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
+	}
+	start, used := time.Now(), cpu()
 	sum, err := r.Import(b.Context(), ann, &fleetList{n: n}, Import{Format: CSV})
 	close(stop)
 	<-stopped
@@ -103,6 +111,7 @@ func fleet(b *testing.B, r *Registry, n int) {
 		b.Fatalf("%+v, %v", sum, err)
 	}
 	b.ReportMetric(time.Since(start).Seconds(), "s/import")
+	b.ReportMetric(cpu()-used, "cpu-s/import") // of this process, not of a server
 	b.ReportMetric(float64(peak.Load()>>20), "MiB-peak")
 	start = time.Now()
 	if sum, err = r.Import(b.Context(), ann, &fleetList{n: n}, Import{Format: CSV}); err != nil || sum.Unchanged != n {

@@ -29,7 +29,7 @@ func (s credentials) Add(ctx context.Context, c countersign.Credential, e counte
 		w.exec(`INSERT INTO credentials (fingerprint, device, serial, issuer, not_before, not_after, state, added) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 			c.Fingerprint[:], c.Device, c.Serial, c.Issuer, store.Milli(c.NotBefore), store.Milli(c.NotAfter), string(c.State), store.Milli(c.Added))
 		w.alter(was, was.Device, e)
-		return w.err
+		return w.flush()
 	})
 }
 

@@ -59,7 +59,9 @@ func (s devices) Create(ctx context.Context, d countersign.Device, e countersign
 		if known > 0 {
 			return &store.Fault{Doing: doing, Kind: store.ErrExists}
 		}
-		return newWriting(ctx, tx).create(d, e)
+		w := newWriting(ctx, tx)
+		w.create(d, e)
+		return w.flush()
 	})
 }
 
@@ -81,7 +83,7 @@ func (s devices) Update(ctx context.Context, id string, edit func(*store.Draft) 
 			w.exec(`UPDATE credentials SET state = 'revoked' WHERE device = ? AND state = 'valid'`, id)
 		}
 		now = w.alter(was, draft.Device, draft.Entry)
-		return w.err
+		return w.flush()
 	})
 	return now, err
 }

@@ -57,9 +57,7 @@ func (w *writing) batch(rows []store.Row, in store.Import) ([]store.Outcome, err
 		was, ok := known[row.ID]
 		if !ok {
 			done[i] = store.Created
-			if err := w.create(row.Device(in.Entry.At), in.Entry); err != nil {
-				return nil, err
-			}
+			w.create(row.Device(in.Entry.At), in.Entry)
 			continue
 		}
 		d, detail := row.Onto(was.Device)
@@ -72,7 +70,7 @@ func (w *writing) batch(rows []store.Row, in store.Import) ([]store.Outcome, err
 		e.Detail = detail
 		w.alter(was, d, e)
 	}
-	return done, w.err
+	return done, w.flush()
 }
 
 // known finds those of a batch that are in the registry.

@@ -5,22 +5,64 @@ import (
 	"database/sql"
 	"encoding/json"
 	"maps"
+	"strings"
 
 	"countersign.dev"
 	"countersign.dev/internal/store"
 )
 
-// A writing is the statements of one transaction, each prepared once. After the
-// first error it does nothing any more.
+// A writing is the statements of one transaction, each prepared once. New rows are
+// collected, and inserted several at once; flush inserts the rest. After the first
+// error it does nothing any more.
 type writing struct {
 	ctx      context.Context
 	tx       *sql.Tx
 	prepared map[string]*sql.Stmt
 	err      error
+
+	devices, labels, trail, changes rows
 }
 
+// rows are to be inserted into one table.
+type rows struct {
+	into string // devices (id, state)
+	one  string // (?, ?)
+	args []any
+	n    int
+}
+
+// together is how many rows are inserted by one statement.
+const together = 32
+
 func newWriting(ctx context.Context, tx *sql.Tx) *writing {
-	return &writing{ctx: ctx, tx: tx, prepared: map[string]*sql.Stmt{}}
+	return &writing{ctx: ctx, tx: tx, prepared: map[string]*sql.Stmt{},
+		devices: rows{into: `devices (id, state, labels, notes, created, revision, head)`, one: `(?, ?, ?, ?, ?, ?, ?)`},
+		labels:  rows{into: `labels (key, value, state, device)`, one: `(?, ?, ?, ?)`},
+		trail:   rows{into: `trail (device, number, at, who, what, why, from_state, to_state, detail, hash)`, one: `(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		changes: rows{into: `changes (at, noun, key)`, one: `(?, ?, ?)`},
+	}
+}
+
+func (w *writing) insert(r *rows, args ...any) {
+	r.args = append(r.args, args...)
+	if r.n++; r.n == together {
+		w.put(r)
+	}
+}
+
+func (w *writing) put(r *rows) {
+	if r.n > 0 {
+		w.exec(`INSERT INTO `+r.into+` VALUES `+r.one+strings.Repeat(`, `+r.one, r.n-1), r.args...)
+		r.args, r.n = r.args[:0], 0
+	}
+}
+
+// flush inserts what was collected, and returns the first error of all.
+func (w *writing) flush() error {
+	for _, r := range []*rows{&w.devices, &w.labels, &w.trail, &w.changes} {
+		w.put(r)
+	}
+	return w.err
 }
 
 func (w *writing) exec(query string, args ...any) {
@@ -38,14 +80,12 @@ func (w *writing) exec(query string, args ...any) {
 }
 
 // create writes a new device with the first entry of its trail.
-func (w *writing) create(d countersign.Device, e countersign.TrailEntry) error {
+func (w *writing) create(d countersign.Device, e countersign.TrailEntry) {
 	e.From, e.To = "", d.State
 	d.Revision = 1
 	head := w.record(d.ID, 1, [32]byte{}, e)
-	w.exec(`INSERT INTO devices (id, state, labels, notes, created, revision, head) VALUES (?, ?, ?, ?, ?, 1, ?)`,
-		d.ID, string(d.State), w.object(d.Labels), d.Notes, store.Milli(d.Created), head[:])
+	w.insert(&w.devices, d.ID, string(d.State), w.object(d.Labels), d.Notes, store.Milli(d.Created), d.Revision, head[:])
 	w.label(d)
-	return w.err
 }
 
 // alter writes what became of a device, with the next entry of its trail.
@@ -67,7 +107,7 @@ func (w *writing) alter(was record, d countersign.Device, e countersign.TrailEnt
 
 func (w *writing) label(d countersign.Device) {
 	for k, v := range d.Labels {
-		w.exec(`INSERT INTO labels (key, value, state, device) VALUES (?, ?, ?, ?)`, k, v, string(d.State), d.ID)
+		w.insert(&w.labels, k, v, string(d.State), d.ID)
 	}
 }
 
@@ -78,9 +118,8 @@ func (w *writing) record(device string, number int64, before [32]byte, e counter
 	e.At = store.FromMilli(store.Milli(e.At))
 	e.Hash = store.Seal(before, e)
 	at := store.Milli(e.At)
-	w.exec(`INSERT INTO trail (device, number, at, who, what, why, from_state, to_state, detail, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		device, number, at, e.Who, e.What, e.Why, string(e.From), string(e.To), e.Detail, e.Hash[:])
-	w.exec(`INSERT INTO changes (at, noun, key) VALUES (?, ?, ?)`, at, store.NounDevice, device)
+	w.insert(&w.trail, device, number, at, e.Who, e.What, e.Why, string(e.From), string(e.To), e.Detail, e.Hash[:])
+	w.insert(&w.changes, at, store.NounDevice, device)
 	return e.Hash
 }
 
