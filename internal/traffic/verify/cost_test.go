@@ -118,10 +118,45 @@ func TestNamesAndConstraintsAreNotMultiplied(t *testing.T) {
 	}
 }
 
+// insider is the worst that a CA of the fleet can have a client present:
+// certificates of one name and key, which seem to issue each other in every order.
+func insider(root *testpki.Certificate) []*x509.Certificate {
+	ca := root.Intermediate("X")
+	presented := []*x509.Certificate{ca.Client("d").X509, ca.X509}
+	for i := range 8 {
+		presented = append(presented, ca.Intermediate("X", testpki.WithKey(ca.Key), testpki.DNS(string(rune('a'+i))+".example")).X509)
+	}
+	return presented
+}
+
+// It is let in, since the CA vouches for it, and costs a bounded multiple of
+// another client, in memory nothing: crypto/x509 gives up after 100 signature
+// checks, and what it has found until then counts.
+func TestACAOfTheFleetCostsABoundedMultiple(t *testing.T) {
+	root := testpki.NewRoot(t, "Root")
+	s := store(t, verify.Config{}, root)
+	chain := insider(root)
+	passed := false
+	n := testing.AllocsPerRun(3, func() {
+		c, d := s.Verify(chain, verify.Options{})
+		passed = d == nil && c.Verified()
+	})
+	if !passed {
+		t.Error("refused")
+	}
+	if n > 10000 {
+		t.Errorf("%v allocations", n)
+	}
+	if got := s.Remembered(); got != 0 {
+		t.Errorf("%d chains with many paths are remembered", got)
+	}
+}
+
 func BenchmarkHostile(b *testing.B) {
 	root := testpki.NewRoot(b, "Root")
 	all := hostile(b, root)
 	all["ordinary"] = attempt{presented: root.Intermediate("Issuing").Client("device").Chain()}
+	all["a CA of the fleet against it"] = attempt{presented: insider(root)}
 	all["ordinary RSA 2048"] = attempt{presented: root.Intermediate("Issuing", testpki.Key(testpki.RSA2048)).Client("device").Chain()}
 	for name, a := range all {
 		s := store(b, verify.Config{Remember: -1}, root)

@@ -6,6 +6,11 @@ import (
 	"sync"
 )
 
+// mostPaths bounds the paths that are remembered of one chain. A CA of the
+// fleet can have certificates that issue each other in every order; such a chain
+// is judged anew each time, rather than costing kilobytes.
+const mostPaths = 8
+
 // A memory knows for which presented chains path building succeeded, and by
 // which issuers: signatures do not change. It is bounded and sharded. Each
 // shard has two halves: what is asked for moves to the young one; when that is
@@ -86,7 +91,7 @@ func (m *memory) get(k chainKey) []issuers {
 }
 
 func (m *memory) put(k chainKey, paths []issuers) {
-	if m == nil {
+	if m == nil || len(paths) > mostPaths {
 		return
 	}
 	m.intern(paths)
