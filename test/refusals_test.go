@@ -4,6 +4,8 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,4 +60,56 @@ func TestEveryRefusalHasARemedy(t *testing.T) {
 	for code := range documented {
 		t.Errorf("docs/refusals.md has the code %s, denial.go has not", code)
 	}
+}
+
+// Where traffic refuses with a stage and a code that are written there, the
+// table has the stage with the code.
+func TestRefusalsHaveTheirStages(t *testing.T) {
+	documented := map[string][]string{}
+	for _, section := range []string{"## Client certificates", "## Connections", "## Requests"} {
+		for code, row := range rows(t, "docs/refusals.md", section) {
+			documented[code] = strings.Split(row[1], ", ")
+		}
+	}
+	seen := 0
+	err := filepath.WalkDir("../internal/traffic", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) < 2 {
+				return true
+			}
+			stage, code := constant(call.Args[0]), constant(call.Args[1])
+			if stage, ok := strings.CutPrefix(stage, "Stage"); ok && code != "" {
+				seen++
+				if !slices.Contains(documented[code], strings.ToLower(stage)) {
+					t.Errorf("%s refuses with %s at %s; docs/refusals.md has the stages %q", path, code, strings.ToLower(stage), documented[code])
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen < 30 {
+		t.Errorf("only %d refusals seen", seen)
+	}
+}
+
+// constant is the name in countersign.Name, "" of anything else.
+func constant(e ast.Expr) string {
+	if s, ok := e.(*ast.SelectorExpr); ok {
+		if p, ok := s.X.(*ast.Ident); ok && p.Name == "countersign" {
+			return s.Sel.Name
+		}
+	}
+	return ""
 }
