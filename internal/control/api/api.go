@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -176,9 +177,9 @@ func (a *API) route(w http.ResponseWriter, r *http.Request) {
 // parameters refuses what would be read in two ways: the first of two values is
 // what one reader sees, the last what another does.
 func parameters(r *http.Request) *problem {
-	query := r.URL.Query()
-	if strings.Contains(r.URL.RawQuery, ";") {
-		return refuse(http.StatusUnprocessableEntity, "invalid_request", "the query has a ;, which separates nothing")
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return refuse(http.StatusUnprocessableEntity, "invalid_request", "the query cannot be read: %v", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		switch values := query[name]; {
