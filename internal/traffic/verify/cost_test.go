@@ -68,7 +68,7 @@ func names(t testing.TB, root *testpki.Certificate, dns, uris int) []*x509.Certi
 
 // What strangers present costs less than what a client costs that is let in:
 // in allocations, which, unlike time, are the same on every machine. How many
-// signatures are checked, package candidate tests.
+// signatures are checked, package vouch tests.
 func TestHostileChainsAllocateLessThanGoodOnes(t *testing.T) {
 	root := testpki.NewRoot(t, "Root")
 	s := store(t, verify.Config{Remember: -1}, root)

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"countersign.dev"
-	"countersign.dev/internal/traffic/verify/candidate"
 	"countersign.dev/internal/traffic/verify/constraint"
 	"countersign.dev/internal/traffic/verify/describe"
+	"countersign.dev/internal/traffic/verify/vouch"
 )
 
 // ageless returns a copy of c that is always valid. crypto/x509 builds paths
@@ -30,7 +30,7 @@ func ageless(c *x509.Certificate) *x509.Certificate {
 // build finds the paths from presented[0] to the anchors whose signatures,
 // basic constraints, path lengths, name constraints and policies are right.
 // Validity, purposes and keys are for judge. Only keys that an anchor vouches
-// for are used, and at most candidate.MaxChecks times to find the candidates,
+// for are used, at most vouch.MaxChecks times to find out which,
 // then 100 times by crypto/x509.
 func (s *Store) build(presented []*x509.Certificate, now time.Time) ([]issuers, *countersign.Denial) {
 	set := s.byName.Find(presented, s.memory.knows)
@@ -72,7 +72,7 @@ func (s *Store) build(presented []*x509.Certificate, now time.Time) ([]issuers, 
 // than "unknown authority". It follows issuer by issuer and stops at the first
 // step that cannot be taken. It decides nothing, and uses no key that no anchor
 // vouches for.
-func (s *Store) whyNoPath(presented []*x509.Certificate, set *candidate.Set, err error) *countersign.Denial {
+func (s *Store) whyNoPath(presented []*x509.Certificate, set *vouch.Set, err error) *countersign.Denial {
 	leaf := presented[0]
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.CANotAuthorizedForThisName {
 		return deny(countersign.ClientCertUntrusted, "%s: the name constraints of a CA on its path forbid its names: %s; let a CA issue it that may, or let it have other names", describe.Certificate(leaf), invalid.Detail)

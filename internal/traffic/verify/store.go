@@ -9,10 +9,10 @@ import (
 	"slices"
 	"time"
 
-	"countersign.dev/internal/traffic/verify/candidate"
 	"countersign.dev/internal/traffic/verify/constraint"
 	"countersign.dev/internal/traffic/verify/describe"
 	"countersign.dev/internal/traffic/verify/revocation"
+	"countersign.dev/internal/traffic/verify/vouch"
 )
 
 // Config is a trust store.
@@ -36,7 +36,7 @@ type Store struct {
 	pool     *x509.CertPool
 	ageless  *x509.CertPool // the anchors without their validity; see build
 	original map[*x509.Certificate]*x509.Certificate
-	byName   candidate.Anchors
+	byName   vouch.Anchors
 	limited  constraint.Kinds // by name constraints of anchors
 	accept   []*Matcher
 	filters  []string // accept in words
@@ -75,7 +75,7 @@ func New(cfg Config) (*Store, error) {
 	keys, err := cfg.Keys.withDefaults()
 	fault(err)
 	s.keys = keys
-	s.byName, s.limited = candidate.NewAnchors(s.anchors), constraint.Limited(s.anchors...)
+	s.byName, s.limited = vouch.NewAnchors(s.anchors), constraint.Limited(s.anchors...)
 	for _, err := range s.addAnchors(cfg.Limits.withDefaults(), now) {
 		fault(err)
 	}

@@ -1,11 +1,11 @@
-package candidate
+package vouch
 
 import (
 	"bytes"
 	"crypto/x509"
 )
 
-// MaxChecks bounds the signatures that are checked to find the candidates of
+// MaxChecks bounds the signatures that are checked to find the issuers of
 // one chain. An ordinary chain takes one for each intermediate.
 const MaxChecks = 50
 

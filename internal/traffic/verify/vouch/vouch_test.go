@@ -1,15 +1,15 @@
-package candidate_test
+package vouch_test
 
 import (
 	"crypto/x509"
 	"testing"
 
 	"countersign.dev/internal/testpki"
-	"countersign.dev/internal/traffic/verify/candidate"
+	"countersign.dev/internal/traffic/verify/vouch"
 )
 
-func find(anchor *testpki.Certificate, presented ...*x509.Certificate) candidate.Set {
-	return candidate.NewAnchors([]*x509.Certificate{anchor.X509}).Find(presented, nil)
+func find(anchor *testpki.Certificate, presented ...*x509.Certificate) vouch.Set {
+	return vouch.NewAnchors([]*x509.Certificate{anchor.X509}).Find(presented, nil)
 }
 
 func TestFindTakesWhatAnAnchorVouchesFor(t *testing.T) {
@@ -47,7 +47,7 @@ func TestWhatWasVouchedForIsNotCheckedAgain(t *testing.T) {
 	root := testpki.NewRoot(t, "Root")
 	mid := root.Intermediate("Mid")
 	low := mid.Intermediate("Low")
-	got := candidate.NewAnchors([]*x509.Certificate{root.X509}).Find(
+	got := vouch.NewAnchors([]*x509.Certificate{root.X509}).Find(
 		[]*x509.Certificate{low.Client("d").X509, mid.X509, low.X509}, func(c *x509.Certificate) bool { return c == mid.X509 })
 	if len(got.Certificates) != 2 || got.Checks != 1 {
 		t.Errorf("%d certificates with %d checks; want 2 with 1", len(got.Certificates), got.Checks)
@@ -88,7 +88,7 @@ func TestChecksAreBounded(t *testing.T) {
 	for range 9 {
 		presented = append(presented, stranger.Intermediate("Root").X509)
 	}
-	if got := candidate.NewAnchors(anchors).Find(presented, nil); got.Checks != candidate.MaxChecks || !got.Exhausted {
-		t.Errorf("%d checks, exhausted %v; want %d, true", got.Checks, got.Exhausted, candidate.MaxChecks)
+	if got := vouch.NewAnchors(anchors).Find(presented, nil); got.Checks != vouch.MaxChecks || !got.Exhausted {
+		t.Errorf("%d checks, exhausted %v; want %d, true", got.Checks, got.Exhausted, vouch.MaxChecks)
 	}
 }
