@@ -27,6 +27,7 @@ func (o *Outcome) Rest() {
 // Again asks p about the client, at a later moment than the handshake.
 func (o *Outcome) Again(p *Policy, now time.Time) *countersign.Denial {
 	before := o.Chain
+	before.Wake() // once for all that is asked here
 	var denial *countersign.Denial
 	if p.verifies() && p.Store != nil && before.Verified() {
 		o.Chain, denial = p.Store.Again(before, p.options(now, nil))
@@ -36,8 +37,8 @@ func (o *Outcome) Again(p *Policy, now time.Time) *countersign.Denial {
 		}
 		o.Chain, denial = p.Admit(o.Presented, now, nil)
 	}
-	if denial != nil {
-		o.Chain = before // proves nothing now, but nothing else may hold the certificates
+	if denial != nil && o.Presented == nil {
+		o.Presented = before.Presented() // nothing else holds it now
 	}
 	return denial
 }

@@ -29,6 +29,22 @@ func (p *proof) rest() {
 	}
 }
 
+// Wake undoes Rest: the certificates are parsed, once for all who ask for them.
+// Nobody else may be using the chain, or a copy of it.
+func (c Chain) Wake() {
+	if c.proof == nil || c.proof.encoded == nil {
+		return
+	}
+	presented := c.Presented()
+	if presented == nil {
+		return // and nobody is admitted by it
+	}
+	c.proof.presented, c.proof.encoded = presented, nil
+	if c.proof.path != nil {
+		c.proof.path[0] = presented[0]
+	}
+}
+
 // shared finds the i-th certificate among those of the path, which chains have
 // in common. The leaf is the client's own.
 func (p *proof) shared(i int) *x509.Certificate {
