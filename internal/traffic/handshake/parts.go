@@ -14,6 +14,7 @@ type (
 	TLSPolicy        = tlspolicy.Policy
 	TicketKeys       = ticket.Keys
 	TicketKeysConfig = ticket.Config
+	TicketKey        = ticket.Key
 )
 
 // LoadCertificate is servercert.Load.

@@ -290,3 +290,54 @@ func TestForeignTicketsMakeAFullHandshake(t *testing.T) {
 		r.meets(p.on(w.client("example.com", device), v), true, "")
 	})
 }
+
+// T9: nodes that share their keys resume each other's sessions, under the rules
+// of each, and with the identity that the first handshake proved.
+func TestNodesThatShareKeysResumeEachOthersSessions(t *testing.T) {
+	w := newWorld(t)
+	device := w.root.Intermediate("Issuing").Client("device")
+	lists, err := crl.Parse("revoked.crl", w.root.CRL(testpki.Revoke(device)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := TicketKey{Secret: [32]byte{1, 2, 3}, Created: time.Now()}
+	node := func(c verify.Config, keys ...TicketKey) (*rig, *TicketKeys) {
+		own := NewTicketKeys(TicketKeysConfig{})
+		if len(keys) > 0 {
+			if err := own.Share(keys); err != nil {
+				t.Fatal(err)
+			}
+		}
+		policy := &Policy{Name: "p", Mode: "verify", Store: store(t, "fleet", c, w.root), Resumption: true}
+		return newRig(t, newServer(t, Config{Certificates: []Certificate{w.certificate()}, Policies: policies(t, policy), Keys: own})), own
+	}
+	one, _ := node(verify.Config{}, key)
+	two, keysOfTwo := node(verify.Config{}, key)
+	newer := TicketKey{Secret: [32]byte{4, 5, 6}, Created: key.Created.Add(time.Nanosecond)}
+	rotate := func(keys ...TicketKey) {
+		if err := keysOfTwo.Share(keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other, _ := node(verify.Config{})
+	behind, _ := node(verify.Config{Revocation: revocation.Config{Lists: lists}}, key) // its trust store is another generation
+	eachVersion(t, func(t *testing.T, p *pocket, v uint16) {
+		client := func() *tls.Config { return p.on(w.client("example.com", device), v) }
+		first := one.meets(client(), false, "")
+		again := two.meets(client(), true, "")
+		if leaf := again.Chain.Leaf(); leaf == nil || !leaf.Equal(device.X509) || !again.Chain.Verified() || !again.First.Equal(first.First.Truncate(time.Second)) {
+			t.Errorf("at the other node the session is of %v, verified %t, and began %v, want %v", leaf, again.Chain.Verified(), again.First, first.First)
+		}
+		one.meets(client(), true, "")     // and back
+		behind.meets(client(), false, "") // by a full handshake, in which the leaf's list is missing
+		p.session = nil
+		one.meets(client(), false, "")
+		other.meets(client(), false, "") // who has not the key
+		p.session = nil
+		one.meets(client(), false, "")
+		rotate(newer, key)
+		two.meets(client(), true, "") // of the key from before, in exchange for one of the newer
+		one.meets(client(), false, "")
+		rotate(key)
+	})
+}

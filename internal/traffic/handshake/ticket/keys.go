@@ -4,6 +4,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
+	"crypto/sha256"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,14 +23,14 @@ type Config struct {
 }
 
 // Keys seal session tickets. They are random, live in memory alone, are
-// replaced after every Lifetime and kept for one Lifetime more, to open. One
-// Keys serves all listeners of a process through all its configurations: what
+// replaced after every Lifetime and kept for one Lifetime more, to open; or they
+// are those of several nodes, by Share. One Keys serves all listeners of a process through all its configurations: what
 // a ticket is good for is bound into the ticket. Safe for concurrent use.
 type Keys struct {
 	lifetime time.Duration
 	now      func() time.Time
 	rotating sync.Mutex
-	ring     atomic.Pointer[[]generation] // newest first; never changed, only replaced
+	ring     atomic.Pointer[[]generation] // the latest first; never changed, only replaced
 }
 
 type keyID [8]byte
@@ -60,23 +61,34 @@ func (k *Keys) Lifetime() time.Duration { return k.lifetime }
 
 // sealing returns the key to seal with at this moment.
 func (k *Keys) sealing(now time.Time) generation {
-	if key := (*k.ring.Load())[0]; now.Before(key.created.Add(k.lifetime)) {
+	if key, found := k.latest(now); found {
 		return key
 	}
 	k.rotating.Lock()
 	defer k.rotating.Unlock()
-	old := *k.ring.Load()
-	if now.Before(old[0].created.Add(k.lifetime)) {
-		return old[0]
+	if key, found := k.latest(now); found {
+		return key
 	}
-	ring := []generation{newKey(now)}
-	for _, key := range old {
+	fresh := newKey(now)
+	ring := []generation{fresh}
+	for _, key := range *k.ring.Load() {
 		if k.opens(key, now) {
 			ring = append(ring, key)
 		}
 	}
+	sortLatestFirst(ring)
 	k.ring.Store(&ring)
-	return ring[0]
+	return fresh
+}
+
+// latest returns the key that was created last of those that may seal.
+func (k *Keys) latest(now time.Time) (generation, bool) {
+	for _, key := range *k.ring.Load() {
+		if !now.Before(key.created) {
+			return key, now.Before(key.created.Add(k.lifetime))
+		}
+	}
+	return generation{}, false
 }
 
 // opening returns the key with that id, if it may still unseal.
@@ -95,9 +107,16 @@ func (k *Keys) opens(key generation, now time.Time) bool {
 
 func newKey(now time.Time) generation {
 	var secret [32]byte
-	key := generation{created: now}
 	rand.Read(secret[:]) // never fails: it ends the process rather than return
-	rand.Read(key.id[:])
+	return keyOf(secret, now)
+}
+
+// keyOf returns the key with that secret. The id tells nothing about it, and is
+// the same at every node that has it.
+func keyOf(secret [32]byte, created time.Time) generation {
+	key := generation{created: created}
+	sum := sha256.Sum256(append([]byte("countersign ticket key id"), secret[:]...))
+	copy(key.id[:], sum[:])
 	block, err := aes.NewCipher(secret[:])
 	if err != nil {
 		panic(err) // 32 bytes are a key
