@@ -75,7 +75,7 @@ func (s *Store) build(presented []*x509.Certificate, now time.Time) ([]issuers, 
 func (s *Store) whyNoPath(presented []*x509.Certificate, set *vouch.Set, err error) *countersign.Denial {
 	leaf := presented[0]
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.CANotAuthorizedForThisName {
-		return deny(countersign.ClientCertUntrusted, "%s: the name constraints of a CA on its path forbid its names: %s; let a CA issue it that may, or let it have other names", describe.Certificate(leaf), invalid.Detail)
+		return deny(countersign.ClientCertUntrusted, "%s: the name constraints of a CA on its path forbid its names: %s; let a CA issue it that may, or let it have other names", describe.Certificate(leaf), excerpt(invalid.Detail))
 	}
 	if set.Exhausted {
 		return deny(countersign.ClientCertUntrusted, "%s: %d signatures were checked and no path to a CA of trust store %q was found, because of the many CAs with one name; let CAs have names of their own, or their certificates key identifiers",
@@ -131,7 +131,16 @@ func (s *Store) whyNoPath(presented []*x509.Certificate, set *vouch.Set, err err
 		}
 		current = next
 	}
-	return deny(countersign.ClientCertUntrusted, "%s: no path leads to a CA of trust store %q: %v; let a CA of the trust store issue it again", describe.Certificate(leaf), s.name, err)
+	return deny(countersign.ClientCertUntrusted, "%s: no path leads to a CA of trust store %q: %v; let a CA of the trust store issue it again", describe.Certificate(leaf), s.name, excerpt(err.Error()))
+}
+
+// excerpt bounds a text of crypto/x509, which repeats names at any length.
+func excerpt(s string) string {
+	const most = 300
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
 }
 
 // issuersByName returns the certificates that bear the name of c's issuer:

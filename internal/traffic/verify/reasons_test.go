@@ -35,6 +35,9 @@ func instructive(t *testing.T, presented []*x509.Certificate, d *countersign.Den
 	if of, after, list := strings.Cut(d.Reason, " list number "); list && !regexp.MustCompile(`^\d+ of ".*" \(.*\) .*\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`).MatchString(after) {
 		t.Errorf("%s: the list in %q has no issuer or date: %s", d.Code, of, after)
 	}
+	if len(d.Reason) > 3000 {
+		t.Errorf("%s: the reason has %d bytes", d.Code, len(d.Reason))
+	}
 	if strings.ContainsAny(d.Reason, "\n\r\x00") {
 		t.Errorf("%s: the reason is not one line: %q", d.Code, d.Reason)
 	}

@@ -97,6 +97,8 @@ func TestVerify(t *testing.T) {
 			code: countersign.ClientCertUntrusted, words: []string{"allows 0 intermediate CAs below it"}},
 		{name: "name constraints", presented: chain(root.Intermediate("Narrow", testpki.PermittedDNS("fleet.example")).Client("d", testpki.DNS("evil.example"))),
 			code: countersign.ClientCertUntrusted, words: []string{"name constraints"}},
+		{name: "name constraints and a name of 60,000 bytes", presented: chain(root.Intermediate("Narrow", testpki.PermittedDNS("fleet.example")).Client("d", testpki.DNS(strings.Repeat("a", 60000)))),
+			code: countersign.ClientCertUntrusted, words: []string{"name constraints"}},
 		{name: "name constraints kept", presented: chain(root.Intermediate("Narrow", testpki.PermittedDNS("fleet.example")).Client("d", testpki.DNS("a.fleet.example")))},
 
 		{name: "expired leaf", presented: chain(mid.Client("device", testpki.Expired())), code: countersign.ClientCertExpired, words: []string{"the leaf", `"CN=device"`, "renewed"}},
