@@ -48,7 +48,7 @@ var withLists = strings.Replace(configuration, "ca_bundle: [ca.crt]", "ca_bundle
 // A rig is a node with everything real, and a Desk for it.
 type rig struct {
 	*trust.Desk
-	t         *testing.T
+	t         testing.TB
 	dir       string
 	server    *testpki.Certificate
 	node      *traffic.Node
@@ -59,7 +59,7 @@ type rig struct {
 }
 
 // start serves config with that CA bundle.
-func start(t *testing.T, config string, bundle ...*testpki.Certificate) *rig {
+func start(t testing.TB, config string, bundle ...*testpki.Certificate) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), server: testpki.NewRoot(t, "Web CA").Server("localhost")}
 	r.backend = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "served") }))

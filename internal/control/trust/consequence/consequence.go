@@ -147,7 +147,8 @@ func (q *inquest) everybody() error {
 		if p.Anchor != nil {
 			anchor = p.Anchor.Raw
 		}
-		q.ask(answer{fingerprint: p.Fingerprint, leaf: p.Presented[0], listener: p.Listener, connected: true, first: p.Since, last: q.At}, p.Presented, anchor, nil, p.Under(q.then))
+		q.ask(answer{fingerprint: p.Fingerprint, leaf: p.Presented[0], listener: p.Listener, connected: true, first: p.Since, last: q.At}, p.Presented, anchor,
+			p.Under(q.now), p.Under(q.then))
 		return breathe()
 	})
 	if err != nil || q.Memory == nil {
@@ -189,20 +190,27 @@ func byName(listeners []*snapshot.Listener, listener, policy string) *handshake.
 	return nil
 }
 
-// ask asks as a handshake would. Whoever is connected is accepted today; for
-// others, now is the policy of today, nil if it is gone.
+// ask asks as a handshake would, and then as a connection is asked when the
+// configuration has changed: signatures that were checked once are not checked
+// again. Whoever is connected is accepted today. now is nil if the policy is gone.
 func (q *inquest) ask(a answer, presented []*x509.Certificate, anchor []byte, now, then *handshake.Policy) {
 	q.diff.Asked++
-	var today *countersign.Denial
-	switch {
-	case a.connected:
-		q.diff.Connected++
-	case now == nil:
-		today = countersign.Deny(countersign.StageVerify, countersign.ListenerGone, "the policy under which it was seen is not in force any more")
-	default:
-		_, today = now.Admit(presented, q.At, nil)
+	var known handshake.Outcome
+	today := countersign.Deny(countersign.StageVerify, countersign.ListenerGone, "the policy under which it was seen is not in force any more")
+	if now != nil {
+		known.Chain, today = now.Admit(presented, q.At, nil)
 	}
-	chain, denial := then.Admit(presented, q.At, nil)
+	if a.connected {
+		q.diff.Connected++
+		today = nil
+	}
+	var denial *countersign.Denial
+	if known.Chain.Verified() {
+		denial = known.Again(then, q.At)
+	} else {
+		known.Chain, denial = then.Admit(presented, q.At, nil)
+	}
+	chain := known.Chain
 	if then.Store.Name() == q.Candidate.TrustStore {
 		q.count(a, anchor, today == nil, chain)
 	}

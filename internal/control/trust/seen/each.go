@@ -21,8 +21,8 @@ type Client struct {
 func (c *Client) Fingerprint() [32]byte { return sha256.Sum256(c.Presented[0].Raw) }
 
 // Each shows every certificate of whoever has come until now, those seen last
-// first, until visit returns an
-// error, which Each returns. What is in Presented beside the leaf is shared.
+// first, until visit returns an error, which Each returns. What is in Presented
+// beside the leaf is shared.
 func (m *Memory) Each(visit func(Client) error) error {
 	m.settled()
 	m.reading.RLock()
