@@ -11,25 +11,27 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// A web publishes files over TLS.
+// A web publishes files, over TLS or not.
 type web struct {
 	address string
 	stop    func()
 }
 
-// cmdWeb is about a web server called NAME, found at https://$NAME:
+// cmdWeb is about a web server called NAME, found at https://$NAME, or without
+// CERT and KEY at http://$NAME:
 //
+//	web NAME DIR            starts one without TLS
 //	web NAME DIR CERT KEY   starts it; again, after stop, at the same address
 //	web NAME stop           connections to it are refused from now on
 //
 // It serves the files of DIR, with conditional requests.
 func cmdWeb(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 && len(args) != 4 {
-		ts.Fatalf("usage: web NAME DIR CERT KEY, web NAME stop")
+		ts.Fatalf("usage: web NAME DIR [CERT KEY], web NAME stop")
 	}
 	s := stageOf(ts)
 	w := s.webs[args[0]]
-	if len(args) == 2 {
+	if len(args) == 2 && args[1] == "stop" {
 		w.stop()
 		return
 	}
@@ -37,10 +39,13 @@ func cmdWeb(ts *testscript.TestScript, neg bool, args []string) {
 		w = &web{address: "localhost:0"}
 		s.webs[args[0]] = w
 	}
-	certificate, err := tls.LoadX509KeyPair(ts.MkAbs(args[2]), ts.MkAbs(args[3]))
+	listener, err := net.Listen("tcp4", w.address)
 	ts.Check(err)
-	listener, err := tls.Listen("tcp4", w.address, &tls.Config{Certificates: []tls.Certificate{certificate}})
-	ts.Check(err)
+	if len(args) == 4 {
+		certificate, err := tls.LoadX509KeyPair(ts.MkAbs(args[2]), ts.MkAbs(args[3]))
+		ts.Check(err)
+		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{certificate}})
+	}
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	w.address = "localhost:" + port
 	server := &http.Server{Handler: http.FileServer(http.Dir(ts.MkAbs(args[1]))), ErrorLog: log.New(io.Discard, "", 0)}

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ import (
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/control/source"
 	"countersign.dev/internal/control/source/origin"
+	"countersign.dev/internal/control/source/points"
 	"countersign.dev/internal/traffic/verify"
 	"countersign.dev/internal/traffic/verify/describe"
 	"countersign.dev/internal/traffic/verify/revocation/crl"
@@ -40,7 +42,8 @@ The exit status is 0 when nothing is wrong, else 1.`,
 				fmt.Fprintf(std.err, "%s\n%s\n", faults.Error(), summary(faults))
 				return exitCode(1)
 			}
-			s := trustScreen{out: std.out, dataDir: cfg.Node.DataDir, now: time.Now()}
+			s := trustScreen{out: std.out, dataDir: cfg.Node.DataDir, now: time.Now(), book: points.New(points.Config{})}
+			s.book.Load(cfg.Node.DataDir, true)
 			for i := range cfg.TrustStores {
 				s.store(&cfg.TrustStores[i])
 			}
@@ -58,6 +61,7 @@ The exit status is 0 when nothing is wrong, else 1.`,
 type trustScreen struct {
 	out     io.Writer
 	dataDir string
+	book    *points.Book // what the node remembers
 	now     time.Time
 	wrong   bool // something was
 }
@@ -81,7 +85,21 @@ func (s *trustScreen) store(ts *config.TrustStore) {
 		return
 	}
 	for _, src := range ts.Revocation.CRLs {
+		if src.Points() {
+			s.points(ts)
+			continue
+		}
 		s.source("list", src, ts.Revocation.Refresh, s.lists)
+	}
+}
+
+// points shows the lists that clients' certificates name.
+func (s *trustScreen) points(ts *config.TrustStore) {
+	all := s.book.Of(ts.Name)
+	fmt.Fprintf(s.out, "  lists that clients' certificates name (cdp): %d\n", len(all))
+	s.row("from", "%s", strings.Join(ts.Revocation.Hosts, ", "))
+	for _, p := range all {
+		s.source("list", config.Source{URL: p.URL}, ts.Revocation.Refresh, s.lists)
 	}
 }
 
