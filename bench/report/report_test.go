@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,33 @@ func TestRatioIsToTheBetterPeer(t *testing.T) {
 		if w.Compare(); w.Ratio != c.want {
 			t.Errorf("%s: %v, want %v", name, w.Ratio, c.want)
 		}
+	}
+}
+
+func TestTableOfMeasures(t *testing.T) {
+	w := &Workload{Name: "revoke"}
+	for _, took := range []float64{104.4, 3, 900} {
+		w.Measure("closed after", "ms", took, 100)
+		w.Measure("clients", "", 19000)
+		w.Measure("failed", "", 0, 0)
+	}
+	r := Report{Turns: 3, Workloads: []*Workload{w}}
+	var b strings.Builder
+	if err := r.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(b.String(), "\n\n")
+	want := `
+work    measure        median   worst  allowed
+revoke  closed after  104 ms !  900 ms   100 ms
+        clients          19000   19000        -
+        failed               0       0        0
+`
+	if fields := strings.Fields; !slices.Equal(fields(table), fields(want)) {
+		t.Errorf("%s\nwant\n%s", table, want)
+	}
+	if err := r.Plot(&b); err != nil {
+		t.Error(err) // nothing is compared, nothing is wrong
 	}
 }
 
