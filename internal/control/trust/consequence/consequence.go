@@ -17,6 +17,7 @@ import (
 	"countersign.dev/internal/control/trust/seen"
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/traffic"
+	"countersign.dev/internal/traffic/background"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/verify"
 	"countersign.dev/internal/traffic/verify/describe"
@@ -39,7 +40,8 @@ type Question struct {
 	Limit     int // how many clients are named, of each sort
 }
 
-// Ask answers a Question. It takes a second for about ten thousand clients.
+// Ask answers a Question. It takes a second for some five thousand clients, since
+// traffic goes first.
 func Ask(ctx context.Context, question Question) (*client.Diff, error) {
 	c, now, then := &question.Candidate, question.Now, question.Then
 	q := &inquest{
@@ -120,19 +122,10 @@ type answer struct {
 	denial      *countersign.Denial
 }
 
-// handful is how many clients are asked without a pause, pause is how long
-// traffic goes first then.
-const (
-	handful = 16
-	pause   = 50 * time.Microsecond
-)
-
 func (q *inquest) everybody() error {
-	n := 0
+	var work background.Work
 	breathe := func() error {
-		if n++; n%handful == 0 {
-			time.Sleep(pause)
-		}
+		work.Pause()
 		return q.ctx.Err()
 	}
 	err := q.Node.Present(q.ctx, func(p *traffic.Presence) bool {
