@@ -1,4 +1,4 @@
-// Package api is the management API: what operators can ask a node and have it do, over HTTP.
+// Package api is the management API: what operators ask of a node, over HTTP.
 //
 // One file a noun: its operations, with what they need as a small interface. What
 // holds for all of them is here once. Who may (guard.go): callers of the same
