@@ -152,9 +152,15 @@ func (a *Asker) learn(l *Line, s *subject) {
 	if a.ctx.Err() != nil {
 		return // which says nothing about the responder
 	}
+	if had := a.memory.Get(s.key); answer.Fault != "" {
+		answer.Failures = 1
+		if had != nil {
+			answer.Failures += had.Failures
+		}
+	}
 	now := time.Now()
 	before, kept := a.memory.Put(s.key, &answer, now)
-	a.renewAt(l, s, kept.Again)
+	a.renewAt(l, s, renewalOf(kept, now))
 	if worse(before, kept) {
 		a.cfg.Suspect([]revocation.Certificate{s.certificate()})
 	}
@@ -208,6 +214,26 @@ func again(answer *ocsp.Answer, now time.Time) time.Time {
 		d = min(d, unknownFor)
 	}
 	return now.Add(jitter(min(max(d, time.Second), renewAtMost)))
+}
+
+// renewedFor is how long, at most, passes until a certificate of somebody who is
+// connected is asked about again, of which the responder has nothing to say.
+const renewedFor = 5 * time.Minute
+
+// renewalOf says when a certificate of somebody who is connected is asked about
+// again. Nobody waits for it: there may be as many as connections.
+func renewalOf(kept *ocsp.Answer, now time.Time) time.Time {
+	var wait time.Duration
+	switch {
+	case kept.Failures > 0:
+		wait = min(failedFor<<min(kept.Failures-1, 10), renewedFor)
+	case kept.Status == ocsp.Unknown:
+		wait = renewedFor
+	}
+	if at := now.Add(jitter(wait)); at.After(kept.Again) {
+		return at
+	}
+	return kept.Again
 }
 
 // jitter takes up to a tenth off d.

@@ -572,3 +572,30 @@ func TestAURLIsToldWithoutItsQuery(t *testing.T) {
 		t.Error(name(":"))
 	}
 }
+
+func TestACertificateThatFailsIsAskedAboutEverMoreRarely(t *testing.T) {
+	now := time.Now()
+	last := time.Duration(0)
+	for failures := 1; failures < 20; failures++ {
+		wait := renewalOf(&ocsp.Answer{Fault: "nothing", Failures: failures, Again: now.Add(failedFor)}, now).Sub(now)
+		if wait < last*9/10 || wait > renewedFor {
+			t.Errorf("%v after failure %d, %v before", wait, failures, last)
+		}
+		last = wait
+	}
+	if last < renewedFor*9/10 {
+		t.Errorf("%v in the end", last)
+	}
+	r := newRig(t, Settings{})
+	r.party.says(func(w http.ResponseWriter, _ *http.Request) { send200(w, xocsp.UnauthorizedErrorResponse) })
+	for i := range 3 {
+		s, err := r.line.subject(r.device.X509, r.device.Issuer.X509)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-r.fly(r.line, s).done
+		if a := r.line.View().Find(r.device.Issuer.X509, r.device.X509.SerialNumber); a.Failures != i+1 {
+			t.Errorf("%d failures are counted, want %d", a.Failures, i+1)
+		}
+	}
+}

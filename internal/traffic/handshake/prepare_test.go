@@ -139,12 +139,34 @@ func TestWhoWaitsForAnAnswerHoldsNoTurn(t *testing.T) {
 	}
 }
 
-func TestAnAnswerIsNotWaitedForLongerThanTheHandshakeMayTake(t *testing.T) {
+// The policy may have it that without an answer something else decides: the time
+// for that is left.
+func TestAnAnswerThatDoesNotComeLeavesTimeToFinish(t *testing.T) {
 	w := newWorld(t)
 	p := &Policy{Name: "p", Mode: countersign.ClientAuthVerify, Store: store(t, "fleet", verify.Config{}, w.root), Inquirers: []Inquirer{newDesk()}}
-	r := newRig(t, newServer(t, Config{Certificates: []Certificate{w.certificate()}, Policies: policies(t, p), Timeout: 200 * time.Millisecond}))
-	if _, _, out := r.connect(w.client("api.example.com", w.root.Client("device"))); !out.Refused {
-		t.Error("the handshake went on after its time")
+	r := newRig(t, newServer(t, Config{Certificates: []Certificate{w.certificate()}, Policies: policies(t, p), Timeout: 2 * time.Second}))
+	if _, err, out := r.connect(w.client("api.example.com", w.root.Client("device"))); err != nil || out.Denial != nil {
+		t.Errorf("%v, %v", err, out.Denial)
+	}
+}
+
+func TestAHandshakeThatWaitsForAnAnswerEndsWithItsListener(t *testing.T) {
+	w := newWorld(t)
+	d := newDesk()
+	p := &Policy{Name: "p", Mode: countersign.ClientAuthVerify, Store: store(t, "fleet", verify.Config{}, w.root), Inquirers: []Inquirer{d}}
+	s := newServer(t, Config{Certificates: []Certificate{w.certificate()}, Policies: policies(t, p), Timeout: time.Minute})
+	client, raw := pair(t)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- tls.Client(client, at(w.client("api.example.com", w.root.Client("device")), tls.VersionTLS12)).Handshake()
+	}()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-d.came; cancel() }()
+	if conn, out := s.Handshake(ctx, raw, nil); conn != nil || code(out.Denial) != countersign.ShuttingDown {
+		t.Errorf("%v", out.Denial)
+	}
+	if err := <-ended; err == nil {
+		t.Error("the client is admitted")
 	}
 }
 

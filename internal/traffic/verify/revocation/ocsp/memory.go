@@ -41,7 +41,7 @@ func (m *Memory) Put(k Key, a *Answer, now time.Time) (before, kept *Answer) {
 			before = nil
 		} else if old.Status != "" && (a.Status == "" && now.Before(old.NextUpdate) || a.Status != "" && a.ThisUpdate.Before(old.ThisUpdate)) {
 			still := *old
-			still.Again, still.Fault = a.Again, a.Fault
+			still.Again, still.Fault, still.Failures = a.Again, a.Fault, a.Failures
 			return &still, otter.WriteOp
 		}
 		return a, otter.WriteOp

@@ -36,6 +36,7 @@ type Answer struct {
 	NextUpdate time.Time // of a response without one, five minutes after ThisUpdate
 	Responder  string    // its URL
 	Fault      string
+	Failures   int       // attempts to get a newer one that failed since, in a row
 	Again      time.Time // when it is worth asking anew
 }
 
