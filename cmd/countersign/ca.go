@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,7 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"countersign.dev/internal/control/ca"
+	"countersign.dev/internal/control/ca/holder"
 	"countersign.dev/internal/control/ca/issuance"
+	"countersign.dev/internal/control/ca/pubkey"
 	"countersign.dev/internal/control/ca/request"
 	"countersign.dev/internal/wire/dn"
 )
@@ -25,16 +28,48 @@ func newCACommand(std stdio) *cobra.Command {
   countersign ca issue pki gateway --profile server --san dns:gateway.example.com
   countersign ca sign pki device.csr
   countersign ca revoke pki MacID-AA-BB-CC-DD-EE-FF.crt --reason keyCompromise
+  countersign ca rollover pki --root-key /media/stick/root.key --root-passphrase-file passphrase
   countersign ca show pki`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("%q is no command of countersign ca: expected init, issue, sign, revoke, crl or show", args[0])
+				return fmt.Errorf("%q is no command of countersign ca: expected init, issue, sign, revoke, crl, rollover or show", args[0])
 			}
 			return c.Help()
 		},
 	}
-	c.AddCommand(caInit(std), caIssue(std), caSign(std), caRevoke(std), caCRL(std), caShow(std))
+	var secrets caSecrets
+	f := c.PersistentFlags()
+	f.StringVar(&secrets.passphrase, "passphrase-file", "", "a `file` with the passphrase of the issuing authority's key, if it has one")
+	f.StringVar(&secrets.rootKey, "root-key", "", "the `file` of the root's key, if it is not in DIR")
+	f.StringVar(&secrets.rootPassphrase, "root-passphrase-file", "", "a `file` with the passphrase of the root's key, if it has one")
+	c.AddCommand(caInit(std, &secrets), caIssue(std, &secrets), caSign(std, &secrets), caRevoke(std, &secrets), caCRL(std, &secrets),
+		caRollover(std, &secrets), caShow(std, &secrets))
 	return c
+}
+
+// caSecrets are the files with what an authority's keys take.
+type caSecrets struct{ passphrase, rootKey, rootPassphrase string }
+
+func (s *caSecrets) config(dir string) (ca.Config, error) {
+	c := ca.Config{Dir: dir, RootKey: s.rootKey}
+	var err error
+	if s.passphrase != "" {
+		if c.Passphrase, err = holder.ReadPassphrase(s.passphrase); err != nil {
+			return c, err
+		}
+	}
+	if s.rootPassphrase != "" {
+		c.RootPassphrase, err = holder.ReadPassphrase(s.rootPassphrase)
+	}
+	return c, err
+}
+
+func (s *caSecrets) open(dir string) (*ca.Authority, error) {
+	c, err := s.config(dir)
+	if err != nil {
+		return nil, err
+	}
+	return ca.Open(c)
 }
 
 // positional demands exactly these arguments, and says which one is missing.
@@ -50,21 +85,40 @@ func positional(names ...string) cobra.PositionalArgs {
 	}
 }
 
-func caInit(std stdio) *cobra.Command {
-	var name, key string
+func caInit(std stdio, secrets *caSecrets) *cobra.Command {
+	var name, key, token string
+	var offline bool
 	rootLifetime, issuingLifetime := lifetime(ca.DefaultRootLifetime), lifetime(ca.DefaultIssuingLifetime)
 	c := &cobra.Command{
 		Use:   "init DIR",
 		Short: "Make a root, an issuing authority below it, and their first revocation lists",
-		Args:  positional("DIR"),
+		Long: `Make a root, an issuing authority below it, and their first revocation lists.
+
+The root is needed again only to make another issuing authority, or to revoke this
+one. With --offline-root its key is written encrypted, under the passphrase in the
+file that --root-passphrase-file names: carry the key away, and the passphrase to
+another place. With --passphrase-file the issuing authority's key is encrypted too,
+and whoever uses it names the same file.`,
+		Args: positional("DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
+			switch {
+			case offline && secrets.rootPassphrase == "":
+				return errors.New("--offline-root encrypts the root's key: name the file with its passphrase with --root-passphrase-file, made for instance with `(umask 077; openssl rand -base64 24 > passphrase)`")
+			case secrets.rootKey != "":
+				return errors.New("--root-key is for an authority that exists: a new one gets a new key")
+			}
 			keyType, err := issuance.ParseKeyType(key)
 			if err != nil {
 				return err
 			}
 			dir := args[0]
+			config, err := secrets.config(dir)
+			if err != nil {
+				return err
+			}
 			a, err := ca.Init(ca.Founding{
-				Config:          ca.Config{Dir: dir},
+				Config:          config,
+				IssuingToken:    token,
 				Name:            name,
 				Key:             keyType,
 				RootLifetime:    time.Duration(rootLifetime),
@@ -79,11 +133,15 @@ func caInit(std stdio) *cobra.Command {
 			}
 			root, issuing := a.Root(), a.Issuing()
 			p := newPage("Made an authority in %s", dir)
-			p.row(ca.RootCertFile, "%s, %s, until %s", root.Subject.CommonName, issuance.DescribeKey(root.PublicKey), until(root.NotAfter))
-			p.row(ca.IssuingCertFile, "%s, %s, until %s", issuing.Subject.CommonName, issuance.DescribeKey(issuing.PublicKey), until(issuing.NotAfter))
+			p.row(ca.RootCertFile, "%s, %s, until %s", root.Subject.CommonName, pubkey.Describe(root.PublicKey), until(root.NotAfter))
+			p.row(ca.IssuingCertFile, "%s, %s, until %s", issuing.Subject.CommonName, pubkey.Describe(issuing.PublicKey), until(issuing.NotAfter))
 			p.row(ca.BundleFile, "both certificates: give this one to trust stores")
 			p.row(ca.CRLFile, "nothing revoked yet; sign it anew before %s", until(lists.Issuing.NextUpdate))
-			p.row(ca.RootKeyFile, "needed again only for %s: consider keeping it elsewhere", ca.RootCRLFile)
+			if secrets.rootPassphrase != "" {
+				p.row(ca.RootKeyFile, "encrypted: carry it away now, in two copies; it is needed again only for `ca rollover` and %s", ca.RootCRLFile)
+			} else {
+				p.row(ca.RootKeyFile, "needed again only for %s: consider keeping it elsewhere", ca.RootCRLFile)
+			}
 			p.try("countersign ca issue %s MacID-AA:BB:CC:DD:EE:FF", quote(dir))
 			p.try("countersign ca issue %s gateway --profile server --san dns:localhost", quote(dir))
 			return p.print(std.out)
@@ -92,12 +150,14 @@ func caInit(std stdio) *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&name, "name", ca.DefaultName, "its `name`: the certificates are called NAME Root, NAME Issuing")
 	f.StringVar(&key, "key", string(issuance.ECDSAP256), "the `kind` of its keys: ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072, rsa-4096")
+	f.BoolVar(&offline, "offline-root", false, "encrypt the root's key, to be carried away")
+	f.StringVar(&token, "issuing-token", "", "the `URI` of the issuing authority's key in a token, which is made there if it is missing (RFC 7512)")
 	f.Var(&rootLifetime, "root-lifetime", "how long the root lasts")
 	f.Var(&issuingLifetime, "issuing-lifetime", "how long the issuing authority lasts, within the root's time")
 	return c
 }
 
-func caIssue(std stdio) *cobra.Command {
+func caIssue(std stdio, secrets *caSecrets) *cobra.Command {
 	var profile, subject, key, out string
 	var names []string
 	life := lifetime(ca.DefaultLifetime)
@@ -131,7 +191,7 @@ name become hyphens there.`,
 			if err := files.Vacant(); err != nil {
 				return err
 			}
-			a, err := ca.Open(ca.Config{Dir: dir})
+			a, err := secrets.open(dir)
 			if err != nil {
 				return err
 			}
@@ -143,7 +203,7 @@ name become hyphens there.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&profile, "profile", string(issuance.Device), "what it is for: device, client or server")
+	f.StringVar(&profile, "profile", string(issuance.Device), "what it is for: device, bootstrap, client or server")
 	f.StringArrayVar(&names, "san", nil, "alternative `name`, repeatable: dns:HOST, ip:ADDRESS, uri:URI, email:ADDRESS")
 	f.StringVar(&subject, "subject", "", "the whole subject instead of CN=NAME, as in \"CN=gate 7,OU=ops,O=Example\"")
 	f.StringVar(&key, "key", string(issuance.ECDSAP256), "the `kind` of its key: ecdsa-p256, ecdsa-p384, rsa-2048, rsa-3072, rsa-4096")
@@ -152,7 +212,7 @@ name become hyphens there.`,
 	return c
 }
 
-func caSign(std stdio) *cobra.Command {
+func caSign(std stdio, secrets *caSecrets) *cobra.Command {
 	var profile, out string
 	life := lifetime(ca.DefaultLifetime)
 	c := &cobra.Command{
@@ -182,7 +242,7 @@ request that asks to be an authority, or for another purpose, is refused.`,
 			if err := files.Vacant(); err != nil {
 				return err
 			}
-			a, err := ca.Open(ca.Config{Dir: dir})
+			a, err := secrets.open(dir)
 			if err != nil {
 				return err
 			}
@@ -194,7 +254,7 @@ request that asks to be an authority, or for another purpose, is refused.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&profile, "profile", string(issuance.Device), "what it is for: device, client or server")
+	f.StringVar(&profile, "profile", string(issuance.Device), "what it is for: device, bootstrap, client or server")
 	f.Var(&life, "lifetime", "how long it lasts, within the issuing authority's time")
 	f.StringVar(&out, "out", ".", "the `directory` for the certificate, which is called like the request")
 	return c

@@ -17,7 +17,7 @@ import (
 	"countersign.dev/internal/control/ca/pemfile"
 )
 
-func caRevoke(std stdio) *cobra.Command {
+func caRevoke(std stdio, secrets *caSecrets) *cobra.Command {
 	var reason string
 	c := &cobra.Command{
 		Use:   "revoke DIR SERIAL|FILE",
@@ -32,7 +32,7 @@ func caRevoke(std stdio) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a, err := ca.Open(ca.Config{Dir: args[0]})
+			a, err := secrets.open(args[0])
 			if err != nil {
 				return err
 			}
@@ -66,14 +66,14 @@ func caRevoke(std stdio) *cobra.Command {
 	return c
 }
 
-func caCRL(std stdio) *cobra.Command {
+func caCRL(std stdio, secrets *caSecrets) *cobra.Command {
 	var life lifetime
 	c := &cobra.Command{
 		Use:   "crl DIR",
 		Short: "Sign the revocation lists anew, before the old ones run out",
 		Args:  positional("DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			a, err := ca.Open(ca.Config{Dir: args[0]})
+			a, err := secrets.open(args[0])
 			if err != nil {
 				return err
 			}
@@ -117,10 +117,16 @@ func whichCertificate(arg string) (*big.Int, *x509.Certificate, error) {
 	if _, missing := os.Stat(arg); !errors.Is(missing, fs.ErrNotExist) {
 		return nil, nil, err
 	}
+	serial, err := readSerial(arg)
+	return serial, nil, err
+}
+
+// readSerial reads a serial number as hex, with or without colons between its bytes.
+func readSerial(arg string) (*big.Int, error) {
 	digits := strings.ReplaceAll(strings.TrimPrefix(strings.ToLower(arg), "0x"), ":", "")
 	serial, ok := new(big.Int).SetString(digits, 16)
 	if !ok || serial.Sign() <= 0 || len(digits) > 40 {
-		return nil, nil, fmt.Errorf("%q is neither a file nor a serial number: expected a certificate in PEM, or the serial in hex as `countersign ca show` prints it", arg)
+		return nil, fmt.Errorf("%q is neither a file nor a serial number: expected a certificate in PEM, or the serial in hex as `countersign ca show` prints it", arg)
 	}
-	return serial, nil, nil
+	return serial, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
@@ -17,21 +18,30 @@ import (
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/ledger"
 	"countersign.dev/internal/control/ca/pemfile"
+	"countersign.dev/internal/control/ca/pubkey"
 	"countersign.dev/internal/wire/dn"
 )
 
-func caShow(std stdio) *cobra.Command {
+func caShow(std stdio, secrets *caSecrets) *cobra.Command {
 	return &cobra.Command{
-		Use:   "show DIR|FILE",
-		Short: "Show an authority with all its certificates, or the certificates in a file",
-		Args:  positional("DIR or FILE"),
+		Use:   "show DIR|FILE [SERIAL]",
+		Short: "Show an authority with all its certificates, one of those, or the certificates in a file",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return nil
+			}
+			return positional("DIR or FILE")(c, args)
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			info, err := os.Stat(args[0])
 			if err != nil {
 				return err
 			}
-			if info.IsDir() {
-				return showAuthority(std.out, args[0])
+			switch {
+			case len(args) == 2:
+				return showIssued(std.out, secrets, args[0], args[1])
+			case info.IsDir():
+				return showAuthority(std.out, secrets, args[0])
 			}
 			chain, err := pemfile.ReadChain(args[0])
 			if err != nil {
@@ -50,14 +60,45 @@ func caShow(std stdio) *cobra.Command {
 	}
 }
 
-func showAuthority(out io.Writer, dir string) error {
-	a, err := ca.Open(ca.Config{Dir: dir})
+// showIssued shows a certificate that is on record, then prints it in PEM.
+func showIssued(out io.Writer, secrets *caSecrets, dir, digits string) error {
+	serial, err := readSerial(digits)
 	if err != nil {
 		return err
 	}
-	all, err := a.Certificates()
+	a, err := secrets.open(dir)
 	if err != nil {
 		return err
+	}
+	c, known, err := a.Status(context.Background(), dn.Serial(serial))
+	if err != nil {
+		return err
+	}
+	if !known || c.DER == nil {
+		return fmt.Errorf("no certificate with serial %s is on record: see `countersign ca show %s`", dn.Serial(serial), quote(dir))
+	}
+	parsed, err := x509.ParseCertificate(c.DER)
+	if err != nil {
+		return err
+	}
+	if err := showCertificate(out, parsed); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "  %-11s  %s\n%s", "state", state(c, time.Now()), pemfile.EncodeCertificates(parsed))
+	return err
+}
+
+func showAuthority(out io.Writer, secrets *caSecrets, dir string) error {
+	a, err := secrets.open(dir)
+	if err != nil {
+		return err
+	}
+	var all []ledger.Certificate
+	for c, err := range a.Certificates(context.Background()) {
+		if err != nil {
+			return err
+		}
+		all = append(all, c)
 	}
 	lists, err := a.Lists()
 	if err != nil {
@@ -65,11 +106,15 @@ func showAuthority(out io.Writer, dir string) error {
 	}
 	root, issuing := a.Root(), a.Issuing()
 	p := newPage("The authority in %s", dir)
-	p.row("root", "%s, %s, until %s", root.Subject.CommonName, issuance.DescribeKey(root.PublicKey), until(root.NotAfter))
+	p.row("root", "%s, %s, until %s", root.Subject.CommonName, pubkey.Describe(root.PublicKey), until(root.NotAfter))
 	if !a.HasRootKey() {
-		p.row("", "its key is kept elsewhere")
+		p.row("", "its key is kept elsewhere, or encrypted")
 	}
-	p.row("issuing", "%s, %s, until %s", issuing.Subject.CommonName, issuance.DescribeKey(issuing.PublicKey), until(issuing.NotAfter))
+	p.row("issuing", "%s, %s, until %s", issuing.Subject.CommonName, pubkey.Describe(issuing.PublicKey), until(issuing.NotAfter))
+	issuers := a.Issuers()
+	for _, earlier := range slices.Backward(issuers[:len(issuers)-1]) {
+		p.row("before", "%s, until %s", earlier.Subject.CommonName, until(earlier.NotAfter))
+	}
 	describeList(p, ca.CRLFile, lists.Issuing)
 	describeList(p, ca.RootCRLFile, lists.Root)
 
@@ -130,7 +175,7 @@ func showCertificate(out io.Writer, c *x509.Certificate) error {
 	p.row("fingerprint", "sha256:%x", sha256.Sum256(c.Raw))
 	p.row("names", "%s", orDash(strings.Join(alternativeNames(c), ", ")))
 	p.row("for", "%s", orDash(strings.Join(purposes(c), ", ")))
-	p.row("key", "%s, signed with %s", issuance.DescribeKey(c.PublicKey), c.SignatureAlgorithm)
+	p.row("key", "%s, signed with %s", pubkey.Describe(c.PublicKey), c.SignatureAlgorithm)
 	p.row("from", "%s", instant(c.NotBefore))
 	p.row("until", "%s", until(c.NotAfter))
 	return p.print(out)
@@ -145,6 +190,8 @@ func purposes(c *x509.Certificate) []string {
 			words = append(words, "TLS client")
 		case x509.ExtKeyUsageServerAuth:
 			words = append(words, "TLS server")
+		case x509.ExtKeyUsageOCSPSigning:
+			words = append(words, "signing OCSP responses")
 		case x509.ExtKeyUsageAny:
 			words = append(words, "any purpose")
 		default:

@@ -1,7 +1,8 @@
 package ca
 
 import (
-	"crypto"
+	"cmp"
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/control/ca/durable"
+	"countersign.dev/internal/control/ca/holder"
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/ledger"
 	"countersign.dev/internal/control/ca/pemfile"
@@ -29,27 +31,26 @@ const (
 )
 
 // A Founding is what a new authority is to be. Its zero values are the defaults.
+// Keys are encrypted where Config has a passphrase for them.
 type Founding struct {
 	Config
 	Name            string // common names become "NAME Root", "NAME Issuing"
 	Key             issuance.KeyType
 	RootLifetime    time.Duration
 	IssuingLifetime time.Duration
+	IssuingToken    string // URI of the issuing authority's key in a token; "": in a file
 }
 
 // Init makes a new authority in a directory that does not exist or is empty.
 func Init(f Founding) (*Authority, error) {
-	if f.Name == "" {
-		f.Name = DefaultName
+	f.Name = cmp.Or(f.Name, DefaultName)
+	f.RootLifetime = cmp.Or(f.RootLifetime, DefaultRootLifetime)
+	f.IssuingLifetime = cmp.Or(f.IssuingLifetime, DefaultIssuingLifetime)
+	f.RootKey = ""
+	if f.Now == nil {
+		f.Now = time.Now
 	}
-	if f.RootLifetime == 0 {
-		f.RootLifetime = DefaultRootLifetime
-	}
-	if f.IssuingLifetime == 0 {
-		f.IssuingLifetime = DefaultIssuingLifetime
-	}
-	root, issuing, err := f.authorities()
-	if err != nil {
+	if _, err := issuance.ParseKeyType(string(cmp.Or(f.Key, issuance.ECDSAP256))); err != nil {
 		return nil, err
 	}
 	created, err := vacantDir(f.Dir)
@@ -58,10 +59,12 @@ func Init(f Founding) (*Authority, error) {
 	}
 	// Whoever creates this file founds the authority; of two at once the other
 	// must not tidy up after itself here.
-	if err := writeKey(filepath.Join(f.Dir, RootKeyFile), root.key); err != nil {
+	path := filepath.Join(f.Dir, RootKeyFile)
+	key, err := holder.Create(holder.Place{Path: path, Passphrase: f.RootPassphrase}, f.Key)
+	if err != nil {
 		return nil, err
 	}
-	a, err := f.write(root, issuing)
+	a, err := f.write(key)
 	if err != nil {
 		// Nobody has seen any of it: half an authority is only in the way.
 		return nil, errors.Join(err, f.clear(created))
@@ -69,18 +72,10 @@ func Init(f Founding) (*Authority, error) {
 	return a, nil
 }
 
-func writeKey(path string, key crypto.Signer) error {
-	data, err := pemfile.EncodeKey(key)
-	if err != nil {
-		return err
-	}
-	return durable.CreateFile(path, data, 0o600)
-}
-
 // clear takes back what an unfinished Init has written.
 func (f Founding) clear(created bool) (err error) {
 	for _, name := range []string{RootCertFile, RootKeyFile, IssuingCertFile, IssuingKeyFile, BundleFile,
-		CRLFile, RootCRLFile, IssuedDir, LedgerFile, lockFile} {
+		CRLFile, RootCRLFile, LedgerFile, lockFile, listsLockFile} {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(f.Dir, name)))
 	}
 	if created {
@@ -89,25 +84,21 @@ func (f Founding) clear(created bool) (err error) {
 	return err
 }
 
-// authorities makes both keys and certificates, in memory.
-func (f Founding) authorities() (root, issuing *signer, err error) {
-	if root, err = f.authority(nil, issuance.Root, f.Name+" Root", f.RootLifetime); err != nil {
+// authorities makes both certificates, in memory.
+func (f Founding) authorities(rootKey, issuingKey holder.Key) (root, issuing *signer, err error) {
+	if root, err = f.authority(nil, rootKey, issuance.Root, f.Name+" Root", f.RootLifetime); err != nil {
 		return nil, nil, fmt.Errorf("root: %w", err)
 	}
-	if issuing, err = f.authority(root, issuance.Issuing, f.Name+" Issuing", f.IssuingLifetime); err != nil {
+	if issuing, err = f.authority(root, issuingKey, issuance.Issuing, f.Name+" Issuing", f.IssuingLifetime); err != nil {
 		return nil, nil, fmt.Errorf("issuing authority: %w", err)
 	}
 	return root, issuing, nil
 }
 
 // authority makes one of the two; a root, without a parent, signs itself.
-func (f Founding) authority(parent *signer, p issuance.Profile, name string, lifetime time.Duration) (*signer, error) {
-	key, err := f.Key.Generate()
-	if err != nil {
-		return nil, err
-	}
+func (f Founding) authority(parent *signer, key holder.Key, p issuance.Profile, name string, lifetime time.Duration) (_ *signer, err error) {
 	if parent == nil {
-		if parent, err = newSigner(f.Config, nil, key); err != nil {
+		if parent, err = newSigner(f.Config, nil, key, 0); err != nil {
 			return nil, err
 		}
 	}
@@ -123,14 +114,20 @@ func (f Founding) authority(parent *signer, p issuance.Profile, name string, lif
 	if err != nil {
 		return nil, err
 	}
-	return newSigner(f.Config, certificate, key)
+	return newSigner(f.Config, certificate, key, 0)
 }
 
 // write puts everything but the root's key into the directory, the ledger
 // last: a directory without one is not an authority yet.
-func (f Founding) write(root, issuing *signer) (*Authority, error) {
-	a := &Authority{dir: f.Dir}
-	if err := writeKey(a.Path(IssuingKeyFile), issuing.key); err != nil {
+func (f Founding) write(rootKey holder.Key) (*Authority, error) {
+	path := func(file string) string { return filepath.Join(f.Dir, file) }
+	issuingKey, err := holder.Create(holder.Place{Path: path(IssuingKeyFile), Passphrase: f.Passphrase, Token: f.IssuingToken}, f.Key)
+	if err != nil {
+		return nil, err
+	}
+	defer issuingKey.Close() // it is opened anew from its file
+	root, issuing, err := f.authorities(rootKey, issuingKey)
+	if err != nil {
 		return nil, err
 	}
 	for file, certificates := range map[string][]*x509.Certificate{
@@ -138,30 +135,31 @@ func (f Founding) write(root, issuing *signer) (*Authority, error) {
 		IssuingCertFile: {issuing.certificate},
 		BundleFile:      {root.certificate, issuing.certificate},
 	} {
-		if err := durable.CreateFile(a.Path(file), pemfile.EncodeCertificates(certificates...), 0o644); err != nil {
+		if err := durable.CreateFile(path(file), pemfile.EncodeCertificates(certificates...), 0o644); err != nil {
 			return nil, err
 		}
 	}
-	if err := os.Mkdir(a.Path(IssuedDir), 0o755); err != nil {
-		return nil, err
-	}
-	if _, err := ledger.Create(a.Path(LedgerFile)); err != nil {
-		return nil, err
+	if f.Ledger == nil {
+		if _, err := ledger.CreateFile(path(LedgerFile), path(lockFile)); err != nil {
+			return nil, err
+		}
 	}
 	a, err := Open(f.Config)
 	if err != nil {
 		return nil, err
 	}
-	return a, a.locked(func() error {
-		if err := a.record(root.certificate, issuance.Root); err != nil {
-			return err
+	for _, c := range []struct {
+		certificate *x509.Certificate
+		profile     issuance.Profile
+	}{{root.certificate, issuance.Root}, {issuing.certificate, issuance.Issuing}} {
+		if err := a.record(context.Background(), a.root, c.certificate, c.profile); err != nil {
+			return nil, errors.Join(err, a.Close())
 		}
-		if err := a.record(issuing.certificate, issuance.Issuing); err != nil {
-			return err
-		}
-		_, err := a.publish(DefaultCRLLifetime)
-		return err
-	})
+	}
+	if _, err := a.CRL(0); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
 }
 
 // vacantDir makes the directory, or takes an empty one, for its owner alone.

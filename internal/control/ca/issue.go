@@ -1,16 +1,16 @@
 package ca
 
 import (
+	"cmp"
+	"context"
 	"crypto"
 	"crypto/x509"
 	"fmt"
-	"path/filepath"
+	"iter"
 	"time"
 
-	"countersign.dev/internal/control/ca/durable"
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/ledger"
-	"countersign.dev/internal/control/ca/pemfile"
 	"countersign.dev/internal/control/ca/request"
 	"countersign.dev/internal/wire/dn"
 )
@@ -21,14 +21,14 @@ type Request struct {
 	CommonName string           // the subject, when it is a common name alone
 	Subject    string           // otherwise: RFC 4514, "CN=gate 7,O=Example"
 	Names      []string         // alternative names: "dns:HOST", "ip:ADDRESS", "uri:URI", "email:ADDRESS"
-	Lifetime   time.Duration    // 0: DefaultLifetime; never beyond the issuing authority's end
+	Lifetime   time.Duration    // 0: the authority's; never beyond the issuing authority's end
 	Key        issuance.KeyType // "": ecdsa-p256
 }
 
 // A SignRequest says how a certificate signing request is to be answered.
 type SignRequest struct {
 	Profile  issuance.Profile // "": device
-	Lifetime time.Duration    // 0: DefaultLifetime; never beyond the issuing authority's end
+	Lifetime time.Duration    // 0: the authority's; never beyond the issuing authority's end
 }
 
 // Issued is a certificate on record, ready to be handed out.
@@ -53,7 +53,7 @@ func (a *Authority) Issue(r Request) (Issued, error) {
 	if err != nil {
 		return Issued{}, err
 	}
-	issued, err := a.certify(issuance.Request{
+	issued, err := a.Certify(context.Background(), issuance.Request{
 		Profile: r.Profile, Subject: subject, Names: names, PublicKey: key.Public(), Lifetime: r.Lifetime,
 	})
 	if err != nil {
@@ -85,7 +85,7 @@ func (a *Authority) Sign(csr []byte, r SignRequest) (Issued, error) {
 	if err != nil {
 		return Issued{}, err
 	}
-	issued, err := a.certify(issuance.Request{
+	issued, err := a.Certify(context.Background(), issuance.Request{
 		Profile: r.Profile, Subject: c.Subject, Names: c.Names, PublicKey: c.PublicKey, Lifetime: r.Lifetime,
 	})
 	if err != nil {
@@ -95,56 +95,105 @@ func (a *Authority) Sign(csr []byte, r SignRequest) (Issued, error) {
 	return issued, nil
 }
 
-// certify checks, signs and records; only then is there something to return.
-func (a *Authority) certify(r issuance.Request) (Issued, error) {
+// Certify answers a request whose subject, names and key the caller has decided
+// on; request.ReadCSR reads them from a signing request. It is for many callers
+// at once, who share the syncs of the ledger. A Lifetime of 0 is the
+// authority's. When it fails, whether ctx ended or not, there is no certificate.
+func (a *Authority) Certify(ctx context.Context, r issuance.Request) (Issued, error) {
 	if r.Profile == "" {
 		r.Profile = issuance.Device
 	}
-	if r.Profile.IsCA() {
+	if r.Profile.IsCA() || r.Profile == issuance.OCSP {
 		return Issued{}, fmt.Errorf("the profile %s is not for end entities", r.Profile)
 	}
-	if r.Lifetime == 0 {
-		r.Lifetime = DefaultLifetime
-	}
-	issued := Issued{Issuer: a.issuingCert}
-	err := a.locked(func() error {
-		if own, _ := a.ledger.Find(dn.Serial(a.issuingCert.SerialNumber)); own.Revoked() {
-			return fmt.Errorf("the issuing authority was revoked on %s (%s): make a new one with `countersign ca init`", stamp(own.RevokedAt), own.Reason)
-		}
-		checked, err := a.issuing.Prepare(r)
-		if err != nil {
-			return err
-		}
-		if checked.Shortened {
-			issued.Notes = append(issued.Notes, fmt.Sprintf("lifetime shortened: the issuing authority itself ends on %s", stamp(a.issuingCert.NotAfter)))
-		}
-		if issued.Certificate, err = a.issuing.Issue(checked); err != nil {
-			return err
-		}
-		return a.record(issued.Certificate, r.Profile)
-	})
+	issuers, err := a.latest()
 	if err != nil {
+		return Issued{}, err
+	}
+	return a.certify(ctx, issuers[len(issuers)-1], r)
+}
+
+// certify checks, signs and records; only then is there something to return.
+func (a *Authority) certify(ctx context.Context, by *signer, r issuance.Request) (Issued, error) {
+	if r.Lifetime == 0 {
+		r.Lifetime = cmp.Or(a.cfg.Lifetime, DefaultLifetime)
+	}
+	issued := Issued{Issuer: by.certificate}
+	own, _, err := a.ledger.Find(ctx, dn.Serial(by.certificate.SerialNumber))
+	switch {
+	case err != nil:
+		return Issued{}, err
+	case own.Revoked():
+		return Issued{}, fmt.Errorf("the issuing authority was revoked on %s (%s): make another with `countersign ca rollover %s`", stamp(own.RevokedAt), own.Reason, a.Dir())
+	case by.Issuer == nil:
+		return Issued{}, fmt.Errorf("the authority %q expired on %s: make another with `countersign ca rollover %s`", by.certificate.Subject.CommonName, stamp(by.certificate.NotAfter), a.Dir())
+	}
+	checked, err := by.Prepare(r)
+	if err != nil {
+		return Issued{}, err
+	}
+	if checked.Shortened {
+		issued.Notes = append(issued.Notes, fmt.Sprintf("lifetime shortened: the issuing authority itself ends on %s", stamp(by.certificate.NotAfter)))
+	}
+	if issued.Certificate, err = by.Issue(checked); err != nil {
+		return Issued{}, err
+	}
+	if err := a.record(ctx, by, issued.Certificate, r.Profile); err != nil {
 		return Issued{}, err
 	}
 	return issued, nil
 }
 
-// record puts a certificate into issued/, then into the ledger. The caller
-// holds the lock.
-func (a *Authority) record(c *x509.Certificate, p issuance.Profile) error {
-	serial := dn.Serial(c.SerialNumber)
+// record puts a certificate into the ledger.
+func (a *Authority) record(ctx context.Context, by *signer, c *x509.Certificate, p issuance.Profile) error {
 	subject, err := dn.String(c.RawSubject)
 	if err != nil {
 		return err
 	}
-	if _, taken := a.ledger.Find(serial); taken {
+	serial := dn.Serial(c.SerialNumber)
+	err = a.ledger.Append(ctx, ledger.Entry{
+		Event: ledger.Issued, At: a.cfg.Now(), Serial: serial, Issuer: by.id(), Subject: subject, Profile: string(p),
+		NotAfter: c.NotAfter, Certificate: c.Raw,
+	})
+	if ledger.Conflict(err) {
 		return fmt.Errorf("the serial number %s was drawn a second time: the random source of this machine cannot be trusted", serial)
 	}
-	path := filepath.Join(a.dir, IssuedDir, serial+".crt")
-	if err := durable.WriteFile(path, pemfile.EncodeCertificates(c), 0o644); err != nil {
-		return err
+	return err
+}
+
+// Status returns what is on record of the certificate with that serial number,
+// as dn.Serial prints it; nothing unless ok.
+func (a *Authority) Status(ctx context.Context, serial string) (c ledger.Certificate, ok bool, err error) {
+	return a.ledger.Find(ctx, serial)
+}
+
+// Certificates yields what is on record of every certificate, the authorities'
+// own included, in the order of their issue.
+func (a *Authority) Certificates(ctx context.Context) iter.Seq2[ledger.Certificate, error] {
+	return a.ledger.Certificates(ctx)
+}
+
+// delegateLifetime is how long a responder answers with one certificate, which
+// nobody can revoke.
+const delegateLifetime = 7 * day
+
+// Delegate lets the holder of a key answer in the place of an issuing authority
+// (RFC 6960 section 4.2.2.2) for a week.
+func (a *Authority) Delegate(ctx context.Context, issuer *x509.Certificate, public crypto.PublicKey) (*x509.Certificate, error) {
+	issuers, err := a.latest()
+	if err != nil {
+		return nil, err
 	}
-	return a.ledger.Append(ledger.Entry{
-		Event: ledger.Issued, At: a.now(), Serial: serial, Subject: subject, Profile: string(p), NotAfter: c.NotAfter.UTC(),
-	})
+	for _, s := range issuers {
+		if !s.certificate.Equal(issuer) {
+			continue
+		}
+		subject, err := request.CommonName(fmt.Sprintf("OCSP responder %d", s.number))
+		if err != nil {
+			return nil, err
+		}
+		issued, err := a.certify(ctx, s, issuance.Request{Profile: issuance.OCSP, Subject: subject, PublicKey: public, Lifetime: delegateLifetime})
+		return issued.Certificate, err
+	}
+	return nil, fmt.Errorf("%q is no issuing authority of %s", issuer.Subject.CommonName, a.Dir())
 }

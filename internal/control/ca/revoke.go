@@ -1,9 +1,11 @@
 package ca
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"countersign.dev/internal/control/ca/crl"
@@ -33,17 +35,22 @@ func (a *Authority) RevokeCertificate(c *x509.Certificate, reason crl.Reason, at
 	if err != nil {
 		return Revocation{}, err
 	}
-	e := ledger.Entry{Serial: dn.Serial(c.SerialNumber), Subject: subject, NotAfter: c.NotAfter.UTC()}
+	e := ledger.Entry{Serial: dn.Serial(c.SerialNumber), Subject: subject, NotAfter: c.NotAfter}
+	issuers, err := a.latest()
+	if err != nil {
+		return Revocation{}, err
+	}
+	by := slices.IndexFunc(issuers, func(s *signer) bool { return c.CheckSignatureFrom(s.certificate) == nil })
 	switch {
-	case c.CheckSignatureFrom(a.issuingCert) == nil:
-		e.Profile = string(profileOf(c))
-	case c.Equal(a.issuingCert):
-		e.Profile = string(issuance.Issuing)
-	case c.Equal(a.rootCert):
+	case by >= 0:
+		e.Profile, e.Issuer = string(profileOf(c)), issuers[by].id()
+	case c.Equal(a.root.certificate):
 		e.Profile = string(issuance.Root)
+	case c.CheckSignatureFrom(a.root.certificate) == nil:
+		e.Profile, e.Issuer = string(issuance.Issuing), a.root.id()
 	default:
 		return Revocation{}, fmt.Errorf("%s (serial %s) was not issued by this authority (%s): only its own issuer can revoke it",
-			subject, e.Serial, a.issuingCert.Subject.CommonName)
+			subject, e.Serial, issuers[len(issuers)-1].certificate.Subject.CommonName)
 	}
 	return a.revoke(e, reason, at)
 }
@@ -56,38 +63,41 @@ func (a *Authority) revoke(e ledger.Entry, reason crl.Reason, at time.Time) (Rev
 	if err != nil {
 		return Revocation{}, err
 	}
-	now := a.now()
+	now := a.cfg.Now()
 	if at.IsZero() {
 		at = now
 	}
 	if at.After(now) {
 		return Revocation{}, fmt.Errorf("the revocation date %s is in the future: expected now or earlier, for verifiers do not wait for it", stamp(at))
 	}
-	var done Revocation
-	err = a.locked(func() (err error) {
-		c, known := a.ledger.Find(e.Serial)
-		if !known && e.Profile == "" {
-			return fmt.Errorf("no certificate with serial %s was issued here: see `countersign ca show %s`, or name the certificate's file", e.Serial, a.dir)
+	ctx := context.Background() // who has said that a key is lost does not take it back
+	c, known, err := a.ledger.Find(ctx, e.Serial)
+	switch {
+	case err != nil:
+		return Revocation{}, err
+	case !known && e.Profile == "":
+		return Revocation{}, fmt.Errorf("no certificate with serial %s was issued here: see `countersign ca show %s`, or name the certificate's file", e.Serial, a.Dir())
+	case c.Profile == string(issuance.Root) || e.Profile == string(issuance.Root):
+		return Revocation{}, fmt.Errorf("a root cannot be revoked by a list that it signs itself: take %s out of every trust store", a.Path(BundleFile))
+	case known:
+		e = ledger.Entry{Serial: e.Serial} // the rest is on record
+	}
+	done := Revocation{Already: c.Revoked()}
+	if !done.Already {
+		e.Event, e.At, e.Reason = ledger.Revoked, at, string(reason)
+		// Somebody may have been faster; that is as good.
+		if err := a.ledger.Append(ctx, e); ledger.Conflict(err) {
+			done.Already = true
+		} else if err != nil {
+			return Revocation{}, err
 		}
-		if c.Profile == string(issuance.Root) || e.Profile == string(issuance.Root) {
-			return fmt.Errorf("a root cannot be revoked by a list that it signs itself: take %s out of every trust store", a.Path(BundleFile))
-		}
-		if known {
-			e = ledger.Entry{Serial: e.Serial} // the rest is on record
-		}
-		if done.Already = c.Revoked(); !done.Already {
-			e.Event, e.At, e.Reason = ledger.Revoked, at, string(reason)
-			if err := a.ledger.Append(e); err != nil {
-				return err
-			}
-		}
-		done.Certificate, _ = a.ledger.Find(e.Serial)
-		done.Lists, err = a.publish(0)
-		if err != nil {
-			err = fmt.Errorf("serial %s is on record as revoked, but the list is not signed: %w; then run `countersign ca crl %s`", e.Serial, err, a.dir)
-		}
-		return err
-	})
+	}
+	if done.Certificate, _, err = a.ledger.Find(ctx, e.Serial); err != nil {
+		return Revocation{}, err
+	}
+	if done.Lists, err = a.CRL(0); err != nil {
+		err = fmt.Errorf("serial %s is on record as revoked, but the list is not signed: %w; then run `countersign ca crl %s`", e.Serial, err, a.Dir())
+	}
 	return done, err
 }
 

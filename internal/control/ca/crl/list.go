@@ -4,13 +4,14 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math/big"
+	"os"
 	"time"
 
-	"countersign.dev/internal/control/ca/durable"
 	"countersign.dev/internal/control/ca/pemfile"
 )
 
@@ -34,8 +35,8 @@ type List struct {
 	Entries  []Entry
 }
 
-// Write signs the list and puts it at path, replacing its predecessor in one step.
-func (l List) Write(path string, issuer *x509.Certificate, key crypto.Signer) (*x509.RevocationList, error) {
+// Sign returns the list, signed by the issuer's key, in DER.
+func (l List) Sign(issuer *x509.Certificate, key crypto.Signer) ([]byte, error) {
 	template := x509.RevocationList{
 		Number:     big.NewInt(l.Number),
 		ThisUpdate: l.Now.Add(-backdate),
@@ -48,6 +49,7 @@ func (l List) Write(path string, issuer *x509.Certificate, key crypto.Signer) (*
 	if template.NextUpdate.After(issuer.NotAfter) {
 		template.NextUpdate = issuer.NotAfter
 	}
+	template.RevokedCertificateEntries = make([]x509.RevocationListEntry, 0, len(l.Entries))
 	for _, e := range l.Entries {
 		code, ok := e.Reason.code()
 		if !ok {
@@ -59,32 +61,65 @@ func (l List) Write(path string, issuer *x509.Certificate, key crypto.Signer) (*
 	}
 	der, err := x509.CreateRevocationList(rand.Reader, &template, issuer, key)
 	if err != nil {
-		return nil, fmt.Errorf("sign %s: %w", path, err)
+		return nil, fmt.Errorf("sign the revocation list of %q: %w", issuer.Subject.CommonName, err)
 	}
-	if err := durable.WriteFile(path, pemfile.Encode(pemfile.CRL, der), 0o644); err != nil {
-		return nil, err
-	}
-	return x509.ParseRevocationList(der)
+	return der, nil
 }
 
-// Read reads the list of that issuer at path; nil when there is none.
-func Read(path string, issuer *x509.Certificate) (*x509.RevocationList, error) {
-	der, err := pemfile.Read(path, pemfile.CRL)
+// Encode returns the lists as PEM, one after the other.
+func Encode(lists ...[]byte) []byte {
+	var data []byte
+	for _, der := range lists {
+		data = append(data, pemfile.Encode(pemfile.CRL, der)...)
+	}
+	return data
+}
+
+// Read reads the lists at path. They are in the order of the issuers, nil for
+// one that has none there; what none of them signed is an error.
+func Read(path string, issuers ...*x509.Certificate) ([]*x509.RevocationList, error) {
+	lists := make([]*x509.RevocationList, len(issuers))
+	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	var list *x509.RevocationList
-	if err == nil {
-		list, err = x509.ParseRevocationList(der)
+		return lists, nil
 	}
 	if err == nil {
-		err = list.CheckSignatureFrom(issuer)
-	}
-	if err == nil && (list.Number == nil || !list.Number.IsInt64()) {
-		err = errors.New("its number is missing, or none of ours")
+		err = sort(lists, data, issuers)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s is damaged: %w; remove it to have it made anew from the ledger", path, err)
 	}
-	return list, nil
+	return lists, nil
+}
+
+// sort puts each list in data where its issuer is.
+func sort(lists []*x509.RevocationList, data []byte, issuers []*x509.Certificate) error {
+	found := 0
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != pemfile.CRL {
+			return fmt.Errorf("it holds %q: expected %q", block.Type, pemfile.CRL)
+		}
+		list, err := x509.ParseRevocationList(block.Bytes)
+		if err != nil {
+			return err
+		}
+		if list.Number == nil || !list.Number.IsInt64() {
+			return errors.New("its number is missing, or none of ours")
+		}
+		found++
+		err = errors.New("it is the list of another authority")
+		for n, issuer := range issuers {
+			if err = list.CheckSignatureFrom(issuer); err == nil {
+				lists[n] = list
+				break
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if found == 0 {
+		return fmt.Errorf("it has no PEM block in it: expected %q", pemfile.CRL)
+	}
+	return nil
 }

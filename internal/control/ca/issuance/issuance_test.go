@@ -17,6 +17,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"countersign.dev/internal/control/ca/altname"
+	"countersign.dev/internal/control/ca/issuance/lint"
 )
 
 var now = time.Date(2026, 11, 22, 2, 0, 0, 0, time.UTC)
@@ -81,12 +84,12 @@ func TestWhatIsIssued(t *testing.T) {
 	uri, _ := url.Parse("spiffe://example.com/device/7")
 	for _, tc := range []struct {
 		profile Profile
-		names   Names
+		names   altname.Names
 		usage   x509.ExtKeyUsage
 	}{
-		{Device, Names{}, x509.ExtKeyUsageClientAuth},
-		{Client, Names{URIs: []*url.URL{uri}, Emails: []string{"ops@example.com"}}, x509.ExtKeyUsageClientAuth},
-		{Server, Names{DNS: []string{"*.example.com", "localhost"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1).To4(), net.IPv6loopback}}, x509.ExtKeyUsageServerAuth},
+		{Device, altname.Names{}, x509.ExtKeyUsageClientAuth},
+		{Client, altname.Names{URIs: []*url.URL{uri}, Emails: []string{"ops@example.com"}}, x509.ExtKeyUsageClientAuth},
+		{Server, altname.Names{DNS: []string{"*.example.com", "localhost"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1).To4(), net.IPv6loopback}}, x509.ExtKeyUsageServerAuth},
 	} {
 		for _, kind := range []KeyType{ECDSAP256, ECDSAP384, RSA2048} {
 			t.Run(string(tc.profile)+" "+string(kind), func(t *testing.T) {
@@ -128,10 +131,10 @@ func TestAuthoritiesAreConstrained(t *testing.T) {
 }
 
 func TestAnEmptySubjectMakesTheNamesCritical(t *testing.T) {
-	c := issue(t, authority(t), Request{Profile: Server, Names: Names{DNS: []string{"a.example"}},
+	c := issue(t, authority(t), Request{Profile: Server, Names: altname.Names{DNS: []string{"a.example"}},
 		PublicKey: generate(t, ECDSAP256).Public(), Lifetime: time.Hour})
 	for _, e := range c.Extensions {
-		if e.Id.Equal(oidSubjectAltName) && !e.Critical {
+		if e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 17}) && !e.Critical {
 			t.Error("the alternative names are not critical (RFC 5280 section 4.2.1.6)")
 		}
 	}
@@ -209,11 +212,11 @@ func TestPrepareRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	many := make([]string, MaxNames+1)
+	many := make([]string, altname.MaxNames+1)
 	for n := range many {
 		many[n] = "a.example"
 	}
-	uri := func(s string) Names { u, _ := url.Parse(s); return Names{URIs: []*url.URL{u}} }
+	uri := func(s string) altname.Names { u, _ := url.Parse(s); return altname.Names{URIs: []*url.URL{u}} }
 	for _, tc := range []struct {
 		name string
 		r    Request
@@ -226,7 +229,7 @@ func TestPrepareRefuses(t *testing.T) {
 		{"P-224", Request{PublicKey: p224.Public()}, "ECDSA P-224"},
 		{"no key", Request{PublicKey: 7}, "the key is int"},
 		{"nobody", Request{Profile: Client, Subject: []byte{}}, "would name nobody"},
-		{"a device without a name", Request{Subject: []byte(emptyName), Names: Names{DNS: []string{"a"}}}, "needs a common name"},
+		{"a device without a name", Request{Subject: []byte(emptyName), Names: altname.Names{DNS: []string{"a"}}}, "needs a common name"},
 		{"a server without a host", Request{Profile: Server}, "add --san dns:NAME"},
 		{"two common names", Request{Subject: both}, "2 common names"},
 		{"a NUL", Request{Subject: name(t, "admin\x00.example")}, "do not print"},
@@ -239,21 +242,21 @@ func TestPrepareRefuses(t *testing.T) {
 		{"a name that is none", Request{Subject: []byte("hello")}, "not a distinguished name"},
 		{"the authority's name", Request{Subject: i.certificate.RawSubject}, "authority's own name"},
 		{"the authority's key", Request{PublicKey: i.key.Public()}, "the key is the authority's own"},
-		{"too many names", Request{Names: Names{DNS: many}}, "101 alternative names"},
-		{"a client's wildcard", Request{Names: Names{DNS: []string{"*.example.com"}}}, "a wildcard is for servers"},
-		{"a wide wildcard", Request{Profile: Server, Names: Names{DNS: []string{"*.com"}}}, "at least two labels"},
-		{"a wildcard inside", Request{Profile: Server, Names: Names{DNS: []string{"a.*.com"}}}, `character '*'`},
-		{"an empty label", Request{Names: Names{DNS: []string{"a..b"}}}, "single dots"},
-		{"a dot at the end", Request{Names: Names{DNS: []string{"a.b."}}}, "no dot at the end"},
-		{"a hyphen in front", Request{Names: Names{DNS: []string{"-a"}}}, "hyphen"},
-		{"a space", Request{Names: Names{DNS: []string{"a b"}}}, "character ' '"},
-		{"an address as a host", Request{Names: Names{DNS: []string{"10.0.0.1"}}}, "write ip:10.0.0.1"},
+		{"too many names", Request{Names: altname.Names{DNS: many}}, "101 alternative names"},
+		{"a client's wildcard", Request{Names: altname.Names{DNS: []string{"*.example.com"}}}, "a wildcard is for servers"},
+		{"a wide wildcard", Request{Profile: Server, Names: altname.Names{DNS: []string{"*.com"}}}, "at least two labels"},
+		{"a wildcard inside", Request{Profile: Server, Names: altname.Names{DNS: []string{"a.*.com"}}}, `character '*'`},
+		{"an empty label", Request{Names: altname.Names{DNS: []string{"a..b"}}}, "single dots"},
+		{"a dot at the end", Request{Names: altname.Names{DNS: []string{"a.b."}}}, "no dot at the end"},
+		{"a hyphen in front", Request{Names: altname.Names{DNS: []string{"-a"}}}, "hyphen"},
+		{"a space", Request{Names: altname.Names{DNS: []string{"a b"}}}, "character ' '"},
+		{"an address as a host", Request{Names: altname.Names{DNS: []string{"10.0.0.1"}}}, "write ip:10.0.0.1"},
 		{"a host as a URI", Request{Names: uri("example.com")}, "absolute URI"},
 		{"a password", Request{Names: uri("https://a:b@example.com")}, "user name"},
-		{"an address with a name", Request{Names: Names{Emails: []string{"Ops <ops@example.com>"}}}, "plain address"},
-		{"no address", Request{Names: Names{Emails: []string{"ops"}}}, "plain address"},
-		{"half an address", Request{Names: Names{IPs: []net.IP{{1, 2}}}}, "address of one host"},
-		{"any address", Request{Names: Names{IPs: []net.IP{net.IPv4zero}}}, "address of one host"},
+		{"an address with a name", Request{Names: altname.Names{Emails: []string{"Ops <ops@example.com>"}}}, "plain address"},
+		{"no address", Request{Names: altname.Names{Emails: []string{"ops"}}}, "plain address"},
+		{"half an address", Request{Names: altname.Names{IPs: []net.IP{{1, 2}}}}, "address of one host"},
+		{"any address", Request{Names: altname.Names{IPs: []net.IP{net.IPv4zero}}}, "address of one host"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := tc.r
@@ -373,7 +376,7 @@ func TestLint(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			faults := i.lint(encoded, r)
+			faults := lint.Check(i.expect(encoded, r))
 			if tc.want == "" {
 				if len(faults) > 0 {
 					t.Errorf("faults in a good certificate: %v", faults)

@@ -1,12 +1,10 @@
 package issuance
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -14,6 +12,9 @@ import (
 	"math/big"
 	"sync/atomic"
 	"time"
+
+	"countersign.dev/internal/control/ca/issuance/lint"
+	"countersign.dev/internal/control/ca/pubkey"
 )
 
 const (
@@ -30,6 +31,7 @@ type Config struct {
 	Key         crypto.Signer
 	Now         func() time.Time // nil: time.Now
 	Rand        io.Reader        // of serial numbers; nil: crypto/rand
+	Locations   lint.Locations   // put into what is issued to end entities
 }
 
 // An Issuer signs with one authority's key.
@@ -39,12 +41,13 @@ type Issuer struct {
 	algorithm   x509.SignatureAlgorithm
 	now         func() time.Time
 	rand        io.Reader
+	locations   lint.Locations
 }
 
 // New refuses a key that is not the certificate's, and a certificate that may
 // not sign others.
 func New(c Config) (*Issuer, error) {
-	i := &Issuer{certificate: c.Certificate, key: c.Key, now: c.Now, rand: c.Rand}
+	i := &Issuer{certificate: c.Certificate, key: c.Key, now: c.Now, rand: c.Rand, locations: c.Locations}
 	if i.now == nil {
 		i.now = time.Now
 	}
@@ -54,7 +57,7 @@ func New(c Config) (*Issuer, error) {
 	if c.Key == nil {
 		return nil, errors.New("an issuer needs its private key")
 	}
-	if err := CheckKey(c.Key.Public()); err != nil {
+	if err := pubkey.Check(c.Key.Public()); err != nil {
 		return nil, err
 	}
 	var err error
@@ -64,7 +67,7 @@ func New(c Config) (*Issuer, error) {
 	if c.Certificate == nil {
 		return i, nil
 	}
-	if public, ok := c.Certificate.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(c.Key.Public()) {
+	if !pubkey.Equal(c.Certificate.PublicKey, c.Key.Public()) {
 		return nil, errors.New("the private key does not belong to the certificate")
 	}
 	if !c.Certificate.BasicConstraintsValid || !c.Certificate.IsCA || c.Certificate.KeyUsage&x509.KeyUsageCertSign == 0 {
@@ -113,7 +116,7 @@ func (i *Issuer) Prepare(r Request) (*Checked, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode the certificate: %w", err)
 	}
-	if faults := i.lint(rehearsal, r); len(faults) > 0 {
+	if faults := lint.Check(i.expect(rehearsal, r)); len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
 	return c, nil
@@ -124,7 +127,7 @@ func (i *Issuer) template(r Request) (*x509.Certificate, error) {
 	if _, err := io.ReadFull(i.rand, serial); err != nil {
 		return nil, fmt.Errorf("draw a serial number: %w", err)
 	}
-	id, err := keyID(r.PublicKey)
+	id, err := pubkey.ID(r.PublicKey)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +155,40 @@ func (i *Issuer) template(r Request) (*x509.Certificate, error) {
 	if i.certificate != nil {
 		t.AuthorityKeyId = i.certificate.SubjectKeyId
 	}
+	at := i.where(r.Profile)
+	t.CRLDistributionPoints, t.OCSPServer, t.IssuingCertificateURL = list(at.CRL), list(at.OCSP), list(at.Issuer)
+	t.ExtraExtensions = r.Profile.extra()
 	return t, nil
+}
+
+// where says what a certificate of that profile tells of places: authorities
+// are on the list of a root that may be far away.
+func (i *Issuer) where(p Profile) lint.Locations {
+	at := i.locations
+	switch {
+	case p.IsCA():
+		return lint.Locations{}
+	case p == OCSP: // is not asked about itself, RFC 6960 section 4.2.2.2.1
+		at.OCSP, at.CRL = "", ""
+	}
+	return at
+}
+
+func list(url string) []string {
+	if url == "" {
+		return nil
+	}
+	return []string{url}
+}
+
+// expect is c with what r and its profile want of it.
+func (i *Issuer) expect(c *x509.Certificate, r Request) lint.Case {
+	p := r.Profile
+	return lint.Case{Certificate: c, Issuer: i.certificate, Now: i.now(), Want: lint.Want{
+		Subject: r.Subject, Names: r.Names.Len(), Wildcards: p == Server, PublicKey: r.PublicKey,
+		CA: p.IsCA(), MaxPathLen: p.pathLen(), KeyUsage: p.KeyUsage(), ExtKeyUsage: p.ExtKeyUsage(),
+		Locations: i.where(p), Extra: p.extra(),
+	}}
 }
 
 // fit moves t's validity inside its issuer's: a certificate that outlives its
@@ -200,19 +236,4 @@ func (i *Issuer) Issue(c *Checked) (*x509.Certificate, error) {
 		return nil, fmt.Errorf("sign the certificate: %w", err)
 	}
 	return x509.ParseCertificate(der)
-}
-
-// keyID derives a key identifier as RFC 7093 section 2, method 1: the leftmost
-// 160 bits of the SHA-256 of the key.
-func keyID(public crypto.PublicKey) ([]byte, error) {
-	spki, err := x509.MarshalPKIXPublicKey(public)
-	if err != nil {
-		return nil, fmt.Errorf("encode the public key: %w", err)
-	}
-	bits, err := subjectPublicKey(spki)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(bits)
-	return bytes.Clone(sum[:20]), nil
 }

@@ -3,13 +3,14 @@ package issuance
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
 	"strings"
+
+	"countersign.dev/internal/control/ca/pubkey"
 )
 
 // A KeyType is a kind of key that is made here.
@@ -57,45 +58,6 @@ func (t KeyType) Generate() (crypto.Signer, error) {
 	return nil, err
 }
 
-// DescribeKey names a public key's kind and size: "ECDSA P-256", "RSA 2048".
-func DescribeKey(public crypto.PublicKey) string {
-	switch k := public.(type) {
-	case *ecdsa.PublicKey:
-		return "ECDSA " + k.Params().Name
-	case *rsa.PublicKey:
-		return fmt.Sprintf("RSA %d", k.N.BitLen())
-	case ed25519.PublicKey:
-		return "Ed25519"
-	}
-	return fmt.Sprintf("%T", public)
-}
-
-// CheckKey refuses public keys that are weak, or too large to verify at ease:
-// RSA outside 2048..8192 bits or with an exponent below 65537 (NIST SP 800-56B
-// section 6.2), curves other than P-256, P-384, P-521, everything else but
-// Ed25519.
-func CheckKey(public crypto.PublicKey) error {
-	const want = "expected RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or Ed25519"
-	switch k := public.(type) {
-	case *rsa.PublicKey:
-		if bits := k.N.BitLen(); bits < 2048 || bits > 8192 {
-			return fmt.Errorf("the key is RSA with %d bits: %s", bits, want)
-		}
-		if k.E < 65537 || k.E%2 == 0 {
-			return fmt.Errorf("the RSA key has the public exponent %d: expected 65537 or a larger odd number", k.E)
-		}
-		return nil
-	case *ecdsa.PublicKey:
-		switch k.Curve {
-		case elliptic.P256(), elliptic.P384(), elliptic.P521():
-			return nil
-		}
-	case ed25519.PublicKey:
-		return nil
-	}
-	return fmt.Errorf("the key is %s: %s", DescribeKey(public), want)
-}
-
 // signatureAlgorithm pairs an authority's key with a hash of at least SHA-256.
 func signatureAlgorithm(public crypto.PublicKey) (x509.SignatureAlgorithm, error) {
 	switch k := public.(type) {
@@ -111,5 +73,5 @@ func signatureAlgorithm(public crypto.PublicKey) (x509.SignatureAlgorithm, error
 			return x509.ECDSAWithSHA512, nil
 		}
 	}
-	return 0, fmt.Errorf("an authority cannot sign with a %s key: expected RSA or ECDSA", DescribeKey(public))
+	return 0, fmt.Errorf("an authority cannot sign with a %s key: expected RSA or ECDSA", pubkey.Describe(public))
 }

@@ -2,6 +2,8 @@ package issuance
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
 )
 
@@ -10,20 +12,22 @@ type Profile string
 
 // The profiles. Root and Issuing are authorities; the others are end entities.
 const (
-	Root    Profile = "root"    // self-signed; pathLenConstraint 1
-	Issuing Profile = "issuing" // signs end entities alone; pathLenConstraint 0
-	Device  Profile = "device"  // TLS client that is known by its common name
-	Client  Profile = "client"  // TLS client: a person, a partner, a service
-	Server  Profile = "server"  // TLS server: needs a dns or ip name
+	Root      Profile = "root"      // self-signed; pathLenConstraint 1
+	Issuing   Profile = "issuing"   // signs end entities alone; pathLenConstraint 0
+	Device    Profile = "device"    // TLS client that is known by its common name
+	Bootstrap Profile = "bootstrap" // TLS client: what all devices leave the factory with
+	Client    Profile = "client"    // TLS client: a person, a partner, a service
+	Server    Profile = "server"    // TLS server: needs a dns or ip name
+	OCSP      Profile = "ocsp"      // answers in the place of its issuer (RFC 6960 section 4.2.2.2)
 )
 
-// ParseProfile reads the word for an end-entity profile.
+// ParseProfile reads the word for a profile of those that are asked for.
 func ParseProfile(s string) (Profile, error) {
 	switch p := Profile(s); p {
-	case Device, Client, Server:
+	case Device, Bootstrap, Client, Server:
 		return p, nil
 	}
-	return "", fmt.Errorf("profile %q is unknown: expected device, client or server", s)
+	return "", fmt.Errorf("profile %q is unknown: expected device, bootstrap, client or server", s)
 }
 
 // IsCA tells whether certificates of this profile sign others.
@@ -42,12 +46,24 @@ func (p Profile) KeyUsage() x509.KeyUsage {
 // authorities have none, which restricts nothing.
 func (p Profile) ExtKeyUsage() []x509.ExtKeyUsage {
 	switch p {
-	case Device, Client:
+	case Device, Bootstrap, Client:
 		return []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	case Server:
 		return []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	case OCSP:
+		return []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning}
 	}
 	return nil
+}
+
+// extra are the extensions that only this profile has. A responder's certificate
+// is not to be asked about (id-pkix-ocsp-nocheck, RFC 6960 section 4.2.2.2.1):
+// it lives as short as a revocation list.
+func (p Profile) extra() []pkix.Extension {
+	if p != OCSP {
+		return nil
+	}
+	return []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}, Value: asn1.NullBytes}}
 }
 
 func (p Profile) pathLen() int {

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"countersign.dev/internal/control/ca/altname"
+	"countersign.dev/internal/control/ca/pubkey"
 )
 
 // A Request is what is to be certified.
 type Request struct {
 	Profile   Profile
 	Subject   []byte // distinguished name in DER; empty: the names alone identify
-	Names     Names
+	Names     altname.Names
 	PublicKey crypto.PublicKey
 	Lifetime  time.Duration // from now; shortened to the issuer's own end
 }
@@ -19,7 +22,7 @@ type Request struct {
 // check returns what is wrong with the request itself, before anything is made of it.
 func (r Request) check() []error {
 	var faults []error
-	if err := CheckKey(r.PublicKey); err != nil {
+	if err := pubkey.Check(r.PublicKey); err != nil {
 		faults = append(faults, err)
 	}
 	if r.Lifetime <= 0 {
@@ -29,7 +32,7 @@ func (r Request) check() []error {
 	faults = append(faults, subjectFaults...)
 	faults = append(faults, r.Names.Check(r.Profile == Server)...)
 	switch r.Profile {
-	case Root, Issuing, Device:
+	case Root, Issuing, Device, Bootstrap, OCSP:
 		if !commonName && len(subjectFaults) == 0 {
 			faults = append(faults, fmt.Errorf("a %s certificate needs a common name in its subject", r.Profile))
 		}

@@ -14,7 +14,7 @@ type Event string
 
 // The events.
 const (
-	Issued  Event = "issued"  // Serial, Subject, Profile, NotAfter
+	Issued  Event = "issued"  // Serial, Issuer, Subject, Profile, NotAfter, Certificate
 	Revoked Event = "revoked" // Serial, Reason; At is the revocation date
 	Listed  Event = "listed"  // Number, NextUpdate: a revocation list is about to be signed
 )
@@ -25,9 +25,12 @@ type Entry struct {
 	At    time.Time `json:"at"`
 
 	Serial   string    `json:"serial,omitempty"` // upper-case hex, an even number of digits
+	Issuer   string    `json:"issuer,omitempty"` // the issuer's subject key identifier, upper-case hex
 	Subject  string    `json:"subject,omitempty"`
 	Profile  string    `json:"profile,omitempty"`
 	NotAfter time.Time `json:"not_after,omitzero"`
+
+	Certificate []byte `json:"certificate,omitempty"` // DER
 
 	Reason string `json:"reason,omitempty"` // as RFC 5280 section 5.3.1 spells it
 
@@ -60,9 +63,15 @@ func (e Entry) check() error {
 		if !serialForm.MatchString(e.Serial) {
 			return fmt.Errorf(`"serial" is %q, expected 1 to 20 bytes in upper-case hex`, e.Serial)
 		}
+		if e.Issuer != "" && !serialForm.MatchString(e.Issuer) {
+			return fmt.Errorf(`"issuer" is %q, expected a key identifier of 1 to 20 bytes in upper-case hex`, e.Issuer)
+		}
 	case Listed:
 		if e.Number <= 0 {
 			return fmt.Errorf(`"number" is %d, expected a positive number`, e.Number)
+		}
+		if e.Serial != "" {
+			return fmt.Errorf(`"serial" is %q, expected none with a list`, e.Serial)
 		}
 	default:
 		return fmt.Errorf(`"event" is %q, expected %q, %q or %q`, e.Event, Issued, Revoked, Listed)

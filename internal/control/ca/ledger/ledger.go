@@ -1,189 +1,108 @@
 package ledger
 
 import (
-	"bufio"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
+	"iter"
 	"time"
-
-	"countersign.dev/internal/control/ca/durable"
 )
 
-// A Certificate is what the ledger knows of one certificate.
+// A Ledger is the memory of an authority. It is safe for concurrent use, also
+// by several processes or nodes that share it. What is wrong with its storage
+// is the error of whichever method meets it. Package ledgertest says in tests
+// what every variant has to do.
+type Ledger interface {
+	// Append records the entries, in their order. When it returns nil they
+	// survive whatever happens to the process or the machine. An entry that does
+	// not fit what is there is a *ConflictError; then, and after any other error
+	// that is found beforehand, none of them is recorded. The entries of one call
+	// are about different certificates, with at most one Listed among them.
+	Append(ctx context.Context, entries ...Entry) error
+
+	// Find returns what is known of the certificate with that serial number,
+	// with the certificate itself. There is none unless ok.
+	Find(ctx context.Context, serial string) (c Certificate, ok bool, err error)
+
+	// Certificates yields everything, in the order in which it became known,
+	// without the certificates themselves. It ends after the first error.
+	Certificates(ctx context.Context) iter.Seq2[Certificate, error]
+
+	// Revoked returns every revoked certificate, in the order of the records,
+	// without the certificates themselves.
+	Revoked(ctx context.Context) ([]Certificate, error)
+
+	// List returns the latest Listed entry; its zero value when there is none.
+	List(ctx context.Context) (Entry, error)
+}
+
+// A Certificate is what a ledger knows of one certificate.
 type Certificate struct {
 	Serial    string // upper-case hex, an even number of digits
+	Issuer    string // key identifier of who signed it, as Entry has it
 	Subject   string
 	Profile   string
-	IssuedAt  time.Time
+	IssuedAt  time.Time // zero: no issue is on record, only a revocation
 	NotAfter  time.Time
 	RevokedAt time.Time // zero: not revoked
 	Reason    string    // of the revocation
+	DER       []byte    // the certificate itself, from Find alone; nil when it is not on record
 }
 
 // Revoked tells whether the certificate has been revoked.
 func (c Certificate) Revoked() bool { return !c.RevokedAt.IsZero() }
 
-// A Ledger is the file as last read by Refresh.
-type Ledger struct {
-	path string
-	file fs.FileInfo // of the file that was read, to notice that it was replaced
-	size int64       // bytes read: the end of the last whole line
-	line int
-
-	order  []string
-	known  map[string]*Certificate
-	listed Entry // the latest revocation list
+// A ConflictError says that an entry cannot follow what is on record.
+type ConflictError struct {
+	Entry  Entry
+	Reason string
 }
 
-// Create makes an empty ledger at path; it fails with fs.ErrExist where one is.
-func Create(path string) (*Ledger, error) {
-	if err := durable.CreateFile(path, nil, 0o600); err != nil {
-		return nil, err
-	}
-	return Open(path)
+func (e *ConflictError) Error() string { return e.Reason }
+
+// Conflict reports whether err is about an entry that does not fit.
+func Conflict(err error) bool {
+	_, ok := errors.AsType[*ConflictError](err)
+	return ok
 }
 
-// Open reads the ledger at path.
-func Open(path string) (*Ledger, error) {
-	l := &Ledger{path: path}
-	return l, l.Refresh()
-}
-
-// Refresh reads what was appended since, by whichever process, and cuts off an
-// unfinished last line.
-func (l *Ledger) Refresh() (err error) {
-	f, err := os.OpenFile(l.path, os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("ledger: %w", err)
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("ledger: %w", err)
-	}
-	if l.file == nil || !os.SameFile(l.file, info) || info.Size() < l.size {
-		*l = Ledger{path: l.path, known: map[string]*Certificate{}}
-	}
-	l.file = info
-	r := bufio.NewReader(io.NewSectionReader(f, l.size, info.Size()-l.size))
-	for {
-		line, err := r.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			if len(line) == 0 {
-				return nil
-			}
-			return l.cut(f)
-		}
-		if err != nil {
-			return fmt.Errorf("ledger: %w", err)
-		}
-		e, err := parse(line)
-		if err == nil {
-			err = l.apply(e)
-		}
-		if err != nil {
-			return fmt.Errorf("%s:%d: %w; restore the file from a backup: without it revocations would be forgotten",
-				l.path, l.line+1, err)
-		}
-		l.size += int64(len(line))
-		l.line++
-	}
-}
-
-func (l *Ledger) cut(f *os.File) error {
-	if err := errors.Join(f.Truncate(l.size), f.Sync()); err != nil {
-		return fmt.Errorf("ledger: cut off the unfinished last line: %w", err)
-	}
-	return nil
-}
-
-// Append writes e as the next line and returns once it is on disk.
-func (l *Ledger) Append(e Entry) error {
-	// What is kept is what will be read again: whole seconds, UTC.
-	e.At = e.At.UTC().Truncate(time.Second)
-	if err := errors.Join(e.check(), l.fits(e)); err != nil {
-		return fmt.Errorf("ledger: %w", err)
-	}
-	line, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("ledger: %w", err)
-	}
-	line = append(line, '\n')
-	f, err := os.OpenFile(l.path, os.O_WRONLY, 0)
-	if err != nil {
-		return fmt.Errorf("ledger: %w", err)
-	}
-	_, err = f.WriteAt(line, l.size)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("ledger: %w", err)
-	}
-	l.size += int64(len(line))
-	l.line++
-	return l.apply(e)
-}
-
-// fits tells whether e can follow what is there.
-func (l *Ledger) fits(e Entry) error {
-	c := l.known[e.Serial]
+// fits tells whether e can follow: known is what is on record of its
+// certificate, nil for nothing, and listed the latest list.
+func (e Entry) fits(known *Certificate, listed int64) error {
 	switch {
-	case e.Event == Issued && c != nil:
-		return fmt.Errorf("serial %s was issued already", e.Serial)
-	case e.Event == Revoked && c != nil && c.Revoked():
-		return fmt.Errorf("serial %s was revoked already", e.Serial)
-	case e.Event == Listed && e.Number <= l.listed.Number:
-		return fmt.Errorf("list number %d does not follow %d", e.Number, l.listed.Number)
+	case e.Event == Issued && known != nil:
+		return &ConflictError{e, fmt.Sprintf("serial %s was issued already", e.Serial)}
+	case e.Event == Revoked && known != nil && known.Revoked():
+		return &ConflictError{e, fmt.Sprintf("serial %s was revoked already", e.Serial)}
+	case e.Event == Listed && e.Number <= listed:
+		return &ConflictError{e, fmt.Sprintf("list number %d does not follow %d", e.Number, listed)}
 	}
 	return nil
 }
 
-func (l *Ledger) apply(e Entry) error {
-	if err := l.fits(e); err != nil {
-		return err
+// Prepare checks the entries of one Append as far as that can be done without
+// knowing what is on record, and returns them as they will be read again: with
+// whole seconds, in UTC.
+func Prepare(entries []Entry) ([]Entry, error) {
+	seen := map[string]bool{}
+	ready := make([]Entry, len(entries))
+	for i, e := range entries {
+		e.At, e.NotAfter, e.NextUpdate = whole(e.At), whole(e.NotAfter), whole(e.NextUpdate)
+		if err := e.check(); err != nil {
+			return nil, fmt.Errorf("ledger: %w", err)
+		}
+		if seen[e.Serial] { // "" for lists
+			return nil, fmt.Errorf("ledger: two entries about serial %q in one call", e.Serial)
+		}
+		seen[e.Serial] = true
+		ready[i] = e
 	}
-	if e.Event == Listed {
-		l.listed = e
-		return nil
-	}
-	c := l.known[e.Serial]
-	if c == nil {
-		// A revocation without an issue before it: the certificate was shown
-		// to us, the line of its issue lost with an older copy of the ledger.
-		c = &Certificate{Serial: e.Serial, Subject: e.Subject, Profile: e.Profile, NotAfter: e.NotAfter}
-		l.known[e.Serial] = c
-		l.order = append(l.order, e.Serial)
-	}
-	if e.Event == Issued {
-		c.IssuedAt = e.At
-	} else {
-		c.RevokedAt, c.Reason = e.At, e.Reason
-	}
-	return nil
+	return ready, nil
 }
 
-// Find returns the certificate with that serial.
-func (l *Ledger) Find(serial string) (Certificate, bool) {
-	c := l.known[serial]
-	if c == nil {
-		return Certificate{}, false
+func whole(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
 	}
-	return *c, true
+	return t.UTC().Truncate(time.Second)
 }
-
-// Certificates returns all, in the order in which they were issued.
-func (l *Ledger) Certificates() []Certificate {
-	all := make([]Certificate, 0, len(l.order))
-	for _, serial := range l.order {
-		all = append(all, *l.known[serial])
-	}
-	return all
-}
-
-// List returns the latest Listed entry; its zero value when there is none.
-func (l *Ledger) List() Entry { return l.listed }

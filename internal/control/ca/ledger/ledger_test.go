@@ -19,80 +19,42 @@ func issued(serial string) Entry {
 	return Entry{Event: Issued, At: at, Serial: serial, Subject: "CN=" + serial, Profile: "device", NotAfter: at.AddDate(1, 0, 0)}
 }
 
-func create(t *testing.T) (*Ledger, string) {
+func open(path string) (*File, error) { return OpenFile(path, path+".lock") }
+
+func create(t *testing.T) (*File, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ledger.jsonl")
-	l, err := Create(path)
+	l, err := CreateFile(path, path+".lock")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return l, path
 }
 
-func add(t *testing.T, l *Ledger, entries ...Entry) {
+func add(t *testing.T, l *File, entries ...Entry) {
 	t.Helper()
 	for _, e := range entries {
-		if err := l.Append(e); err != nil {
+		if err := l.Append(t.Context(), e); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func TestWhatWasAppendedIsReadAgain(t *testing.T) {
-	l, path := create(t)
-	add(t, l, issued("0A"), issued("FF01"),
-		Entry{Event: Revoked, At: at.Add(time.Hour), Serial: "0A", Reason: "keyCompromise"},
-		Entry{Event: Listed, At: at, Number: 7, NextUpdate: at.Add(time.Hour)},
-		Entry{Event: Revoked, At: at, Serial: "77", Reason: "unspecified"})
-	again, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []Certificate{
-		{Serial: "0A", Subject: "CN=0A", Profile: "device", IssuedAt: at, NotAfter: at.AddDate(1, 0, 0), RevokedAt: at.Add(time.Hour), Reason: "keyCompromise"},
-		{Serial: "FF01", Subject: "CN=FF01", Profile: "device", IssuedAt: at, NotAfter: at.AddDate(1, 0, 0)},
-		{Serial: "77", RevokedAt: at, Reason: "unspecified"},
-	}
-	for _, l := range []*Ledger{l, again} {
-		if diff := cmp.Diff(want, l.Certificates()); diff != "" {
-			t.Error(diff)
+func count(t *testing.T, l *File) (n int) {
+	t.Helper()
+	for _, err := range l.Certificates(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
 		}
-		if l.List().Number != 7 {
-			t.Errorf("list number %d, want 7", l.List().Number)
-		}
+		n++
 	}
-	if c, ok := again.Find("0A"); !ok || !c.Revoked() {
-		t.Errorf("0A: %+v, %t; want it revoked", c, ok)
-	}
-	if _, ok := again.Find("0B"); ok {
-		t.Error("0B was found though never issued")
-	}
-	if _, err := Create(path); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("Create over a ledger: %v, want ErrExist", err)
-	}
+	return n
 }
 
-func TestRefreshSeesWhatOthersAppended(t *testing.T) {
-	a, path := create(t)
-	b, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	add(t, a, issued("01"))
-	if err := b.Refresh(); err != nil {
-		t.Fatal(err)
-	}
-	add(t, b, issued("02"))
-	if err := a.Refresh(); err != nil {
-		t.Fatal(err)
-	}
-	add(t, a, issued("03"))
-	c, err := Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := len(c.Certificates()); got != 3 {
-		t.Errorf("%d certificates, want 3", got)
+func TestCreateOverwritesNothing(t *testing.T) {
+	_, path := create(t)
+	if _, err := CreateFile(path, path+".lock"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over a ledger: %v, want ErrExist", err)
 	}
 }
 
@@ -109,12 +71,12 @@ func TestAnUnfinishedLastLineIsCutOff(t *testing.T) {
 		if err := os.WriteFile(path, append(whole[:len(whole):len(whole)], whole[:n]...), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		l, err := Open(path)
+		l, err := open(path)
 		if err != nil {
 			t.Fatalf("after %d bytes: %v", n, err)
 		}
 		add(t, l, issued("02"))
-		if l, err = Open(path); err != nil || len(l.Certificates()) != 2 {
+		if l, err = open(path); err != nil || count(t, l) != 2 {
 			t.Fatalf("after %d bytes: %v, want two certificates", n, err)
 		}
 	}
@@ -134,10 +96,7 @@ func TestAReplacedFileIsReadFromItsBeginning(t *testing.T) {
 	if err := os.Rename(path+".old", path); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Refresh(); err != nil {
-		t.Fatal(err)
-	}
-	if got := len(l.Certificates()); got != 2 {
+	if got := count(t, l); got != 2 {
 		t.Errorf("%d certificates, want the two of the older file", got)
 	}
 }
@@ -162,28 +121,86 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 			if err := os.WriteFile(path, []byte(good+"\n"+tc.lines), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Open(path); err == nil || !strings.Contains(err.Error(), tc.want) {
+			if _, err := open(path); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error %v, want %q", err, tc.want)
 			}
 		})
 	}
 }
 
-func TestAppendRefusesWhatCouldNotBeRead(t *testing.T) {
+// What another process is about to write is neither read nor cut off by those
+// who only look.
+func TestAnUnfinishedLineIsLeftToWhoeverWritesIt(t *testing.T) {
 	l, path := create(t)
-	add(t, l, issued("01"), Entry{Event: Revoked, At: at, Serial: "01"}, Entry{Event: Listed, At: at, Number: 3})
-	before, _ := os.ReadFile(path)
-	for _, e := range []Entry{
-		{}, {Event: Issued, At: at}, {Event: "x", At: at}, {Event: Listed, At: at, Number: -1},
-		issued("01"), {Event: Revoked, At: at, Serial: "01"}, {Event: Listed, At: at, Number: 3},
-	} {
-		if err := l.Append(e); err == nil {
-			t.Errorf("%+v was appended", e)
-		}
+	add(t, l, issued("01"))
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if after, _ := os.ReadFile(path); string(after) != string(before) {
-		t.Errorf("the file changed:\n%s", after)
+	half := append(whole[:len(whole):len(whole)], whole[:20]...)
+	if err := os.WriteFile(path, half, 0o600); err != nil {
+		t.Fatal(err)
 	}
+	if n := count(t, l); n != 1 {
+		t.Errorf("%d certificates, want the one whose line is whole", n)
+	}
+	if after, err := os.ReadFile(path); err != nil || len(after) != len(half) {
+		t.Errorf("%d bytes, %v; want the %d from before", len(after), err, len(half))
+	}
+}
+
+// A process whose disk failed took back its lines; another had read them.
+func TestLinesThatWereTakenBackAreForgotten(t *testing.T) {
+	l, path := create(t)
+	add(t, l, issued("01"))
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(t, l, issued("02"))
+	if n := count(t, other); n != 2 {
+		t.Fatalf("%d certificates, want 2", n)
+	}
+	longer := issued("03")
+	longer.Subject = strings.Repeat("x", 500)
+	if err := os.WriteFile(path, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	third, err := open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(t, third, longer)
+	if _, ok, err := other.Find(t.Context(), "02"); ok || err != nil {
+		t.Errorf("02 is still there, %v", err)
+	}
+	if _, ok, err := other.Find(t.Context(), "03"); !ok || err != nil {
+		t.Errorf("03 is not there, %v", err)
+	}
+}
+
+// A disk that takes nothing is an error for everybody who waits, and nobody
+// remembers what was not written.
+func TestNothingIsAcknowledgedThatIsNotWritten(t *testing.T) {
+	l, path := create(t)
+	add(t, l, issued("01"))
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Append(t.Context(), issued("02")); err == nil {
+		t.Error("it was acknowledged without a file")
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := l.Find(t.Context(), "02"); ok || err != nil {
+		t.Errorf("02 is remembered, %v", err)
+	}
+	add(t, l, issued("02"))
 }
 
 func FuzzParse(f *testing.F) {

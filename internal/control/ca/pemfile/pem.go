@@ -10,11 +10,12 @@ import (
 	"strings"
 )
 
-// The PEM labels of RFC 7468 sections 5, 6 and 10.
+// The PEM labels of RFC 7468 sections 5, 6, 10 and 11.
 const (
-	Certificate = "CERTIFICATE"
-	CRL         = "X509 CRL"
-	Key         = "PRIVATE KEY"
+	Certificate  = "CERTIFICATE"
+	CRL          = "X509 CRL"
+	Key          = "PRIVATE KEY"
+	EncryptedKey = "ENCRYPTED PRIVATE KEY"
 )
 
 // Encode returns a PEM block with that label.

@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"slices"
 
+	"countersign.dev/internal/control/ca/altname"
 	"countersign.dev/internal/control/ca/issuance"
+	"countersign.dev/internal/control/ca/pubkey"
 )
 
 // MaxSize bounds a certificate signing request in bytes, PEM or DER. One with
@@ -21,7 +23,7 @@ const MaxSize = 64 << 10
 // profile: its key is strong and in the hands of whoever signed it.
 type CSR struct {
 	Subject   []byte // distinguished name in DER, as the requester encoded it
-	Names     issuance.Names
+	Names     altname.Names
 	PublicKey crypto.PublicKey
 	Notes     []string // wishes that are not granted, in words
 }
@@ -38,7 +40,7 @@ func ReadCSR(data []byte, p issuance.Profile) (CSR, error) {
 	if err != nil {
 		return CSR{}, fmt.Errorf("not a certificate signing request: %w", err)
 	}
-	if err := issuance.CheckKey(r.PublicKey); err != nil {
+	if err := pubkey.Check(r.PublicKey); err != nil {
 		return CSR{}, err
 	}
 	switch r.SignatureAlgorithm {
@@ -53,7 +55,7 @@ func ReadCSR(data []byte, p issuance.Profile) (CSR, error) {
 	csr := CSR{
 		Subject:   r.RawSubject,
 		PublicKey: r.PublicKey,
-		Names:     issuance.Names{DNS: r.DNSNames, URIs: r.URIs, Emails: r.EmailAddresses, IPs: r.IPAddresses},
+		Names:     altname.Names{DNS: r.DNSNames, URIs: r.URIs, Emails: r.EmailAddresses, IPs: r.IPAddresses},
 	}
 	var faults []error
 	for _, e := range r.Extensions {

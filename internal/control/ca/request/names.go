@@ -8,14 +8,14 @@ import (
 	"net/url"
 	"strings"
 
-	"countersign.dev/internal/control/ca/issuance"
+	"countersign.dev/internal/control/ca/altname"
 )
 
 // ParseNames reads subject alternative names as an operator writes them:
 // dns:HOST, ip:ADDRESS, uri:URI, email:ADDRESS. Their form is checked when
 // the certificate is prepared.
-func ParseNames(texts []string) (issuance.Names, error) {
-	var names issuance.Names
+func ParseNames(texts []string) (altname.Names, error) {
+	var names altname.Names
 	var faults []error
 	for _, text := range texts {
 		if err := addName(&names, text); err != nil {
@@ -25,7 +25,7 @@ func ParseNames(texts []string) (issuance.Names, error) {
 	return names, errors.Join(faults...)
 }
 
-func addName(names *issuance.Names, text string) error {
+func addName(names *altname.Names, text string) error {
 	kind, value, ok := strings.Cut(text, ":")
 	if !ok {
 		return fmt.Errorf("expected its kind in front, as in dns:%s", text)

@@ -18,7 +18,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"countersign.dev/internal/control/ca/altname"
 	"countersign.dev/internal/control/ca/issuance"
+	"countersign.dev/internal/control/ca/pubkey"
 	"countersign.dev/internal/wire/dn"
 )
 
@@ -246,7 +248,7 @@ func FuzzReadCSR(f *testing.F) {
 		if c.PublicKey == nil || len(data) > MaxSize {
 			t.Errorf("%d bytes were read as a request with the key %v", len(data), c.PublicKey)
 		}
-		if err := issuance.CheckKey(c.PublicKey); err != nil {
+		if err := pubkey.Check(c.PublicKey); err != nil {
 			t.Error(err)
 		}
 	})
@@ -359,7 +361,7 @@ func TestParseNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	uri, _ := url.Parse("urn:dev:mac:0024befffe804ff1")
-	want := issuance.Names{
+	want := altname.Names{
 		DNS: []string{"a.example", "*.b.example"}, URIs: []*url.URL{uri}, Emails: []string{"ops@example.com"},
 		IPs: []net.IP{net.IPv4(192, 0, 2, 7), net.IPv4(192, 0, 2, 8), net.ParseIP("2001:db8::7")},
 	}

@@ -1,4 +1,4 @@
-package issuance
+package altname
 
 import (
 	"fmt"

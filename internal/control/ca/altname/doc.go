@@ -1,0 +1,2 @@
+// Package altname says which subject alternative names are well-formed.
+package altname

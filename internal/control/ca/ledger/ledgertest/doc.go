@@ -1,0 +1,2 @@
+// Package ledgertest holds every variant of a ledger to what authorities rely on.
+package ledgertest

@@ -1,0 +1,70 @@
+package ca
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+)
+
+// lookEvery is how often Keep looks at the clock and at what others have done.
+const lookEvery = time.Minute
+
+// Keep has the lists signed anew in good time until ctx ends. What goes wrong is
+// logged, then tried again a minute later.
+func (a *Authority) Keep(ctx context.Context, logger *slog.Logger) {
+	for {
+		signed, err := a.SignIfDue(ctx)
+		switch {
+		case err != nil:
+			logger.Error("a revocation list was not signed; it is tried again in a minute", "authority", a.Dir(), "error", err)
+		case signed.Issuing != nil:
+			logger.Info("revocation lists signed", "authority", a.Dir(), "number", signed.Issuing.Number, "next_update", signed.Issuing.NextUpdate)
+		}
+		for _, note := range a.foresee() {
+			logger.Warn(note, "authority", a.Dir())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// SignIfDue signs the lists anew if half of their time is over, or one is
+// missing: there is as long again to repair what keeps it from happening. It
+// returns no lists when none was due.
+func (a *Authority) SignIfDue(ctx context.Context) (Lists, error) {
+	lists, err := a.Lists()
+	if err != nil {
+		return Lists{}, err
+	}
+	last, err := a.ledger.List(ctx)
+	if err != nil {
+		return Lists{}, err
+	}
+	lifetime := cmp.Or(a.cfg.CRLLifetime, last.NextUpdate.Sub(last.At), DefaultCRLLifetime)
+	now := a.cfg.Now()
+	due := last.At.Add(lifetime / 2)
+	if lists.Issuing != nil && lists.Issuing.Number.Int64() >= last.Number && now.Before(due) {
+		return Lists{}, nil
+	}
+	if now.Add(time.Minute).After(a.Issuing().NotAfter) && lists.Issuing != nil {
+		return Lists{}, nil // foresee tells of it; there is nothing more to sign
+	}
+	return a.CRL(0)
+}
+
+// foresee says what an operator has to do soon.
+func (a *Authority) foresee() []string {
+	var notes []string
+	now := a.cfg.Now()
+	if lists, err := a.Lists(); err == nil && lists.Root != nil && now.Add(30*day).After(lists.Root.NextUpdate) {
+		notes = append(notes, "the root's revocation list ends on "+stamp(lists.Root.NextUpdate)+": bring the root's key, then run `countersign ca crl "+a.Dir()+" --root-key FILE`")
+	}
+	if end := a.Issuing().NotAfter; now.Add(cmp.Or(a.cfg.Lifetime, DefaultLifetime)).After(end) {
+		notes = append(notes, "the issuing authority ends on "+stamp(end)+", before what it is about to issue would: bring the root's key, then run `countersign ca rollover "+a.Dir()+" --root-key FILE`")
+	}
+	return notes
+}
