@@ -64,7 +64,12 @@ func (h *session) prepare(presented []*x509.Certificate) error {
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, time.Until(h.until)*3/4)
 	defer cancel()
-	if err := p.Prepare(ctx, presented, h.server.now(), h.line.aside); err != nil {
+	err := p.Prepare(ctx, presented, h.server.now(), func(wait func()) error {
+		err := h.line.aside(wait)
+		h.deciding = h.newest() // what was found out may have come with a newer one
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	return h.ctx.Err() // else a handshake that needs to read no more would go on
