@@ -82,6 +82,7 @@ func newRoot(std stdio) *cobra.Command {
 		newExplainCommand(std),
 		newStatusCommand(std),
 		newConnectionsCommand(std),
+		newDeviceCommand(std),
 		newTrustCommand(std),
 		newAuditCommand(std),
 		newCACommand(std),

@@ -91,6 +91,7 @@ type gateway struct {
 	publisher  *publish.Publisher
 	management management
 	seen       remembering
+	registry   registry
 	admin      adminServer
 	again      chan struct{} // asks for a reload
 	signaled   chan os.Signal
@@ -125,6 +126,7 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 		OnConnectError: func(group, target string, err error) { g.metrics.ConnectFailed(group, target) },
 	})
 	g.seen.logger = g.logger
+	g.registry.logger = g.logger
 	g.node = traffic.New(traffic.Config{Logger: g.logger, Witness: &g.seen.witness})
 	g.publisher, err = publish.NewPublisher(publish.PublisherConfig{
 		Path: cfg.File, Node: g.node, Fleet: g.fleet, Metrics: g.metrics,
@@ -140,6 +142,7 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 		api.Candidates{Desk: trust.New(trust.Config{Publisher: g.publisher, Node: g.node, Seen: &g.seen.witness, Logger: g.logger})},
 		api.RevocationLists{InForce: g.publisher},
 		api.Connections{Admitted: g.node},
+		api.Devices{Registry: g.registry.inUse},
 	}})
 	return g, err
 }
@@ -178,7 +181,13 @@ func (g *gateway) prepare(draft *publish.Draft) (publish.Change, error) {
 		rules.Abandon()
 		return move, err
 	}
-	change := both(both(rules, move), g.seen.prepare(cfg.Node))
+	devices, err := g.registry.prepare(context.Background(), draft)
+	if err != nil {
+		rules.Abandon()
+		move.Abandon()
+		return devices, err
+	}
+	change := both(both(both(rules, move), g.seen.prepare(cfg.Node)), devices)
 	apply := change.Apply
 	change.Apply = func() {
 		apply()
@@ -263,7 +272,9 @@ func (g *gateway) stop() error {
 	g.seen.stop()
 	last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	err := errors.Join(g.admin.stop(), g.fleet.Close(last), g.publisher.Close(last), g.management.stop())
+	stopped := g.admin.stop()
+	g.registry.stop()
+	err := errors.Join(stopped, g.fleet.Close(last), g.publisher.Close(last), g.management.stop())
 	if g.endHeap != nil {
 		g.endHeap()
 	}

@@ -39,6 +39,7 @@ func (c *checker) check() {
 	for i := range c.TargetGroups {
 		c.TargetGroups[i].check(c, item("target_groups", i))
 	}
+	c.devices()
 	c.checkAddresses()
 	if c.doc.Faults().Err() == nil { // else a name with a fault may be the one that is meant
 		c.unused(c.stores, "nothing names")

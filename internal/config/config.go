@@ -39,8 +39,9 @@ type Config struct {
 	// Credentials of clients beside certificates: API keys, basic, bearer tokens.
 	_ later `yaml:"credentials" hint:"today a client is known by its certificate"`
 
-	// Devices gives devices a state of their own: provisioned, active, revoked.
-	_ later `yaml:"devices" hint:"today a device is cut off by a revocation list: trust_stores[].revocation"`
+	// Devices is the registry of devices, which operators ask by the management
+	// API. Left out: there is none.
+	Devices *Devices `yaml:"devices"`
 
 	// Authorities issue and renew the certificates of clients.
 	_ later `yaml:"authorities" hint:"today the command \"countersign ca\" keeps an authority in a directory"`

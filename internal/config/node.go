@@ -29,8 +29,11 @@ type Node struct {
 	// 100 bytes of memory and a kilobyte on disk each. Default 100000.
 	SeenClients int `yaml:"seen_clients" default:"100000" range:"0..10000000"`
 
-	// Store is where nodes keep what they share.
-	_ later `yaml:"store" hint:"today nodes share nothing: leave it out"`
+	// Store is where devices are kept: sqlite, a file in data_dir, for one node; or
+	// postgres://USER@HOST:5432/DATABASE, for nodes that share them. Keep a password
+	// out of this file: ${ENV} in the URL, or file:PATH of a file that has the URL.
+	// A change takes effect when the program starts anew. Default sqlite.
+	Store string `yaml:"store" default:"sqlite" is:"store"`
 
 	// Zone of this node, for balancing within a zone.
 	_ later `yaml:"zone" hint:"today every target is used alike: leave it out"`

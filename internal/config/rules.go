@@ -23,6 +23,7 @@ func (r *rules) table() map[string]strictyaml.Rule {
 		"name":           {Expected: "a name of letters, digits, - _ and ., at most 64", Check: name},
 		"file":           {Expected: "a file", Check: r.file},
 		"source":         {Expected: sourceForms, Check: r.source},
+		"store":          {Expected: "sqlite, postgres://USER@HOST:5432/DATABASE, or file:PATH with such a URL in it", Check: r.store},
 		"endpoint":       {Expected: "an https:// URL without a path", Check: endpoint},
 		"responder":      {Expected: "an http:// or https:// URL", Check: responder},
 		"directory":      {Expected: "a directory", Check: r.directory},

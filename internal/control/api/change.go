@@ -56,7 +56,8 @@ func (a *API) change(w http.ResponseWriter, r *http.Request, rules *Rules, c cal
 			panic(fault)
 		}
 	}()
-	a.route(answer, r.WithContext(context.WithValue(ctx, detailKey{}, &detail)))
+	ctx = context.WithValue(context.WithValue(ctx, detailKey{}, &detail), whoKey{}, c.Who.String())
+	a.route(answer, r.WithContext(ctx))
 	finish()
 	answer.send()
 }

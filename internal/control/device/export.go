@@ -1,40 +1,32 @@
 package device
 
 import (
-	"context"
 	"encoding/csv"
 	"encoding/json"
 	"io"
+	"iter"
 	"time"
 
 	"countersign.dev"
-	"countersign.dev/internal/store"
 )
 
-// Export writes the devices that q asks for, whatever its After and Limit, and
-// returns how many there were.
-func (r *Registry) Export(ctx context.Context, q store.Query, f Format, to io.Writer) (int, error) {
+// Export writes devices, and returns how many there were.
+func Export(all iter.Seq2[countersign.Device, error], f Format, to io.Writer) (int, error) {
 	w, err := newWriter(f, to)
 	if err != nil {
 		return 0, err
 	}
-	q.After, q.Limit = "", store.MaxPage
 	n := 0
-	for {
-		p, err := r.store.Devices.List(ctx, q)
+	for d, err := range all {
+		if err == nil {
+			err = w.write(&d)
+		}
 		if err != nil {
 			return n, err
 		}
-		for i := range p.Devices {
-			if err := w.write(&p.Devices[i]); err != nil {
-				return n, err
-			}
-			n++
-		}
-		if q.After = p.Next; q.After == "" {
-			return n, w.flush()
-		}
+		n++
 	}
+	return n, w.flush()
 }
 
 // A writer writes an export.

@@ -33,8 +33,8 @@ func checkLabels(labels map[string]string) error {
 			return fmt.Errorf("label %s: the value %q is not UTF-8", k, shortened(v))
 		case utf8.RuneCountInString(v) > maxValue:
 			return fmt.Errorf("label %s: the value has %d letters, at most %d are possible", k, utf8.RuneCountInString(v), maxValue)
-		case strings.ContainsFunc(v, func(r rune) bool { return r == ';' || !unicode.IsPrint(r) }):
-			return fmt.Errorf("label %s: the value %q has a semicolon or a control character", k, shortened(v))
+		case strings.ContainsFunc(v, func(r rune) bool { return r == ';' || r == ',' || !unicode.IsPrint(r) }):
+			return fmt.Errorf("label %s: the value %q has a comma, a semicolon or a control character", k, shortened(v))
 		case v != strings.TrimSpace(v):
 			return fmt.Errorf("label %s: the value %q begins or ends with a blank", k, shortened(v))
 		}

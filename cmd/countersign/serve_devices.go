@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"countersign.dev/internal/config"
+	inventory "countersign.dev/internal/control/device"
+	"countersign.dev/internal/control/publish"
+	"countersign.dev/internal/store"
+	"countersign.dev/internal/store/postgres"
+	"countersign.dev/internal/store/sqlite"
+)
+
+// storeName is SQLite's file in data_dir.
+const storeName = "devices.db"
+
+// registry is the registry of devices, with what of it belongs to a configuration.
+// The store is opened once: another one takes a start.
+type registry struct {
+	logger *slog.Logger
+
+	mu      sync.Mutex
+	where   string // of store, as it is configured
+	store   *store.Store
+	devices *inventory.Registry // nil: there is none
+	stopped context.CancelFunc
+	pruning sync.WaitGroup
+}
+
+// inUse is api.Devices's.
+func (r *registry) inUse() *inventory.Registry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.devices
+}
+
+// prepare opens what cfg names. A store that cannot be opened has the
+// configuration refused at a start; later the one that is open stays.
+func (r *registry) prepare(ctx context.Context, draft *publish.Draft) (publish.Change, error) {
+	cfg := draft.Config
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if cfg.Devices == nil {
+		return publish.Change{Apply: func() { r.use(nil) }, Abandon: func() {}}, nil
+	}
+	where := cfg.Node.Store
+	if cfg.Node.InFile() {
+		where = filepath.Join(cfg.Node.DataDir, storeName)
+	}
+	s, fresh := r.store, false
+	switch {
+	case s == nil:
+		var err error
+		if s, err = openStore(ctx, &cfg.Node, where); err != nil {
+			return publish.Change{}, config.Faults{cfg.Fault("node.store", err.Error(), "a database that can be used", "")}
+		}
+		fresh = true
+	case where != r.where:
+		r.logger.Warn("node.store takes effect when the program starts anew")
+	}
+	ids := inventory.IDs{Form: inventory.Form(cfg.Devices.ID.Form)}
+	if p := cfg.Devices.ID.Pattern; p != nil {
+		ids.Pattern = p.Regexp
+	}
+	devices := inventory.New(inventory.Config{Store: s, IDs: ids})
+	return publish.Change{
+		Apply: func() {
+			if fresh {
+				r.keep(s, where)
+			}
+			r.use(devices)
+		},
+		Abandon: func() {
+			if fresh {
+				r.release(s)
+			}
+		},
+	}, nil
+}
+
+func openStore(ctx context.Context, node *config.Node, where string) (*store.Store, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if node.InFile() {
+		return sqlite.Open(ctx, sqlite.Config{Path: where})
+	}
+	url, err := node.StoreURL()
+	if err != nil {
+		return nil, fmt.Errorf("a file that cannot be read: %w", err)
+	}
+	return postgres.Open(ctx, postgres.Config{URL: url})
+}
+
+func (r *registry) use(devices *inventory.Registry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.devices = devices
+}
+
+// How long the change log reaches back, and how often what is older is taken out.
+const (
+	changesKept  = 24 * time.Hour
+	changesEvery = time.Hour
+)
+
+// keep has the store pruned until stop.
+func (r *registry) keep(s *store.Store, where string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	r.store, r.where, r.stopped = s, where, cancel
+	r.pruning.Go(func() {
+		t := time.NewTicker(changesEvery)
+		defer t.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-t.C:
+				if err := s.Changes.Prune(ctx, now.Add(-changesKept)); err != nil && ctx.Err() == nil {
+					r.logger.Warn("the change log of the store was not pruned, and is tried again in an hour", "error", err)
+				}
+			}
+		}
+	})
+}
+
+func (r *registry) release(s *store.Store) {
+	if err := s.Close(); err != nil {
+		r.logger.Error("the store was not closed in good order", "error", err)
+	}
+}
+
+func (r *registry) stop() {
+	r.mu.Lock()
+	s, stopped := r.store, r.stopped
+	r.store, r.devices = nil, nil
+	r.mu.Unlock()
+	if s == nil {
+		return
+	}
+	stopped()
+	r.pruning.Wait()
+	r.release(s)
+}
