@@ -127,14 +127,28 @@ type visit struct {
 // comes connects a client, which stays.
 func (r *rig) comes(c *testpki.Certificate) *visit {
 	r.t.Helper()
-	shown := c.TLS()
-	v := &visit{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: r.server.Issuer.Pool(), ServerName: "localhost",
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &shown, nil }}},
-		url: "https://" + r.node.Addresses()["127.0.0.1:0"].String() + "/"}
-	v.client = &http.Client{Transport: v.Transport}
+	return r.comesTo("127.0.0.1:0", c)
+}
+
+// comesTo is comes to the listener with that address.
+func (r *rig) comesTo(address string, c *testpki.Certificate) *visit {
+	r.t.Helper()
+	v := r.visit(address, c)
 	if err := v.ask(); err != nil {
 		r.t.Fatalf("%s: %v", c.X509.Subject, err)
 	}
+	return v
+}
+
+// try is comes for one that may be refused.
+func (r *rig) try(c *testpki.Certificate) error { return r.visit("127.0.0.1:0", c).ask() }
+
+func (r *rig) visit(address string, c *testpki.Certificate) *visit {
+	shown := c.TLS()
+	v := &visit{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: r.server.Issuer.Pool(), ServerName: "localhost",
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &shown, nil }}},
+		url: "https://" + r.node.Addresses()[address].String() + "/"}
+	v.client = &http.Client{Transport: v.Transport}
 	r.t.Cleanup(v.CloseIdleConnections)
 	return v
 }

@@ -1,8 +1,12 @@
 package trust_test
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -265,6 +269,80 @@ func TestACandidateSurvivesARestartAndCanBeForgotten(t *testing.T) {
 	if all, _ := r.Staged(); len(all) != 0 {
 		t.Errorf("staged is %+v", all)
 	}
+}
+
+func TestWhatAURLHasIsStagedAndComparedButNotCommitted(t *testing.T) {
+	old, next := testpki.NewRoot(t, "Fleet CA 1"), testpki.NewRoot(t, "Fleet CA 2")
+	web := testpki.NewRoot(t, "Web CA")
+	shown := web.Server("localhost").TLS()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(pem(old)) }))
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{shown}}
+	server.StartTLS()
+	defer server.Close()
+	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
+	url := "https://localhost:" + port + "/fleet.pem"
+	authorities := testpki.WriteFile(t, filepath.Join(t.TempDir(), "web.crt"), web.PEM())
+	r := start(t, strings.Replace(configuration, "[ca.crt]", fmt.Sprintf("[{url: %q, ca: %q}, ca.crt]", url, authorities), 1), next)
+	r.comes(old.Client("goes"))
+	r.comes(next.Client("stays"))
+	third := testpki.NewRoot(t, "Fleet CA 3")
+	_, err := r.Stage(t.Context(), "fleet", "", pem(third))
+	r.refusedWith(err, trust.WhichSource, url, "ca.crt")
+	if _, err := r.Stage(t.Context(), "fleet", url, pem(third)); err != nil {
+		t.Fatal(err)
+	}
+	d := r.diff()
+	if names(d.RefusedClients) != "goes" || !d.Candidate.Remote || len(d.Notes) != 1 || !strings.Contains(d.Notes[0], url) {
+		t.Errorf("%q would be refused, with the notes %q", names(d.RefusedClients), d.Notes)
+	}
+	_, err = r.Commit(t.Context(), "fleet", 1)
+	r.refusedWith(err, trust.Remote, url, "trust abort fleet")
+	// The file beside it can be replaced; what the URL has stays in force.
+	if _, err := r.Stage(t.Context(), "fleet", "ca.crt", pem(next, third)); err != nil {
+		t.Fatal(err)
+	}
+	if d := r.diff(); d.Refused != 0 || len(d.Anchors) != 3 {
+		t.Errorf("%d would be refused, with %d anchors; want none, and 3", d.Refused, len(d.Anchors))
+	}
+	r.commit(0)
+}
+
+func TestAFileOfTwoTrustStoresConcernsTheClientsOfBoth(t *testing.T) {
+	ca, next := testpki.NewRoot(t, "Fleet CA"), testpki.NewRoot(t, "Next CA")
+	two := strings.Replace(configuration, "trust_stores:", `  - name: others
+    address: "127.0.0.2:0"
+    protocol: https
+    certificates: [{cert: server.crt, key: server.key}]
+    client_auth: {mode: verify, trust_store: others}
+    default: {forward: app}
+trust_stores:
+  - {name: others, ca_bundle: [ca.crt]}`, 1)
+	r := start(t, two, ca)
+	r.comes(ca.Client("one"))
+	r.comesTo("127.0.0.2:0", ca.Client("two"))
+	d := r.stage(pem(next))
+	if d.Refused != 2 || len(d.Notes) != 1 || !strings.Contains(d.Notes[0], "others") {
+		t.Errorf("%q would be refused, with the notes %q", names(d.RefusedClients), d.Notes)
+	}
+}
+
+func TestACommitAgainstAConfigurationThatIsAtFaultComesIntoForceOrChangesNothing(t *testing.T) {
+	ca, next := testpki.NewRoot(t, "Fleet CA"), testpki.NewRoot(t, "Next CA")
+	r := start(t, configuration, ca)
+	r.stage(pem(ca, next))
+	good := content(t, filepath.Join(r.dir, "countersign.yaml"))
+	r.file("countersign.yaml", []byte("listeners: nonsense\n"))
+	done, err := r.Commit(t.Context(), "fleet", 0)
+	accepted := r.try(next.Client("new")) == nil
+	switch {
+	case err == nil && !accepted:
+		t.Errorf("%s was committed, and is not in force", done.File)
+	case err != nil && accepted:
+		t.Errorf("the commit was refused (%v), and is in force", err)
+	case err != nil && content(t, filepath.Join(r.dir, "ca.crt")) != string(pem(ca)):
+		t.Error("the commit was refused, and the file is another one")
+	}
+	r.file("countersign.yaml", []byte(good))
 }
 
 func TestACommitKeepsModeAndLinks(t *testing.T) {
