@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	nethttp "net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -463,7 +464,10 @@ func TestOneOfFiftyIsRevokedUnderLoad(t *testing.T) {
 	r.until("the others are served on", func() bool { return served.Load() > before+10*clients })
 	close(over)
 	asking.Wait()
-	r.journal.wait(t, event{"event": "expulsion", "subject": fmt.Sprintf("CN=MacID-%d", lost), "denial_code": "ClientCertCrlHit"})
+	told := r.journal.wait(t, event{"event": "expulsion", "subject": fmt.Sprintf("CN=MacID-%d", lost), "denial_code": "ClientCertCrlHit"})
+	if why := fmt.Sprint(told["denial_reason"]); !strings.Contains(why, "crl.pem") || !strings.Contains(why, "number 2") {
+		t.Errorf("the log says %q, want the list and its number in it", why)
+	}
 	if all, _ := r.journal.of(event{"event": "expulsion"}); len(all) != 1 {
 		t.Errorf("%d were expelled: %v", len(all), all)
 	}
