@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"countersign.dev/client"
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/control/source"
 	"countersign.dev/internal/control/source/origin"
@@ -24,20 +26,31 @@ import (
 )
 
 func trustShow(std stdio) *cobra.Command {
-	var file string
+	var node nodeFlags
+	var offline bool
 	cmd := &cobra.Command{
-		Use:   "show -c FILE",
+		Use:   "show",
 		Short: "Show what each trust store is made from, and how old it is",
-		Long: `Show lists the bundles and revocation lists of each trust store of a
-configuration, with what is in them. Of what is fetched it shows the copy that
-the node keeps in node.data_dir, when it was last known to be what the server
-has, when it is asked for again, and what is wrong. It asks no server, and needs
-no running node.
+		Long: `Show asks a node for each trust store that is in force, with its anchors, revocation
+lists and sources: when each was last known to be what the server has, when it is
+asked for again, and what is wrong.
 
-The exit status is 0 when nothing is wrong, else 1.`,
+With --offline it reads what the configuration names, and the copies of what is
+fetched that a node keeps in its node.data_dir. It asks nobody then, and needs no
+running node.
+
+The exit status is also 1 when something is wrong.` + nodeHelp,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			cfg, faults := config.Load(file)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case !offline:
+				return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
+					return trustInForce(ctx, std, c, node.json)
+				})
+			case node.file == "" || node.json:
+				return errors.New("--offline needs -c FILE, and does not print JSON")
+			}
+			cfg, faults := config.Load(node.file)
 			if cfg == nil {
 				fmt.Fprintf(std.err, "%s\n%s\n", faults.Error(), summary(faults))
 				return exitCode(1)
@@ -53,7 +66,8 @@ The exit status is 0 when nothing is wrong, else 1.`,
 			return nil
 		},
 	}
-	configFlag(cmd, &file)
+	node.add(cmd)
+	cmd.Flags().BoolVar(&offline, "offline", false, "read files, and ask no node")
 	return cmd
 }
 
