@@ -131,7 +131,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	if m.inventory.Sources != nil {
 		for _, s := range m.inventory.Sources() {
 			gauge(descSourceGood, truth(s.Good), s.Name)
-			gauge(descSourceAge, m.now().Sub(s.Checked).Seconds(), s.Name)
+			if !s.Checked.IsZero() { // else there never was anything
+				gauge(descSourceAge, m.now().Sub(s.Checked).Seconds(), s.Name)
+			}
 			counter(descSourceFailures, s.Failures, s.Name)
 		}
 	}

@@ -128,9 +128,9 @@ func newCompiler(cfg *config.Config, o Options) *compiler {
 func (c *compiler) files() {
 	for i := range c.cfg.TrustStores {
 		ts, path := &c.cfg.TrustStores[i], fmt.Sprintf("trust_stores[%d]", i)
-		c.anchors(ts, path)
+		anchors := c.anchors(ts, path)
 		if ts.Revocation != nil {
-			c.revocation(ts, path)
+			c.revocation(ts, path, anchors)
 		}
 	}
 	for i := range c.cfg.Listeners {

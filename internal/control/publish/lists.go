@@ -2,8 +2,10 @@ package publish
 
 import (
 	"cmp"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"countersign.dev/internal/config"
@@ -16,13 +18,13 @@ import (
 const crlSize = 50 << 20
 
 // revocation reads a trust store's lists and holds them against those in force.
-func (c *compiler) revocation(ts *config.TrustStore, path string) revocation.Config {
+func (c *compiler) revocation(ts *config.TrustStore, path string, anchors []*x509.Certificate) revocation.Config {
 	r := ts.Revocation
 	out := revocation.Config{
 		Scope: revocation.Scope(r.Scope), Missing: revocation.Answer(r.Missing),
 		Stale: revocation.Answer(r.Stale), Grace: r.Grace, Asking: c.asking(ts),
 	}
-	entries := 0
+	entries, faults := 0, len(c.faults)
 	for j, s := range r.CRLs {
 		if s.Points() {
 			continue // after the others, which count whoever has them too
@@ -37,7 +39,9 @@ func (c *compiler) revocation(ts *config.TrustStore, path string) revocation.Con
 	}
 	entries += c.foundLists(ts, path, &out)
 	path += ".revocation.crls"
-	c.succession(ts, path, out.Lists)
+	if c.faults[faults:].Err() == nil { // else lists seem to be taken away that cannot be read
+		c.succession(ts, path, out.Lists, anchors)
+	}
 	c.draft.Lists[ts.Name] = out.Lists
 	if limit := ts.Limits.CRLEntries; limit > 0 && entries > limit {
 		c.fault(path, fmt.Sprintf("%d revoked certificates", entries), fmt.Sprintf("at most %d", limit), entriesHint)
@@ -79,7 +83,7 @@ func (c *compiler) readBefore() *revocation.Cache {
 }
 
 // succession refuses lists that may not take the place of those in force.
-func (c *compiler) succession(ts *config.TrustStore, path string, lists []*crl.List) {
+func (c *compiler) succession(ts *config.TrustStore, path string, lists []*crl.List, anchors []*x509.Certificate) {
 	if c.options.InForce == nil {
 		return
 	}
@@ -88,7 +92,23 @@ func (c *compiler) succession(ts *config.TrustStore, path string, lists []*crl.L
 		c.fault(path, err.Error(), "", "")
 	}
 	for _, l := range revocation.Withdrawn(before, lists) {
+		if c.replaced(l) && slices.ContainsFunc(anchors, l.IssuedBy) {
+			c.fault(path, fmt.Sprintf("no list in the place of %s, which was in force: the server has something else now", l), "a list of the same authority",
+				"if it is meant, take the authority out of ca_bundle, or the URL out of crls")
+			continue
+		}
 		c.warn(path, fmt.Sprintf("no list in the place of %s, which was in force", l), "",
 			"certificates that it revoked are accepted again unless missing is refuse")
 	}
+}
+
+// replaced reports whether a list that was in force came from a URL that is
+// still there, and has been fetched: not the operator took it away.
+func (c *compiler) replaced(l *crl.List) bool {
+	for url, used := range c.options.use {
+		if used != nil && c.options.round[url].Spec.Name() == l.Name {
+			return true
+		}
+	}
+	return false
 }

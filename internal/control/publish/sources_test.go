@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"io"
 	"log"
+	"math/big"
 	"net"
 	nethttp "net/http"
 	"net/http/httptest"
@@ -38,6 +39,7 @@ trust_stores:
     ca_bundle: {url: "WEB/ca.pem", ca: web.crt, timeout: 5s}
     refresh: 1h
     revocation: {crls: {url: "WEB/a.crl", ca: web.crt, timeout: 5s}, refresh: 1h, missing: refuse}
+    limits: {crl_size: 64KiB, crl_entries: 10, ca_bundle_size: 64KiB}
 target_groups:
   - {name: app, targets: ["127.0.0.1:1"]}
 `
@@ -200,12 +202,21 @@ func TestWhatIsFetchedAndOfNoUseChangesNothing(t *testing.T) {
 		{"garbage", "malformed DER", []byte("0\x03\x02\x01\x01")},
 		{"a certificate", `a \"CERTIFICATE\" block`, f.root.PEM()},
 		{"a list of another authority of that name", "is not signed by the key of", testpki.NewRoot(t, "Fleet Root", keyID(f.root)).CRL(testpki.CRLNumber(99))},
+		{"a list of another authority altogether", "no list in the place of", testpki.NewRoot(t, "Other Root").CRL(testpki.CRLNumber(99))},
+		{"a list that is cut off", "the revocation list is cut off", half(f.root.CRL(testpki.CRLNumber(99)))},
+		{"PEM that is cut off", "END X509 CRL", half(testpki.CRLPEM(f.root.CRL(testpki.CRLNumber(99))))},
+		{"a list that was changed on the way", "is not signed by the key of", changed(f.root.CRL(testpki.CRLNumber(99)))},
+		{"a list of the future", "in the future", f.root.CRL(testpki.CRLNumber(99), testpki.CRLValid(time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)))},
+		{"the same list twice", "is there twice", twice(f.root.CRL(testpki.CRLNumber(99)))},
+		{"a list with too many entries", "more than 10 revoked certificates", f.root.CRL(testpki.CRLNumber(99), entries(11))},
+		{"a list that is too large", "it is larger than 65536 bytes", bytes.Repeat([]byte{0x30}, 65537)},
 		{"a page", "sends an HTML page", []byte("<html>")},
 		{"nothing at all", "404 Not Found", nil},
 	} {
+		before := strings.Count(r.program.wait(t, "", 0), tc.want)
 		f.web.put("a.crl", tc.data)
 		r.again <- struct{}{}
-		text := r.program.wait(t, tc.want, 1)
+		text := r.program.wait(t, tc.want, before+1)
 		if n := strings.Count(text, `because="a source changed"`); n != i {
 			t.Errorf("%s: %d changes of sources are in force, want %d:\n%s", tc.name, n, i, text)
 		}
@@ -220,6 +231,24 @@ func TestWhatIsFetchedAndOfNoUseChangesNothing(t *testing.T) {
 		r.again <- struct{}{}
 		r.program.wait(t, "as it should be again", i+1)
 		r.program.wait(t, `because="a source changed"`, i+1)
+	}
+}
+
+func half(b []byte) []byte { return b[:len(b)/2] }
+
+func twice(list []byte) []byte { return testpki.CRLPEM(list, list) }
+
+// changed has another bit in the signature.
+func changed(list []byte) []byte {
+	list[len(list)-1] ^= 1
+	return list
+}
+
+func entries(n int64) testpki.CRLOption {
+	return func(l *x509.RevocationList) {
+		for i := range n {
+			testpki.RevokeSerial(big.NewInt(1000+i), 0)(l)
+		}
 	}
 }
 
@@ -412,5 +441,46 @@ func TestACheckWritesNothing(t *testing.T) {
 	}
 	if _, err := os.Stat(f.path("data")); !os.IsNotExist(err) {
 		t.Errorf("there is a data directory: %v", err)
+	}
+}
+
+// The same of a bundle: who was accepted still is, and nobody else.
+func TestABundleOfNoUseChangesNothing(t *testing.T) {
+	f := newFetchRig(t)
+	device := f.root.Client("MacID-1")
+	r := f.start()
+	other := testpki.NewRoot(t, "Other Root")
+	leaf := other.Client("MacID-9")
+	large := append(f.root.PEM(), bytes.Repeat([]byte("# nothing\n"), 10_000)...)
+	for _, tc := range []struct {
+		name string
+		data []byte
+	}{
+		{"cut off", half(f.root.PEM())},
+		{"a certificate and a half", append(other.PEM(), half(f.root.PEM())...)},
+		{"garbage", []byte("0\x03\x02\x01\x01")},
+		{"a list", testpki.CRLPEM(f.root.CRL())},
+		{"no authority", append(f.root.PEM(), leaf.PEM()...)},
+		{"a private key", append(f.root.PEM(), f.root.KeyPEM()...)},
+		{"the same authority twice", append(f.root.PEM(), f.root.PEM()...)},
+		{"a page", []byte("<html>")},
+		{"too large", large},
+		{"gone", nil},
+	} {
+		const said = "its last good copy stays in force"
+		before := strings.Count(r.program.wait(t, "", 0), said)
+		f.web.put("ca.pem", tc.data)
+		r.again <- struct{}{}
+		r.program.wait(t, said, before+1)
+		if revoked(t, r, device) {
+			t.Errorf("%s: the device is refused", tc.name)
+		}
+		if !revoked(t, r, leaf) {
+			t.Errorf("%s: a stranger is admitted", tc.name)
+		}
+		before = strings.Count(r.program.wait(t, "", 0), "as it should be again")
+		f.web.put("ca.pem", f.root.PEM())
+		r.again <- struct{}{}
+		r.program.wait(t, "as it should be again", before+1)
 	}
 }

@@ -25,7 +25,7 @@ func (c *compiler) trustStore(i int) {
 		Accept:  filters(ts.Accept),
 	}
 	if ts.Revocation != nil {
-		store.Revocation = c.revocation(ts, path)
+		store.Revocation = c.revocation(ts, path, store.Anchors)
 	}
 	if c.faults[before:].Err() != nil {
 		return
