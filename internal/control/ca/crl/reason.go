@@ -41,6 +41,12 @@ func ParseReason(s string) (Reason, error) {
 	return "", fmt.Errorf("reason %q is unknown: expected one of %s", s, strings.Join(words, ", "))
 }
 
+// Code is the value of the enumeration; that of Unspecified for what is no Reason.
+func (r Reason) Code() int {
+	code, _ := r.code()
+	return code
+}
+
 // code is the value of the enumeration; false for what is no Reason.
 func (r Reason) code() (int, bool) {
 	switch r {

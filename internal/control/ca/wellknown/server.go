@@ -1,0 +1,73 @@
+package wellknown
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/net/netutil"
+)
+
+const (
+	// maxConnections bounds who asks at the same time: what is published is small,
+	// and caches stand before it.
+	maxConnections = 1024
+	// stopTimeout is how long a stop waits for answers under way.
+	stopTimeout = 5 * time.Second
+)
+
+// A Server is bound to its address from Listen on, and answers while Run runs.
+type Server struct {
+	listener net.Listener
+	http     *http.Server
+}
+
+// Listen binds the address. It must be followed by Run, or by Close.
+func Listen(address string, handler http.Handler, logger *slog.Logger) (*Server, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("address of revocation lists and OCSP %q: %w", address, err)
+	}
+	return &Server{
+		listener: netutil.LimitListener(l, maxConnections),
+		http: &http.Server{
+			Handler:           handler,
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       10 * time.Second,
+			WriteTimeout:      time.Minute,
+			IdleTimeout:       30 * time.Second,
+			MaxHeaderBytes:    32 << 10, // an OCSP request may be in the path
+			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		},
+	}, nil
+}
+
+// Addr is the address that Listen bound.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Run answers until ctx is done, then lets answers under way finish for a few
+// seconds. It returns nil after such a stop.
+func (s *Server) Run(ctx context.Context) error {
+	failed := make(chan error, 1)
+	go func() { failed <- s.http.Serve(s.listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("revocation lists and OCSP: %w", err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	err := s.http.Shutdown(stop)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.http.Close() // somebody does not read: cut them off
+	}
+	<-failed // http.ErrServerClosed
+	return err
+}
+
+// Close gives the address back without having run.
+func (s *Server) Close() error { return s.listener.Close() }
