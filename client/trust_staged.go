@@ -35,7 +35,7 @@ type Diff struct {
 	Refused   int `json:"refused" doc:"Would be refused, and are accepted today. Replaced ones are not among them."`
 	Cut       int `json:"cut" doc:"Those of them that are connected, and would lose their connections."`
 	Already   int `json:"already_refused" doc:"Would be refused, and are refused today."`
-	Admitted  int `json:"admitted" doc:"Would be accepted, and are refused today."`
+	Admitted  int `json:"admitted" doc:"Would be accepted, and are refused today: of those who were seen, and of the 256 who were refused last."`
 	Replaced  int `json:"replaced" doc:"Would be refused, but their holders have come with a newer certificate since, which would be accepted."`
 
 	Codes map[string]int `json:"codes" doc:"Why, of those refused: how many for each code."`

@@ -244,6 +244,7 @@ func (s *session) handshake() (http.Conn, bool) {
 	conn, s.shook = l.TLS.Handshake(s.node.ctx, s.raw, s.turns)
 	s.policy, s.denial = s.shook.Policy, s.shook.Denial
 	if s.shook.Refused {
+		s.refused()
 		s.logConnection()
 		s.explainPlainHTTP()
 		return nil, false

@@ -6,12 +6,13 @@ import (
 	"slices"
 	"time"
 
+	"countersign.dev"
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/verify"
 )
 
-// A Witness is told of clients that a trust store has let pass. It is told by the
+// A Witness is told whom a trust store has let pass, or refused. It is told by the
 // connections themselves, which wait for it: it must not block. What it is given
 // of a chain is good for that call alone.
 type Witness interface {
@@ -19,6 +20,8 @@ type Witness interface {
 	Came(listener, policy string, chain verify.Chain, fingerprint [32]byte)
 	// Left is called when its connection has ended.
 	Left(fingerprint [32]byte)
+	// Refused is called when a client is refused that presented a certificate.
+	Refused(listener, policy string, presented []*x509.Certificate)
 }
 
 // came tells the witness. The chain must not be at rest yet.
@@ -26,6 +29,15 @@ func (s *session) came() {
 	if w := s.node.witness; w != nil && s.denial == nil && s.client.Verified() {
 		w.Came(s.name, s.policy.Name, s.client.Chain(), s.client.Identity().Fingerprint)
 		s.witnessed = true
+		return
+	}
+	s.refused() // and stays, to be told why
+}
+
+// refused tells the witness.
+func (s *session) refused() {
+	if w := s.node.witness; w != nil && s.denial != nil && s.denial.Stage == countersign.StageVerify && s.policy != nil && len(s.shook.Presented) > 0 {
+		w.Refused(s.name, s.policy.Name, s.shook.Presented)
 	}
 }
 

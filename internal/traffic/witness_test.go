@@ -2,6 +2,7 @@ package traffic_test
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"io"
 	"strings"
 	"sync"
@@ -30,6 +31,12 @@ func (w *witness) Came(listener, policy string, chain verify.Chain, fingerprint 
 	w.lines = append(w.lines, line)
 }
 
+func (w *witness) Refused(listener, policy string, presented []*x509.Certificate) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lines = append(w.lines, "refused: "+listener+" "+policy+" "+presented[0].Subject.CommonName)
+}
+
 func (w *witness) Left(fingerprint [32]byte) { w.left <- fingerprint }
 
 func (w *witness) told() string {
@@ -56,8 +63,8 @@ func TestAWitnessIsToldWhoCameAndWhoLeft(t *testing.T) {
 		io.Copy(io.Discard, stranger.in) // to the alert
 	}
 	r.stop()
-	if n := strings.Count(w.told(), "\n"); n != 0 || len(w.left) != 0 {
-		t.Errorf("a client that was refused was told:\n%s", w.told())
+	if !strings.HasSuffix(w.told(), "\nrefused: devices default stranger") || strings.Count(w.told(), "\n") != 1 || len(w.left) != 0 {
+		t.Errorf("after a refusal the witness was told\n%s", w.told())
 	}
 }
 

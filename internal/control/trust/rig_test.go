@@ -169,19 +169,21 @@ func (r *rig) leave(visits ...*visit) {
 	for _, v := range visits {
 		v.CloseIdleConnections()
 	}
-	for end := time.Now().Add(20 * time.Second); r.node.Connections() > 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			r.t.Fatal("clients that left are still there")
-		}
-	}
+	r.until(0, "connections are there", r.node.Connections)
 }
 
 // remembered waits until so many are, since that happens in the background.
 func (r *rig) remembered(n int) {
 	r.t.Helper()
-	for end := time.Now().Add(20 * time.Second); r.witness.Memory().Len() != n; time.Sleep(time.Millisecond) {
+	r.until(n, "clients are remembered", func() int { return r.witness.Memory().Len() })
+}
+
+// until waits for what there is no event for.
+func (r *rig) until(want int, what string, count func() int) {
+	r.t.Helper()
+	for end := time.Now().Add(20 * time.Second); count() != want; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			r.t.Fatalf("%d clients are remembered, want %d", r.witness.Memory().Len(), n)
+			r.t.Fatalf("%d %s, want %d", count(), what, want)
 		}
 	}
 }

@@ -147,7 +147,7 @@ func (q *inquest) everybody() error {
 	if err != nil || q.Memory == nil {
 		return err
 	}
-	return q.Memory.Each(func(c seen.Client) error {
+	err = q.Memory.Each(func(c seen.Client) error {
 		policy := byName(q.then, c.Listener, c.Policy)
 		s := seat{c.Fingerprint(), c.Listener, c.Policy}
 		switch {
@@ -162,6 +162,34 @@ func (q *inquest) everybody() error {
 			byName(q.now, c.Listener, c.Policy), policy)
 		return breathe()
 	})
+	if err != nil {
+		return err
+	}
+	return q.strangers(breathe)
+}
+
+// strangers asks those who were refused last whether they would be accepted. They
+// count for nothing else: anybody can be refused.
+func (q *inquest) strangers(breathe func() error) error {
+	for _, c := range q.Memory.Strangers() {
+		now, then := byName(q.now, c.Listener, c.Policy), byName(q.then, c.Listener, c.Policy)
+		s := seat{c.Fingerprint(), c.Listener, c.Policy}
+		if now == nil || !q.isConcerned(then) || q.asked[s] {
+			continue
+		}
+		_, today := now.Admit(c.Presented, q.At, nil)
+		if today == nil {
+			continue // accepted since
+		}
+		if _, denial := then.Admit(c.Presented, q.At, nil); denial == nil {
+			q.admitted = append(q.admitted, answer{fingerprint: s.fingerprint, leaf: c.Presented[0], listener: c.Listener,
+				first: c.First, last: c.Last, denial: today})
+		}
+		if err := breathe(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (q *inquest) isConcerned(p *handshake.Policy) bool {

@@ -38,6 +38,8 @@ type Memory struct {
 	places []*place // nil: free
 	closed bool
 
+	throng throng // of the refused
+
 	incoming chan arrival
 	missed   atomic.Uint64 // arrivals that nobody had time for
 	done     chan struct{}

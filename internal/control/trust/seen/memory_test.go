@@ -227,6 +227,24 @@ func TestADamagedEndIsCutOff(t *testing.T) {
 	}
 }
 
+func TestOfTheRefusedTheLastAreRemembered(t *testing.T) {
+	r := newRig(t, 0)
+	var all []*testpki.Certificate
+	for i := range mostRefused + 2 {
+		all = append(all, r.root.Client(fmt.Sprint(i)))
+		r.Refused("devices", "default", all[i].Chain())
+		r.Refused("devices", "default", all[i].Chain())
+	}
+	r.Refused("devices", "default", slices.Repeat(all[0].Chain(), 100)) // too large
+	var names []string
+	for _, c := range r.Strangers() {
+		names = append(names, c.Presented[0].Subject.CommonName)
+	}
+	if len(names) != mostRefused || len(r.throng.index) != mostRefused || slices.Contains(names, "0") || slices.Contains(names, "1") || !slices.Contains(names, fmt.Sprint(mostRefused+1)) {
+		t.Errorf("%d of the refused are remembered: %v", len(names), names)
+	}
+}
+
 func TestADirectoryHasOneOwner(t *testing.T) {
 	r := newRig(t, 0)
 	if _, err := Open(Config{Dir: r.dir}); err == nil || !strings.Contains(err.Error(), "data_dir") {

@@ -1,6 +1,7 @@
 package seen
 
 import (
+	"crypto/x509"
 	"sync/atomic"
 
 	"countersign.dev/internal/traffic/verify"
@@ -27,5 +28,12 @@ func (w *Witness) Came(listener, policy string, chain verify.Chain, fingerprint 
 func (w *Witness) Left(fingerprint [32]byte) {
 	if m := w.memory.Load(); m != nil {
 		m.Left(fingerprint)
+	}
+}
+
+// Refused is Memory's.
+func (w *Witness) Refused(listener, policy string, presented []*x509.Certificate) {
+	if m := w.memory.Load(); m != nil {
+		m.Refused(listener, policy, presented)
 	}
 }
