@@ -1,6 +1,7 @@
 package publish_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -79,5 +80,28 @@ func TestAListIsEnforcedWhileTheFileHasAFault(t *testing.T) {
 	r.program.wait(t, "is older than the one in force", 1)
 	if !revoked(t, r, device) {
 		t.Error("an older list is in force")
+	}
+}
+
+// However many servers hang, the list of another is fetched.
+func TestManySourcesThatHangHoldUpNoOther(t *testing.T) {
+	f := newFetchRig(t)
+	device := f.root.Client("MacID-1")
+	lists := `crls: [{url: "WEB/a.crl", ca: web.crt, timeout: 5s}`
+	for i := range 9 {
+		name := fmt.Sprintf("hangs-%d.crl", i)
+		f.web.put(name, testpki.NewRoot(t, name).CRL())
+		lists += fmt.Sprintf(`, {url: "WEB/%s", ca: web.crt, timeout: 5m}`, name)
+	}
+	f.config(with(fetchedConfig, `crls: {url: "WEB/a.crl", ca: web.crt, timeout: 5s}`, lists+"]"))
+	r := f.start()
+	for i := range 9 {
+		f.web.hang(t, fmt.Sprintf("hangs-%d.crl", i))
+	}
+	f.web.put("a.crl", f.root.CRL(testpki.CRLNumber(6), testpki.Revoke(device)))
+	r.again <- struct{}{}
+	r.program.wait(t, `because="a source changed"`, 1)
+	if !revoked(t, r, device) {
+		t.Error("the device is on the list that was fetched, and is admitted")
 	}
 }

@@ -44,7 +44,7 @@ type Keeper struct {
 	life    context.Context // of what Prepare and Add begin; end ends it
 	end     context.CancelFunc
 	running sync.WaitGroup
-	turns   [2]chan struct{} // of those that are as they should be; of the others, which may hang
+	turns   chan struct{} // of those that fetch
 
 	mu      sync.Mutex
 	dir     string             // data_dir; fixed by the first Prepare
@@ -86,8 +86,7 @@ func New(cfg Config) *Keeper {
 	if cfg.Missed == nil {
 		cfg.Missed = func(string) {}
 	}
-	k := &Keeper{cfg: cfg, changed: make(chan struct{}, 1), wake: make(chan struct{}, 1), sources: map[string]*source{},
-		turns: [2]chan struct{}{make(chan struct{}, atOnce), make(chan struct{}, atOnce)}}
+	k := &Keeper{cfg: cfg, changed: make(chan struct{}, 1), wake: make(chan struct{}, 1), sources: map[string]*source{}, turns: make(chan struct{}, atOnce)}
 	k.life, k.end = context.WithCancel(context.Background())
 	return k
 }

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	atOnce    = 4                      // fetches of those that answer, and as many of others
+	atOnce    = 4                      // fetches, of servers that answer
+	turnWait  = 2 * time.Second        // for one of those to end
 	gather    = 100 * time.Millisecond // what arrives together is one change
 	firstWait = time.Second            // after a failure; then twice as long each time
 	mostWait  = 5 * time.Minute        // after many
@@ -97,21 +98,19 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// inTurn fetches a source, whose fetching is set, when it has a turn. Those that
-// failed have turns of their own: servers that hang hold up none that answers.
+// inTurn fetches a source, whose fetching is set, when it has a turn, or has
+// waited for one long enough: servers that hang hold up none that answers.
 func (k *Keeper) inTurn(ctx context.Context, s *source) {
-	k.mu.Lock()
-	turns := k.turns[0]
-	if s.row > 0 || s.outstanding() {
-		turns = k.turns[1]
-	}
-	k.mu.Unlock()
+	enough := time.NewTimer(turnWait)
+	defer enough.Stop()
 	select {
-	case turns <- struct{}{}:
-		k.fetch(ctx, s)
-		<-turns
+	case k.turns <- struct{}{}:
+		defer func() { <-k.turns }()
+	case <-enough.C:
 	case <-ctx.Done():
+		return
 	}
+	k.fetch(ctx, s)
 }
 
 // begin has fetch called for what is due, and returns how long the next can wait.
