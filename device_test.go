@@ -1,31 +1,48 @@
 package countersign
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// The table of the documentation: rows are states, columns verbs, in the order of
+// table reads the documentation's: rows are states, columns verbs, in the order of
 // States and Transitions.
-const lives = `
-            ready  activate  suspend    resume  revoke   retire
-provisioned ready  -         -          -       revoked  retired
-ready       -      active    -          -       revoked  retired
-active      -      -         suspended  -       revoked  retired
-suspended   -      -         -          active  revoked  retired
-revoked     ready  -         -          -       -        retired
-retired     -      -         -          -       revoked  -
-`
+func table(t *testing.T) [][]string {
+	t.Helper()
+	text, err := os.ReadFile("docs/use/devices.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows [][]string
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "| ") && len(rows) < 1+len(States()) {
+			cells := strings.Split(strings.Trim(line, "| \n"), "|")
+			for i := range cells {
+				cells[i] = strings.TrimSpace(cells[i])
+			}
+			rows = append(rows, cells)
+		}
+	}
+	return rows
+}
 
 func TestADeviceChangesStateAsTheTableSays(t *testing.T) {
-	rows := strings.Split(strings.TrimSpace(lives), "\n")
-	verbs := strings.Fields(rows[0])
+	rows := table(t)
+	if len(rows) == 0 {
+		t.Fatal("the documentation has no table")
+	}
+	verbs := rows[0]
 	if len(rows)-1 != len(States()) || len(verbs) != len(Transitions()) {
 		t.Fatalf("the table has %d states and %d verbs, the program %d and %d", len(rows)-1, len(verbs), len(States()), len(Transitions()))
 	}
-	for _, row := range rows[1:] {
-		cells := strings.Fields(row)
+	for i, tr := range Transitions() {
+		if verbs[i] != tr.Verb {
+			t.Errorf("column %d of the table is %s, want %s", i, verbs[i], tr.Verb)
+		}
+	}
+	for _, cells := range rows[1:] {
 		from, err := ParseState(cells[0])
 		if err != nil {
 			t.Fatal(err)

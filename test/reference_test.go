@@ -186,7 +186,7 @@ func (m *manual) kind(typ string, tag reflect.StructTag) string {
 		}
 	}
 	kinds := map[string]string{"string": "text", "bool": "`true` `false`", "int": "number", "int64": "size", "Duration": "duration",
-		"SPKIPin": "`sha256/BASE64`", "Fingerprint": "`sha256:HEX`", "Matcher": "codes"}
+		"SPKIPin": "`sha256/BASE64`", "Fingerprint": "`sha256:HEX`", "Matcher": "codes", "Pattern": "regular expression"}
 	if is := tag.Get("is"); is != "" {
 		return is
 	}

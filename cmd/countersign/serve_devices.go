@@ -63,10 +63,8 @@ func (r *registry) prepare(ctx context.Context, draft *publish.Draft) (publish.C
 	case where != r.where:
 		r.logger.Warn("node.store takes effect when the program starts anew")
 	}
-	ids := inventory.IDs{Form: inventory.Form(cfg.Devices.ID.Form)}
-	if p := cfg.Devices.ID.Pattern; p != nil {
-		ids.Pattern = p.Regexp
-	}
+	id := cfg.Devices.ID
+	ids := inventory.IDs{Form: inventory.Form(id.Form), Pattern: id.Pattern.Regexp()}
 	devices := inventory.New(inventory.Config{Store: s, IDs: ids})
 	return publish.Change{
 		Apply: func() {

@@ -33,14 +33,14 @@ type DeviceID struct {
 	// Pattern takes the id out of a longer text that operators and lists may give,
 	// such as the common name of a certificate: its first group, or all that it
 	// matches. What it does not match is taken for the id itself.
-	Pattern *Pattern `yaml:"pattern" want:"a regular expression, such as ^MacID-(.+)$"`
+	Pattern Pattern `yaml:"pattern" want:"a regular expression, such as ^MacID-(.+)$"`
 
 	// From is the field of a certificate that has the id.
 	_ later `yaml:"from" hint:"today devices are named by operators, not yet by their certificates"`
 }
 
 // A Pattern is a regular expression as Go's package regexp reads it (RE2).
-type Pattern struct{ *regexp.Regexp }
+type Pattern string
 
 // UnmarshalText compiles it.
 func (p *Pattern) UnmarshalText(text []byte) error {
@@ -51,8 +51,16 @@ func (p *Pattern) UnmarshalText(text []byte) error {
 	if re.NumSubexp() > 1 {
 		return errors.New("it has more than one group: write the others as (?:...)")
 	}
-	p.Regexp = re
+	*p = Pattern(text)
 	return nil
+}
+
+// Regexp returns it compiled; nil for none.
+func (p Pattern) Regexp() *regexp.Regexp {
+	if p == "" {
+		return nil
+	}
+	return regexp.MustCompile(string(p))
 }
 
 // storeWord is a store in data_dir.
