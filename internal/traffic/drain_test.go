@@ -106,6 +106,7 @@ func TestADrainThatTakesTooLongCutsAndSaysHowMany(t *testing.T) {
 	over, cancel := context.WithCancel(t.Context())
 	cut := r.drain(over)
 	idle.ended()
+	r.until("the idle connection is gone", func() bool { return r.node.Connections() == 3 })
 	cancel()
 	r.drained(cut, 3)
 	for _, c := range clients {
