@@ -3,10 +3,12 @@ package publish_test
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	nethttp "net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -125,6 +127,56 @@ func TestAnAnswerThatBecomesARevocationEndsTheConnection(t *testing.T) {
 	}
 	if err == nil {
 		t.Error("the client is admitted again")
+	}
+}
+
+// The answer ends, and there is no newer one: without lists prefer lets the client
+// stay, require does not.
+func TestAnAnswerThatEndsEndsTheConnectionWhereOneIsRequired(t *testing.T) {
+	for _, mode := range []string{"require", "prefer"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			var dead atomic.Bool
+			var device *testpki.Certificate
+			var until time.Time
+			ready := make(chan struct{})
+			responder := httptest.NewServer(nethttp.HandlerFunc(func(w nethttp.ResponseWriter, _ *nethttp.Request) {
+				<-ready
+				if dead.Load() {
+					w.WriteHeader(nethttp.StatusServiceUnavailable)
+					return
+				}
+				w.Header().Set("Content-Type", "application/ocsp-response")
+				w.Write(testpki.OCSP{Of: device, NextUpdate: until}.DER(t))
+			}))
+			t.Cleanup(responder.Close)
+			r := newRig(t, strings.NewReplacer("RESPONDER", responder.URL, "mode: require", "mode: "+mode).Replace(askingConfig), nil)
+			device, until = r.root.Client("device"), time.Now().Add(4*time.Second).Truncate(time.Second)
+			close(ready)
+			r.run()
+			v, err := r.visit(device)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := v.get(); err != nil {
+				t.Fatal(err)
+			}
+			dead.Store(true)
+			if mode == "require" {
+				if _, err := v.in.ReadByte(); err != io.EOF {
+					t.Errorf("the connection ends with %v", err)
+				}
+				if time.Now().Before(until) {
+					t.Error("the connection has ended before the answer")
+				}
+				r.counts(t, `countersign_connections_expelled_total{code="ClientCertOcspUnavailable",listener="devices"} 1`)
+				return
+			}
+			v.conn.SetReadDeadline(until.Add(500 * time.Millisecond)) // the answer has ended for a while
+			if _, err := v.in.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("the connection ends with %v", err)
+			}
+		})
 	}
 }
 
