@@ -124,7 +124,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.document(w, r)
 		return
 	}
-	rules := a.rules.Load()
+	rules := a.prepared(r)
 	caller, denied := rules.admit(r)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		a.change(w, r, rules, caller, denied)

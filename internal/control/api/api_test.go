@@ -470,6 +470,38 @@ func TestAnOperatorShowsACertificate(t *testing.T) {
 	}
 }
 
+// A question is an Inquirer that lacks something once.
+type question struct {
+	asked atomic.Bool
+	learn func()
+}
+
+func (q *question) Lacks([]*x509.Certificate, time.Time) bool { return !q.asked.Load() }
+func (q *question) Inquire(context.Context, []*x509.Certificate, time.Time) {
+	q.asked.Store(true)
+	q.learn()
+}
+
+func TestWhatHasToBeAskedForDecides(t *testing.T) {
+	ca := testpki.NewRoot(t, "operators")
+	node, alice := ca.Server("node", testpki.IP("127.0.0.1")), ca.Client("alice")
+	b := newTower(t, &tls.Config{Certificates: []tls.Certificate{node.TLS()}, ClientAuth: tls.RequestClientCert})
+	policy := operators(t, ca)
+	q := &question{learn: func() {
+		b.rules.Operators = operators(t, ca, alice)
+		b.enforce()
+	}}
+	policy.Inquirers = []handshake.Inquirer{q}
+	b.rules.Certificates, b.rules.Operators = []*x509.Certificate{node.X509}, policy
+	b.enforce()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), Certificates: []tls.Certificate{alice.TLS()}}}
+	defer transport.CloseIdleConnections()
+	resp, p, _ := b.ask(ask{path: "/v1/bell", anonymous: true, with: &http.Client{Transport: transport}})
+	if resp.StatusCode != 403 || !strings.Contains(p.Detail, "ClientCertCrlHit") || !q.asked.Load() {
+		t.Errorf("%d %+v, asked: %t", resp.StatusCode, p, q.asked.Load())
+	}
+}
+
 func TestAPlainConnectionOfBeforeIsOver(t *testing.T) {
 	b := newTower(t, nil)
 	b.rules.Certificates = []*x509.Certificate{testpki.NewRoot(t, "ca").Server("node").X509}

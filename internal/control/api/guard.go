@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/x509"
 	"net"
 	"net/http"
@@ -32,6 +33,7 @@ type Rules struct {
 // Operators decides about a certificate with those that came with it: a
 // handshake.Policy.
 type Operators interface {
+	Prepare(ctx context.Context, presented []*x509.Certificate, now time.Time, aside func(wait func()) error) error
 	Admit(presented []*x509.Certificate, now time.Time, trace func(verify.Step)) (verify.Chain, *countersign.Denial)
 }
 
@@ -43,6 +45,22 @@ type Trail interface {
 // Enforce has the API follow rules from the next request on, on connections that
 // are open, too.
 func (a *API) Enforce(rules *Rules) { a.rules.Store(rules) }
+
+// longestInquiry is how long is waited for what decides about an operator and has
+// to be asked for: an OCSP responder's answer.
+const longestInquiry = 5 * time.Second
+
+// prepared are the rules under which a request is to be judged.
+func (a *API) prepared(r *http.Request) *Rules {
+	rules := a.rules.Load()
+	if rules.Operators == nil || r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return rules
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), longestInquiry)
+	defer cancel()
+	rules.Operators.Prepare(ctx, r.TLS.PeerCertificates, time.Now(), nil) // what was not found out, Admit finds
+	return a.rules.Load()                                                 // what was may have come with newer ones
+}
 
 // A caller is who asks, as far as it is known.
 type caller struct {

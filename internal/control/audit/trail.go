@@ -66,6 +66,9 @@ func (t *Trail) open() (err error) {
 	case info.Mode().Perm()&0o077 != 0:
 		return fmt.Errorf("audit trail %s has mode %04o, expected 0600: others could have written to it; chmod 600 it once you have looked at it (countersign audit verify)", t.path, info.Mode().Perm())
 	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
+		return fmt.Errorf("audit trail %s is of user %d, expected %d, as whom the node runs: that user could have written to it; move it away once you have looked at it", t.path, stat.Uid, os.Geteuid())
+	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("audit trail %s is in use by another process (%w): each node has a data_dir of its own", t.path, err)
 	}

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"countersign.dev"
+	"countersign.dev/internal/config"
 	"countersign.dev/internal/traffic/handshake"
 )
 
@@ -16,7 +17,10 @@ type Admin struct {
 func (c *compiler) admin() {
 	a := &c.cfg.Node.Admin
 	c.draft.Admin.Certificates = c.certificates(a.Certificates, "node.admin", "node.admin")
-	if store := c.stores[a.TrustStore]; store != nil {
-		c.draft.Admin.Operators = &handshake.Policy{Name: "node.admin", Mode: countersign.ClientAuthVerify, Store: store}
+	if a.TrustStore == "" {
+		return
+	}
+	if p, ok := c.policy("node.admin", &config.ClientAuth{Mode: countersign.ClientAuthVerify, TrustStore: a.TrustStore}); ok {
+		c.draft.Admin.Operators = p
 	}
 }
