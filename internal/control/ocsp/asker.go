@@ -48,7 +48,7 @@ type Asker struct {
 	closed     bool
 	flights    map[ocsp.Key]*flight
 	responders map[string]*responder // by URL
-	inForce    map[[32]byte]*Line    // by terms
+	inForce    map[string]*Line      // by trust store
 	clients    map[string]*clients   // by what they may reach
 	schedule   schedule
 	sooner     chan struct{} // has a value when the schedule begins sooner
@@ -71,7 +71,7 @@ func New(cfg Config) *Asker {
 	}
 	a := &Asker{
 		cfg: cfg, memory: ocsp.NewMemory(cfg.Answers), slots: make(chan struct{}, atOnce), sooner: make(chan struct{}, 1),
-		flights: map[ocsp.Key]*flight{}, responders: map[string]*responder{}, inForce: map[[32]byte]*Line{}, clients: map[string]*clients{},
+		flights: map[ocsp.Key]*flight{}, responders: map[string]*responder{}, inForce: map[string]*Line{}, clients: map[string]*clients{},
 	}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	return a
@@ -99,7 +99,7 @@ func (a *Asker) InForce(lines []*Line) {
 	clear(a.inForce)
 	used := map[string]bool{}
 	for _, l := range lines {
-		a.inForce[l.view.Terms] = l
+		a.inForce[l.settings.TrustStore] = l
 		used[l.settings.reach()] = true
 	}
 	for key, c := range a.clients {
@@ -115,7 +115,8 @@ type subject struct {
 	key    ocsp.Key
 	issuer *x509.Certificate
 	serial *big.Int
-	urls   []string // of responders
+	named  []string // by the certificate: URLs of responders
+	urls   []string // that are asked
 }
 
 func (s *subject) certificate() revocation.Certificate {

@@ -15,6 +15,7 @@ import (
 
 // Settings say how a trust store asks.
 type Settings struct {
+	TrustStore string // its name, which stays when the settings change
 	// Responder is the URL that is asked about every certificate. "": those that
 	// certificates name (RFC 5280 section 4.2.2.1), where Hosts lets them.
 	Responder string
@@ -41,12 +42,13 @@ type Line struct {
 	view     ocsp.View
 }
 
-// Line returns one with these settings. Lines with equal settings share answers.
+// Line returns one with these settings. Lines share answers: they are signed,
+// whoever gave them, so that another responder, or other hosts, leave those that are
+// connected in peace. That there is a nonce is something else.
 func (a *Asker) Line(s Settings) *Line {
 	s.Hosts = slices.Sorted(slices.Values(s.Hosts))
 	l := &Line{asker: a, settings: s, hosts: reach.New(s.Hosts)}
-	terms := fmt.Sprintf("%q %q %t", s.Responder, s.Hosts, s.Nonce)
-	l.view = ocsp.View{Memory: a.memory, Terms: sha256.Sum256([]byte(terms))}
+	l.view = ocsp.View{Memory: a.memory, Terms: sha256.Sum256(fmt.Appendf(nil, "nonce %t", s.Nonce))}
 	return l
 }
 
@@ -128,26 +130,35 @@ func (l *Line) state(by, cert *x509.Certificate, now time.Time) state {
 	return lacking
 }
 
-// subject says whom to ask about cert. With an error it has its key alone.
+// subject says whom to ask about cert. With an error there is nobody.
 func (l *Line) subject(cert, by *x509.Certificate) (*subject, error) {
-	s := &subject{key: ocsp.KeyOf(l.view.Terms, by, cert.SerialNumber), issuer: by, serial: cert.SerialNumber}
+	s := &subject{issuer: by, serial: cert.SerialNumber}
+	for _, u := range cert.OCSPServer {
+		s.named = append(s.named, strings.Clone(u))
+	}
+	return s, l.direct(s)
+}
+
+// direct says whom to ask about s by the settings of l, which may be newer than it.
+func (l *Line) direct(s *subject) error {
+	s.key, s.urls = ocsp.KeyOf(l.view.Terms, s.issuer, s.serial), nil
 	if l.settings.Responder != "" {
 		s.urls = []string{l.settings.Responder}
-		return s, nil
+		return nil
 	}
-	if len(cert.OCSPServer) == 0 {
-		return s, fmt.Errorf("the certificate names no OCSP responder (RFC 5280 section 4.2.2.1), and revocation.ocsp.responder is not set")
+	if len(s.named) == 0 {
+		return fmt.Errorf("the certificate names no OCSP responder (RFC 5280 section 4.2.2.1), and revocation.ocsp.responder is not set")
 	}
 	var refused error
-	for _, u := range cert.OCSPServer {
+	for _, u := range s.named {
 		if err := l.hosts.Check(u); err == nil {
-			s.urls = append(s.urls, strings.Clone(u))
+			s.urls = append(s.urls, u)
 		} else if refused == nil {
 			refused = fmt.Errorf("the OCSP responder %.200q, which the certificate names, is not asked: %w", u, err)
 		}
 	}
 	if len(s.urls) == 0 {
-		return s, refused
+		return refused
 	}
-	return s, nil
+	return nil
 }

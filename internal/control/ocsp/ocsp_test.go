@@ -599,3 +599,35 @@ func TestACertificateThatFailsIsAskedAboutEverMoreRarely(t *testing.T) {
 		}
 	}
 }
+
+// Another responder is configured while somebody is connected: that one renews the
+// answer, which the first one gave.
+func TestAnswersOutliveAChangeOfTheResponder(t *testing.T) {
+	r := newRig(t, Settings{TrustStore: "fleet"})
+	r.held.Store(true)
+	r.party.says(func(w http.ResponseWriter, _ *http.Request) {
+		send200(w, testpki.OCSP{Of: r.device, ThisUpdate: time.Now(), NextUpdate: time.Now().Add(4 * time.Second)}.DER(t))
+	})
+	if a := r.ask(r.device); a.Status != ocsp.Good {
+		t.Fatalf("%+v", a)
+	}
+	renewed := make(chan struct{}, 16)
+	second := newParty(t, func(w http.ResponseWriter, _ *http.Request) {
+		send200(w, testpki.OCSP{Of: r.device}.DER(t))
+		renewed <- struct{}{}
+	})
+	r.line = r.Line(Settings{TrustStore: "fleet", Responder: second.URL, Timeout: 20 * time.Second})
+	r.InForce([]*Line{r.line})
+	if a := r.ask(r.device); a.Status != ocsp.Good || a.Responder != r.party.URL || second.asked.Load() != 0 {
+		t.Errorf("asked anew: %+v", a)
+	}
+	r.run()
+	select {
+	case <-renewed:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the second is not asked")
+	}
+	if n := r.party.asked.Load(); n != 1 {
+		t.Errorf("the first one was asked %d times", n)
+	}
+}

@@ -12,7 +12,7 @@ import (
 // concerns.
 type renewal struct {
 	at      time.Time
-	terms   [32]byte
+	store   string // whose line it is
 	subject *subject
 	slot    int
 }
@@ -29,7 +29,7 @@ func (a *Asker) renewAt(l *Line, s *subject, at time.Time) {
 	defer a.mu.Unlock()
 	q := &a.schedule
 	if r := q.byKey[s.key]; r != nil {
-		r.at = at
+		r.at, r.store, r.subject = at, l.settings.TrustStore, s
 		heap.Fix(&q.heap, r.slot)
 	} else {
 		if len(q.heap) >= ocsp.MaxAnswers {
@@ -38,7 +38,7 @@ func (a *Asker) renewAt(l *Line, s *subject, at time.Time) {
 		if q.byKey == nil {
 			q.byKey = map[ocsp.Key]*renewal{}
 		}
-		r = &renewal{at: at, terms: l.view.Terms, subject: s}
+		r = &renewal{at: at, store: l.settings.TrustStore, subject: s}
 		q.byKey[s.key] = r
 		heap.Push(&q.heap, r)
 	}
@@ -61,9 +61,7 @@ func (a *Asker) Run(ctx context.Context) {
 			if !a.cfg.Holds(r.subject.certificate()) {
 				continue // whoever comes with it has it renewed
 			}
-			if l := a.line(r.terms); l != nil && a.fly(l, r.subject) == nil {
-				a.renewAt(l, r.subject, time.Now().Add(failedFor))
-			}
+			a.renew(r)
 		}
 		timer.Reset(next)
 		select {
@@ -75,11 +73,18 @@ func (a *Asker) Run(ctx context.Context) {
 	}
 }
 
-// line returns the one in force with these terms, nil if there is none any more.
-func (a *Asker) line(terms [32]byte) *Line {
+// renew asks about r as the trust store asks now, if it does.
+func (a *Asker) renew(r *renewal) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.inForce[terms]
+	l := a.inForce[r.store]
+	a.mu.Unlock()
+	if l == nil {
+		return
+	}
+	s := *r.subject // the other one may be on its way
+	if l.direct(&s) == nil && a.fly(l, &s) == nil {
+		a.renewAt(l, &s, time.Now().Add(failedFor))
+	}
 }
 
 // due takes those out of the schedule whose time has come, and returns after how

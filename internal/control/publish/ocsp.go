@@ -21,7 +21,7 @@ func (c *compiler) asking(ts *config.TrustStore) revocation.Asking {
 		defer asker.Close()
 	}
 	line := asker.Line(ocsp.Settings{
-		Responder: r.OCSP.Responder, Hosts: r.Hosts, Nonce: r.OCSP.Nonce, Timeout: r.OCSP.Timeout,
+		TrustStore: ts.Name, Responder: r.OCSP.Responder, Hosts: r.Hosts, Nonce: r.OCSP.Nonce, Timeout: r.OCSP.Timeout,
 		Chain: r.Scope == string(revocation.ScopeChain),
 	})
 	if c.draft.lines == nil {
