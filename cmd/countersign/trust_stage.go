@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -158,7 +159,7 @@ func printDiff(out io.Writer, d *client.Diff) error {
 		}
 		for _, a := range d.Anchors {
 			for _, r := range a.Relations {
-				fmt.Fprintf(out, "  %s (%s) has %s\n", a.Subject, a.Serial, r)
+				fmt.Fprintf(out, "  %s (%s): %s\n", a.Subject, a.Serial, r)
 			}
 		}
 	}
@@ -204,7 +205,12 @@ func printDiff(out io.Writer, d *client.Diff) error {
 func countDiff(p *page, d *client.Diff) {
 	p.row("asked", "%s: %d connected, %d remembered", count(d.Asked, "certificate"), d.Connected, d.Asked-d.Connected)
 	p.row("accepted", "%d", d.Accepted)
-	p.row("refused", "%d, of whom %d are connected and would lose their connections%s", d.Refused, d.Cut, codes(d.Codes))
+	switch d.Refused {
+	case 0:
+		p.row("refused", "0 of those accepted today")
+	default:
+		p.row("refused", "%d, of whom %d are connected and lose their connections%s", d.Refused, d.Cut, codes(d.Codes))
+	}
 	if d.Admitted > 0 {
 		p.row("again", "%d are refused today and would be accepted", d.Admitted)
 	}
@@ -233,15 +239,22 @@ func printClients(out io.Writer, title string, clients []client.DiffClient, all 
 		return nil
 	}
 	fmt.Fprintf(out, "\n%s\n", title)
-	err := table(out, "  SUBJECT\tSERIAL\tSEEN\tLISTENER\tCODE\tREASON", func(row func(string, ...any)) {
+	reasons := map[string]string{} // one for each code: those of a hundred clients differ in their names
+	err := table(out, "  SUBJECT\tSERIAL\tSEEN\tLISTENER\tCODE", func(row func(string, ...any)) {
 		for _, k := range clients {
 			seen := "connected"
 			if !k.Connected {
 				seen = instant(k.LastSeen)
 			}
-			row("  %s\t%s\t%s\t%s\t%s\t%s", k.Subject, k.Serial, seen, k.Listener, k.Code, k.Reason)
+			row("  %s\t%s\t%s\t%s\t%s", k.Subject, k.Serial, seen, k.Listener, k.Code)
+			if reasons[k.Code] == "" {
+				reasons[k.Code] = k.Reason
+			}
 		}
 	})
+	for _, code := range slices.Sorted(maps.Keys(reasons)) {
+		fmt.Fprintf(out, "  %s, for one: %s\n", code, reasons[code])
+	}
 	if err == nil && len(clients) < all {
 		_, err = fmt.Fprintf(out, "  and %d more: --limit %d names them\n", all-len(clients), all)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"countersign.dev/client"
+	"countersign.dev/internal/config"
 	"countersign.dev/internal/control/ca/durable"
 	"countersign.dev/internal/control/publish"
 )
@@ -38,8 +39,8 @@ func (d *Desk) Commit(ctx context.Context, store string, most int) (*client.Comm
 	if err != nil {
 		return nil, err
 	}
-	if now, err := base(src); err != nil || now != c.Base {
-		return nil, refuse(BaseChanged, "%s is not what it was when the candidate was staged at %s: look at what came meanwhile, and stage again", c.For, c.StagedAt.Format(time.RFC3339))
+	if err := unchanged(src, c); err != nil {
+		return nil, err
 	}
 	diff, then, err := d.ask(ctx, c, content, 100)
 	if err != nil {
@@ -48,6 +49,9 @@ func (d *Desk) Commit(ctx context.Context, store string, most int) (*client.Comm
 	if diff.Refused > most {
 		return nil, refuse(WouldRefuse, "%d clients would be refused that are accepted today, %d of them connected; %d were allowed: look at countersign trust diff %s, then commit with --refuse %d",
 			diff.Refused, diff.Cut, most, store, diff.Refused)
+	}
+	if err := unchanged(src, c); err != nil { // while clients were asked
+		return nil, err
 	}
 	done := &client.Commit{Diff: *diff, File: c.For}
 	if done.Kept, err = replace(c.For, content, d.cfg.Now()); err != nil {
@@ -67,6 +71,14 @@ func (d *Desk) Commit(ctx context.Context, store string, most int) (*client.Comm
 	d.cfg.Logger.Info("a candidate was committed", "trust_store", store, "for", c.For, "sha256", c.SHA256, "kept", done.Kept,
 		"asked", diff.Asked, "refused", diff.Refused, "connections_cut", diff.Cut, "snapshot", done.Snapshot)
 	return done, nil
+}
+
+// unchanged refuses a candidate for a file that has become another one since.
+func unchanged(src config.Source, c *client.Candidate) error {
+	if now, err := base(src); err != nil || now != c.Base {
+		return refuse(BaseChanged, "%s is not what it was when the candidate was staged at %s: look at what came meanwhile, and stage again", c.For, c.StagedAt.Format(time.RFC3339))
+	}
+	return nil
 }
 
 // enforce reloads, and returns why the trust store is not what it should be then.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -277,13 +278,25 @@ func sourceOf(ts *config.TrustStore, kind, wanted string) (config.Source, error)
 		if s.URL == wanted {
 			return s, nil
 		}
-		if wanted == "" || !s.Remote() && strings.HasSuffix("/"+s.URL, "/"+strings.TrimPrefix(wanted, "./")) {
+		if wanted == "" || !s.Remote() && sameFile(s.URL, wanted) {
 			found = append(found, s)
 		}
 	}
 	if len(found) == 1 {
 		return found[0], nil
 	}
-	return config.Source{}, refuse(WhichSource, "%s of trust store %q has %s: say for which of them with --for, found %q",
-		key, ts.Name, cmp.Or(strings.Join(names, ", "), "nothing"), wanted)
+	have := cmp.Or(strings.Join(names, ", "), "nothing")
+	if wanted == "" {
+		return config.Source{}, refuse(WhichSource, "%s of trust store %q has %s: say for which of them with --for", key, ts.Name, have)
+	}
+	return config.Source{}, refuse(WhichSource, "%s of trust store %q has %s: found --for %q, expected one of them", key, ts.Name, have, wanted)
+}
+
+// sameFile reports whether somebody who writes a path, perhaps from its end or
+// from where the node runs, may mean that file.
+func sameFile(file, wanted string) bool {
+	if abs, err := filepath.Abs(file); err == nil && abs == wanted {
+		return true
+	}
+	return strings.HasSuffix("/"+file, "/"+strings.TrimPrefix(wanted, "./"))
 }

@@ -253,8 +253,14 @@ func TestWhatAReloadWouldRefuseIsNotStaged(t *testing.T) {
 	r.refusedWith(err, trust.NothingStaged, "trust stage fleet FILE")
 	_, err = r.Abort("fleet")
 	r.refusedWith(err, trust.NothingStaged)
-	_, err = r.Stage(t.Context(), "fleet", "other.crt", pem(testpki.NewRoot(t, "Other CA")))
+	other := pem(testpki.NewRoot(t, "Other CA"))
+	_, err = r.Stage(t.Context(), "fleet", "other.crt", other)
 	r.refusedWith(err, trust.WhichSource, "ca.crt", "--for")
+	for _, spelled := range []string{"ca.crt", "./ca.crt", filepath.Join(r.dir, "ca.crt")} {
+		if _, err := r.Stage(t.Context(), "fleet", spelled, other); err != nil {
+			t.Errorf("--for %s: %v", spelled, err)
+		}
+	}
 }
 
 func TestACandidateSurvivesARestartAndCanBeForgotten(t *testing.T) {
