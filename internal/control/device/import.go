@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 
+	"countersign.dev/internal/control/device/spool"
 	"countersign.dev/internal/store"
 )
 
@@ -58,14 +59,14 @@ func (r *Registry) Import(ctx context.Context, by Author, from io.Reader, how Im
 	if err := checkAuthor(by, "import"); err != nil {
 		return Summary{}, err
 	}
-	i := &importing{how: how, spool: newSpool(how.Dir)}
+	i := &importing{how: how, spool: spool.New(how.Dir)}
 	err := r.importAll(ctx, by, from, i)
-	return i.sum, errors.Join(err, i.spool.close())
+	return i.sum, errors.Join(err, i.spool.Close())
 }
 
 type importing struct {
 	how   Import
-	spool *spool
+	spool *spool.Spool
 	sum   Summary
 }
 
@@ -114,7 +115,7 @@ func (r *Registry) read(ctx context.Context, from io.Reader, i *importing) error
 			return fmt.Errorf("reading the list: %w; nothing was imported", err)
 		default:
 			i.sum.Read++
-			if err := i.spool.add(row); err != nil {
+			if err := i.spool.Add(row); err != nil {
 				return err
 			}
 		}
@@ -143,7 +144,7 @@ func (i *importing) progress() {
 // findTwins refuses every line but the first that names a device.
 func (i *importing) findTwins() error {
 	var last store.Row
-	for row, err := range i.spool.all() {
+	for row, err := range i.spool.All() {
 		if err != nil {
 			return err
 		}
@@ -161,7 +162,7 @@ func (i *importing) batches(ctx context.Context) iter.Seq2[[]store.Row, error] {
 	return func(yield func([]store.Row, error) bool) {
 		var batch []store.Row
 		last := ""
-		for row, err := range i.spool.all() {
+		for row, err := range i.spool.All() {
 			if err == nil && len(batch) == 0 {
 				err = ctx.Err()
 			}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/control/device/spool"
 	"countersign.dev/internal/store"
 	"countersign.dev/internal/store/sqlite"
 	"github.com/google/go-cmp/cmp"
@@ -227,48 +228,6 @@ func TestAListThatIsNoneIsRefused(t *testing.T) {
 	}
 }
 
-// The same rows come out in order, whether they fit into memory or not.
-func TestASpoolSortsWhatDoesNotFitIntoMemory(t *testing.T) {
-	for _, limit := range []int{7, 1000} {
-		s := newSpool(t.TempDir())
-		s.limit = limit
-		notes := "n"
-		for i := range 100 {
-			row := store.Row{ID: fmt.Sprintf("d%02d", (i*37)%100/2), Line: i, State: countersign.DeviceReady}
-			if i%2 == 0 {
-				row.Notes, row.Labels = &notes, map[string]string{"i": fmt.Sprint(i), "": ""}
-			}
-			if i%5 == 0 {
-				row.Labels = map[string]string{}
-			}
-			if err := s.add(row); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for range 2 {
-			n, last := 0, store.Row{Line: -1}
-			for row, err := range s.all() {
-				if err != nil {
-					t.Fatal(err)
-				}
-				i := row.Line
-				if byID(last, row) >= 0 || row.ID != fmt.Sprintf("d%02d", (i*37)%100/2) || row.State != countersign.DeviceReady ||
-					(row.Notes != nil) != (i%2 == 0) || (row.Labels != nil) != (i%2 == 0 || i%5 == 0) || i%2 == 0 && i%5 > 0 && row.Labels["i"] != fmt.Sprint(i) {
-					t.Fatalf("limit %d: after %+v comes %+v", limit, last, row)
-				}
-				last = row
-				n++
-			}
-			if n != 100 {
-				t.Errorf("limit %d: %d rows come back of 100", limit, n)
-			}
-		}
-		if err := s.close(); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
 func TestAnExportCanBeImportedElsewhere(t *testing.T) {
 	for _, f := range []Format{CSV, JSONLines} {
 		r := registry(t, IDs{Form: FormMAC})
@@ -328,7 +287,7 @@ func FuzzImport(f *testing.F) {
 			format = CSV
 		}
 		reported := map[int]bool{}
-		i := &importing{spool: newSpool(t.TempDir()), how: Import{Format: format, Report: func(l Line) {
+		i := &importing{spool: spool.New(t.TempDir()), how: Import{Format: format, Report: func(l Line) {
 			if reported[l.Number] || l.Err == nil {
 				t.Errorf("line %d: %v, reported before: %v", l.Number, l.Err, reported[l.Number])
 			}
@@ -337,7 +296,10 @@ func FuzzImport(f *testing.F) {
 		if r.read(t.Context(), strings.NewReader(text), i) != nil {
 			return
 		}
-		for _, row := range i.spool.rows {
+		for row, err := range i.spool.All() {
+			if err != nil {
+				t.Fatal(err)
+			}
 			if reported[row.Line] || row.Line < 1 || row.Line > 1+strings.Count(text, "\n") {
 				t.Errorf("line %d of %q is both good and bad, or is not there", row.Line, text)
 			}
@@ -353,9 +315,8 @@ func FuzzImport(f *testing.F) {
 func TestAnImportNeedsLittleMemoryWhateverItsSize(t *testing.T) {
 	r := New(Config{IDs: IDs{Form: FormText}})
 	pr := &repeated{line: "id-%09d,some notes that are not short\n", n: 400_000}
-	i := &importing{spool: newSpool(t.TempDir()), how: Import{Format: CSV}}
-	i.spool.limit = 4 << 10
-	defer i.spool.close()
+	i := &importing{spool: spool.New(t.TempDir()), how: Import{Format: CSV}}
+	defer i.spool.Close()
 	if err := r.read(t.Context(), pr, i); err != nil {
 		t.Fatal(err)
 	}

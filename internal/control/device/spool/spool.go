@@ -1,4 +1,4 @@
-package device
+package spool
 
 import (
 	"bufio"
@@ -18,12 +18,12 @@ import (
 	"countersign.dev/internal/store"
 )
 
-// A spool has the rows of an import in the order of their ids: in memory as long
+// A Spool has the rows of an import in the order of their ids: in memory as long
 // as they are few, else sorted piece by piece into a file. So an import needs the
 // same little memory whatever its size, holds no lock of the database while it is
 // read, sees which lines name the same device, and goes through the database's
 // indexes in their order.
-type spool struct {
+type Spool struct {
 	dir   string
 	limit int // rows in memory
 	rows  []store.Row
@@ -31,13 +31,15 @@ type spool struct {
 	ends  []int64 // of the pieces
 }
 
-func newSpool(dir string) *spool { return &spool{dir: dir, limit: 32 << 10} }
+// New makes a Spool whose file is in dir, "" being os.TempDir.
+func New(dir string) *Spool { return &Spool{dir: dir, limit: 32 << 10} }
 
 func byID(a, b store.Row) int {
 	return cmp.Or(strings.Compare(a.ID, b.ID), cmp.Compare(a.Line, b.Line))
 }
 
-func (s *spool) add(r store.Row) error {
+// Add keeps a row.
+func (s *Spool) Add(r store.Row) error {
 	s.rows = append(s.rows, r)
 	if len(s.rows) < s.limit {
 		return nil
@@ -46,11 +48,11 @@ func (s *spool) add(r store.Row) error {
 }
 
 // put writes what is in memory as a piece of the file.
-func (s *spool) put() error {
+func (s *Spool) put() error {
 	if s.file == nil {
 		f, err := os.CreateTemp(s.dir, "import-*")
 		if err != nil {
-			return spoolFault(err)
+			return fault(err)
 		}
 		s.file = f
 	}
@@ -66,33 +68,34 @@ func (s *spool) put() error {
 		var size [4]byte
 		binary.BigEndian.PutUint32(size[:], uint32(len(b)))
 		if _, err := w.Write(size[:]); err != nil {
-			return spoolFault(err)
+			return fault(err)
 		}
 		if _, err := w.Write(b); err != nil {
-			return spoolFault(err)
+			return fault(err)
 		}
 		end += int64(len(size) + len(b))
 	}
 	if err := w.Flush(); err != nil {
-		return spoolFault(err)
+		return fault(err)
 	}
 	s.ends, s.rows = append(s.ends, end), s.rows[:0]
 	return nil
 }
 
-func spoolFault(err error) error {
+func fault(err error) error {
 	return fmt.Errorf("keeping the lines of the import in a temporary file: %w: make room there, or let TMPDIR name another directory; nothing was imported", err)
 }
 
-func (s *spool) close() error {
+// Close removes the file.
+func (s *Spool) Close() error {
 	if s.file == nil {
 		return nil
 	}
 	return errors.Join(s.file.Close(), os.Remove(s.file.Name()))
 }
 
-// all returns the rows in order. It can be asked for more than once.
-func (s *spool) all() iter.Seq2[store.Row, error] {
+// All returns the rows in order. It can be asked for more than once.
+func (s *Spool) All() iter.Seq2[store.Row, error] {
 	return func(yield func(store.Row, error) bool) {
 		slices.SortFunc(s.rows, byID)
 		var h pieces
@@ -104,7 +107,7 @@ func (s *spool) all() iter.Seq2[store.Row, error] {
 			p := &piece{from: bufio.NewReaderSize(io.NewSectionReader(s.file, start, end-start), 64<<10)}
 			start = end
 			if err := p.next(); err != nil {
-				yield(store.Row{}, spoolFault(err))
+				yield(store.Row{}, fault(err))
 				return
 			}
 			h = append(h, p)
@@ -118,7 +121,7 @@ func (s *spool) all() iter.Seq2[store.Row, error] {
 			case errors.Is(err, io.EOF):
 				heap.Pop(&h)
 			case err != nil:
-				yield(store.Row{}, spoolFault(err))
+				yield(store.Row{}, fault(err))
 				return
 			default:
 				heap.Fix(&h, 0)
