@@ -93,6 +93,7 @@ type gateway struct {
 	seen       remembering
 	registry   registry
 	admin      adminServer
+	issuers    authorities
 	again      chan struct{} // asks for a reload
 	signaled   chan os.Signal
 	endHeap    func() // of what is done about the heap's size
@@ -127,6 +128,7 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 	})
 	g.seen.logger = g.logger
 	g.registry.logger = g.logger
+	g.issuers.logger = g.logger
 	g.node = traffic.New(traffic.Config{Logger: g.logger, Witness: &g.seen.witness})
 	g.publisher, err = publish.NewPublisher(publish.PublisherConfig{
 		Path: cfg.File, Node: g.node, Fleet: g.fleet, Metrics: g.metrics,
@@ -174,7 +176,7 @@ func (g *gateway) prepare(draft *publish.Draft) (publish.Change, error) {
 		return rules, err
 	}
 	move, err := g.admin.move(admin.Config{
-		Address: cfg.Node.Admin.Address, TLS: g.management.tls.Load, API: g.management.api,
+		Address: cfg.Node.Admin.Address, TLS: g.management.tls.Load, API: g.management.api, WellKnown: &g.issuers,
 		Metrics: g.metrics.Handler(), Ready: g.notReady, Draining: g.node.Draining, Logger: g.logger,
 	})
 	if err != nil {
@@ -187,7 +189,14 @@ func (g *gateway) prepare(draft *publish.Draft) (publish.Change, error) {
 		move.Abandon()
 		return devices, err
 	}
-	change := both(both(both(rules, move), g.seen.prepare(cfg.Node)), devices)
+	issuers, err := g.issuers.prepare(cfg)
+	if err != nil {
+		rules.Abandon()
+		move.Abandon()
+		devices.Abandon()
+		return issuers, err
+	}
+	change := both(both(both(both(rules, move), g.seen.prepare(cfg.Node)), devices), issuers)
 	apply := change.Apply
 	change.Apply = func() {
 		apply()

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"countersign.dev/internal/config/strictyaml"
 )
@@ -26,6 +27,7 @@ type names struct {
 func (c *checker) check() {
 	c.stores = c.collect("trust_stores", len(c.TrustStores), func(i int) string { return c.TrustStores[i].Name })
 	c.groups = c.collect("target_groups", len(c.TargetGroups), func(i int) string { return c.TargetGroups[i].Name })
+	c.collect("authorities", len(c.Authorities), func(i int) string { return c.Authorities[i].Name })
 	c.collect("listeners", len(c.Listeners), func(i int) string { return c.Listeners[i].Name })
 
 	c.Node.Admin.check(c, "node.admin")
@@ -38,6 +40,12 @@ func (c *checker) check() {
 	}
 	for i := range c.TargetGroups {
 		c.TargetGroups[i].check(c, item("target_groups", i))
+	}
+	for i := range c.Authorities {
+		c.Authorities[i].check(c, item("authorities", i))
+	}
+	if r := c.Node.Revocation; r != nil && len(c.Authorities) == 0 {
+		c.fault("node.revocation", "an address", "", "no authority has anything to publish there: leave it out")
 	}
 	c.devices()
 	c.checkAddresses()
@@ -178,22 +186,29 @@ func (l *Listener) checkHeaders(c *checker, path string) {
 func (c *checker) checkAddresses() {
 	type bound struct{ path, address string }
 	taken := []bound{{"node.admin.address", c.Node.Admin.Address}}
+	var more []bound
+	if r := c.Node.Revocation; r != nil {
+		more = append(more, bound{"node.revocation.address", r.Address})
+	}
 	for i, l := range c.Listeners {
-		at := item("listeners", i) + ".address"
+		more = append(more, bound{item("listeners", i) + ".address", l.Address})
+	}
+	for _, l := range more {
+		at := l.path
 		for _, other := range taken {
-			// Port 0 is another port each time, but a reload finds a socket by its
-			// address as written.
-			same := other.address == l.Address && other.path != "node.admin.address"
-			if same && l.Address != "" || clash(other.address, l.Address) {
+			// Port 0 is another port each time, but a reload finds a listener's socket
+			// by its address as written.
+			same := other.address == l.address && !strings.HasPrefix(other.path, "node.")
+			if same && l.address != "" || clash(other.address, l.address) {
 				hint := fmt.Sprintf("%s is at %s already", other.path, other.address)
 				if line := c.doc.Line(other.path); c.doc.Has(other.path) {
 					hint = fmt.Sprintf("%s on line %d is at %s already", other.path, line, other.address)
 				}
-				c.fault(at, quoted(l.Address), "an address of its own", hint)
+				c.fault(at, quoted(l.address), "an address of its own", hint)
 				break
 			}
 		}
-		taken = append(taken, bound{at, l.Address})
+		taken = append(taken, l)
 	}
 }
 

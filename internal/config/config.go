@@ -17,7 +17,7 @@ import (
 // In any value ${NAME} is the environment variable NAME, which must be set;
 // $${ is a plain ${. Within {} and [] of YAML such a value needs quotes. Where
 // several values make sense, one alone and a list of them are both accepted.
-// Durations are as Go writes them (300ms, 10s, 5m, 1h30m), sizes as 16KiB, 1MiB
+// Durations are as Go writes them (300ms, 10s, 5m, 1h30m) or have days (365d), sizes as 16KiB, 1MiB
 // or plain bytes.
 type Config struct {
 	// Node is about the program as a whole.
@@ -43,8 +43,9 @@ type Config struct {
 	// API. Left out: there is none.
 	Devices *Devices `yaml:"devices"`
 
-	// Authorities issue and renew the certificates of clients.
-	_ later `yaml:"authorities" hint:"today the command \"countersign ca\" keeps an authority in a directory"`
+	// Authorities are those whose directories are here: their revocation lists are
+	// signed in time, and published at node.revocation.
+	Authorities []Authority `yaml:"authorities"`
 
 	name  string // of the file
 	files []string

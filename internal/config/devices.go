@@ -102,7 +102,6 @@ func (r *rules) store(s string) (clean, hint string, ok bool) {
 	case strings.HasSuffix(s, ".db"):
 		return "", "the file of sqlite is devices.db in node.data_dir", false
 	}
-	// Whatever it is, it may have a password in it.
 	return "", "", false
 }
 

@@ -35,6 +35,10 @@ type Node struct {
 	// A change takes effect when the program starts anew. Default sqlite.
 	Store string `yaml:"store" default:"sqlite" is:"store"`
 
+	// Revocation is where the authorities publish what they have revoked. Left out:
+	// at the admin address, and in files.
+	Revocation *RevocationService `yaml:"revocation"`
+
 	// Zone of this node, for balancing within a zone.
 	_ later `yaml:"zone" hint:"today every target is used alike: leave it out"`
 }

@@ -16,6 +16,8 @@ type Rule struct {
 	// Check returns the text as it is to be used, or false with a hint that may
 	// be empty.
 	Check func(text string) (clean, hint string, ok bool)
+	// Secret keeps the text, which may have a password in it, out of faults.
+	Secret bool
 }
 
 // Options says how to decode.

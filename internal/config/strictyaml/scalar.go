@@ -2,6 +2,7 @@ package strictyaml
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -36,6 +37,9 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, f field, path string) {
 	}
 	if expanded != text {
 		found = fmt.Sprintf("%s from %s", quote(expanded), quote(text))
+	}
+	if d.options.Rules[f.is].Secret {
+		found = "a text that may have a password in it"
 	}
 	expected := d.expected(v.Type(), f)
 	// Text must be written as text, a number as a number, unless a variable
@@ -134,7 +138,7 @@ var decimal = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
 // number parses a duration, a size or a whole number, as t says.
 func number(t reflect.Type, text string) (n int64, hint string, ok bool) {
 	if t == durationType {
-		d, err := time.ParseDuration(text)
+		d, err := duration(text)
 		if err != nil && decimal.MatchString(text) {
 			hint = fmt.Sprintf("a unit is missing: %ss?", text)
 		}
@@ -152,6 +156,24 @@ func number(t reflect.Type, text string) (n int64, hint string, ok bool) {
 		return 0, "the number is too large", false
 	}
 	return n * unit, "", true
+}
+
+// duration is time.ParseDuration with days before the rest: 365d, 1d12h.
+func duration(text string) (time.Duration, error) {
+	digits, rest, hasDays := strings.Cut(text, "d")
+	days, err := strconv.ParseUint(digits, 10, 16)
+	if !hasDays || err != nil || digits != strconv.FormatUint(days, 10) || days > 100_000 {
+		return time.ParseDuration(text)
+	}
+	whole := time.Duration(days) * 24 * time.Hour
+	if rest == "" {
+		return whole, nil
+	}
+	d, err := time.ParseDuration(rest)
+	if err == nil && (d < 0 || rest[0] == '+') {
+		err = errors.New("a sign within a duration")
+	}
+	return whole + d, err
 }
 
 func sizeUnit(text string) (digits string, unit int64, hint string) {

@@ -21,6 +21,8 @@ type Config struct {
 	Address string       // "": DefaultAddress
 	Metrics http.Handler // nil: there is no /metrics
 	API     http.Handler // of /v1/ and /openapi.json; nil: there is none
+	// WellKnown answers below /.well-known/countersign/; nil: nothing is there.
+	WellKnown http.Handler
 	// TLS is asked for every connection; nil, or where it returns nil: plain HTTP.
 	TLS func() *tls.Config
 	// Ready returns why the node cannot take traffic yet, one sentence each; none

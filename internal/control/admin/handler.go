@@ -49,6 +49,10 @@ func newHandler(c Config) http.Handler {
 			c.API.ServeHTTP(w, r)
 			return
 		}
+		if c.WellKnown != nil && strings.HasPrefix(r.URL.Path, "/.well-known/countersign/") {
+			c.WellKnown.ServeHTTP(w, r)
+			return
+		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {

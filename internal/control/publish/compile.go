@@ -112,6 +112,9 @@ func Compile(cfg *config.Config, o Options) (*Draft, config.Faults) {
 	for i := range cfg.TargetGroups {
 		c.targetGroup(i)
 	}
+	for i := range cfg.Authorities {
+		c.authority(i)
+	}
 	faults := c.faults.Sorted()
 	if faults.Err() != nil {
 		return nil, faults

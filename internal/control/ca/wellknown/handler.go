@@ -30,6 +30,15 @@ type Publication struct {
 	Responder *responder.Responder // nil: none
 }
 
+// Publish returns what is published of an authority, with OCSP if it is wanted.
+func Publish(a *ca.Authority, ocsp bool, logger *slog.Logger) Publication {
+	p := Publication{Authority: a}
+	if ocsp {
+		p.Responder = responder.New(responder.Config{Authority: a, Logger: logger})
+	}
+	return p
+}
+
 // Locations are the places of what concerns certificates of the issuing
 // authority with that number, at base, such as http://pki.example.com.
 func Locations(base, name string, number int, responder bool) lint.Locations {

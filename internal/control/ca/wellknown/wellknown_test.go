@@ -19,7 +19,6 @@ import (
 	"countersign.dev/internal/control/ca/crl"
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/issuance/lint"
-	"countersign.dev/internal/control/ca/responder"
 	"countersign.dev/internal/testrequire"
 )
 
@@ -44,8 +43,8 @@ func publish(t *testing.T, kind issuance.KeyType) place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Publications["fleet"] = Publication{p.authority, responder.New(responder.Config{Authority: p.authority})}
-	h.Publications["mute"] = Publication{Authority: p.authority}
+	h.Publications["fleet"] = Publish(p.authority, true, logger)
+	h.Publications["mute"] = Publish(p.authority, false, logger)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()
