@@ -94,6 +94,8 @@ func (a *Asker) enter(u string) (*responder, time.Time, error) {
 // left notes how a request went, and returns when a failed one is worth repeating.
 func (a *Asker) left(r *responder, u, outcome string, err error) time.Time {
 	now := time.Now()
+	tell := func() {} // the log, which may be slow
+	defer func() { tell() }()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r.outcomes[outcome]++
@@ -101,7 +103,7 @@ func (a *Asker) left(r *responder, u, outcome string, err error) time.Time {
 	if outcome != outcomeFailed && outcome != outcomeRefused {
 		// What is wrong with a response about one certificate is not wrong with all.
 		if !r.told.IsZero() && outcome != outcomeInvalid {
-			a.cfg.Logger.Info("an OCSP responder answers again", "responder", name(u))
+			tell = func() { a.cfg.Logger.Info("an OCSP responder answers again", "responder", name(u)) }
 			r.told = time.Time{}
 		}
 		r.row, r.last = 0, nil
@@ -120,7 +122,9 @@ func (a *Asker) left(r *responder, u, outcome string, err error) time.Time {
 		return time.Time{}
 	}
 	if now.Sub(r.told) > remindAfter {
-		a.cfg.Logger.Warn("an OCSP responder does not answer as it should", "responder", name(u), "error", err)
+		tell = func() {
+			a.cfg.Logger.Warn("an OCSP responder does not answer as it should", "responder", name(u), "error", err)
+		}
 		r.told = now
 	}
 	if r.row >= patience {
