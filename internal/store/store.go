@@ -15,6 +15,7 @@ type Store struct {
 	Sightings   Sightings
 	Trail       Trail
 	Changes     Changes
+	Standings   Standings
 
 	// Close waits for what is under way.
 	Close func() error

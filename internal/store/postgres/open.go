@@ -78,6 +78,7 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 		Sightings:   sightings{d},
 		Trail:       trail{d},
 		Changes:     log,
+		Standings:   standings{d},
 		Close: func() error {
 			d.stop()
 			d.done.Wait()

@@ -57,6 +57,7 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 		Sightings:   sightings{d},
 		Trail:       trail{d},
 		Changes:     changes{d},
+		Standings:   standings{d},
 		Close:       d.close,
 	}, nil
 }

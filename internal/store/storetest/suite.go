@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) (s *store.Store, reopen func(t *t
 		{"alterations at the same time are made one after the other", together},
 		{"a device has many credentials", credentials},
 		{"revocation ends the credentials", ended},
+		{"the standing of devices is read at once", standings},
 		{"the trail is a chain", chained},
 		{"pages hold every device once", pages},
 		{"pages hold what was asked for", filters},
