@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"maps"
+	"slices"
+	"strings"
 
 	"countersign.dev"
 	"countersign.dev/internal/store"
@@ -67,6 +69,15 @@ const copied = 64
 
 // send writes what was collected.
 func (w *writing) send(ctx context.Context, tx pgx.Tx) error {
+	// In the order of their index, as far as a batch has it.
+	slices.SortFunc(w.labels, func(a, b []any) int {
+		for i := range a {
+			if c := strings.Compare(a[i].(string), b[i].(string)); c != 0 {
+				return c
+			}
+		}
+		return 0
+	})
 	tables := []struct {
 		name    string
 		columns []string
