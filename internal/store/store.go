@@ -12,6 +12,7 @@ import (
 type Store struct {
 	Devices     Devices
 	Credentials Credentials
+	Enrollments Enrollments
 	Sightings   Sightings
 	Trail       Trail
 	Changes     Changes
@@ -41,7 +42,8 @@ type Devices interface {
 type Draft struct {
 	Device countersign.Device // all but ID, Revision and what was seen may be altered
 	Entry  countersign.TrailEntry
-	// EndCredentials revokes every credential that is valid.
+	// EndCredentials revokes every credential that is valid, and forgets the
+	// enrollment that they were got by. Enroll does not heed it.
 	EndCredentials bool
 }
 

@@ -18,19 +18,23 @@ func (s credentials) Add(ctx context.Context, c countersign.Credential, e counte
 		if err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, `INSERT INTO credentials (fingerprint, device, serial, issuer, not_before, not_after, state, added)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
-			c.Fingerprint[:], c.Device, c.Serial, c.Issuer, kept(c.NotBefore), kept(c.NotAfter), string(c.State), kept(c.Added))
-		if err != nil {
+		if err := addCredential(ctx, tx, doing, c); err != nil {
 			return err
-		}
-		if tag.RowsAffected() == 0 {
-			return &store.Fault{Doing: doing, Kind: store.ErrExists}
 		}
 		w := &writing{}
 		w.alter(was, was.Device, e)
 		return w.send(ctx, tx)
 	})
+}
+
+func addCredential(ctx context.Context, tx pgx.Tx, doing string, c countersign.Credential) error {
+	tag, err := tx.Exec(ctx, `INSERT INTO credentials (fingerprint, device, serial, issuer, not_before, not_after, state, added)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
+		c.Fingerprint[:], c.Device, c.Serial, c.Issuer, kept(c.NotBefore), kept(c.NotAfter), string(c.State), kept(c.Added))
+	if err == nil && tag.RowsAffected() == 0 {
+		err = &store.Fault{Doing: doing, Kind: store.ErrExists}
+	}
+	return err
 }
 
 const credentialColumns = `fingerprint, device, serial, issuer, not_before, not_after, state, added`

@@ -82,7 +82,7 @@ func (s devices) Update(ctx context.Context, id string, edit func(*store.Draft) 
 		}
 		w := &writing{}
 		if draft.EndCredentials {
-			w.Queue(`UPDATE credentials SET state = 'revoked' WHERE device = $1 AND state = 'valid'`, id)
+			w.end(id)
 		}
 		now = w.alter(was, draft.Device, draft.Entry)
 		return w.send(ctx, tx)

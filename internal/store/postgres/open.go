@@ -75,6 +75,7 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 	return &store.Store{
 		Devices:     devices{d},
 		Credentials: credentials{d},
+		Enrollments: enrollments{d},
 		Sightings:   sightings{d},
 		Trail:       trail{d},
 		Changes:     log,

@@ -26,11 +26,15 @@ func (s credentials) Add(ctx context.Context, c countersign.Credential, e counte
 			return &store.Fault{Doing: doing, Kind: store.ErrExists}
 		}
 		w := newWriting(ctx, tx)
-		w.exec(`INSERT INTO credentials (fingerprint, device, serial, issuer, not_before, not_after, state, added) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			c.Fingerprint[:], c.Device, c.Serial, c.Issuer, store.Milli(c.NotBefore), store.Milli(c.NotAfter), string(c.State), store.Milli(c.Added))
+		w.credential(c)
 		w.alter(was, was.Device, e)
 		return w.flush()
 	})
+}
+
+func (w *writing) credential(c countersign.Credential) {
+	w.exec(`INSERT INTO credentials (fingerprint, device, serial, issuer, not_before, not_after, state, added) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		c.Fingerprint[:], c.Device, c.Serial, c.Issuer, store.Milli(c.NotBefore), store.Milli(c.NotAfter), string(c.State), store.Milli(c.Added))
 }
 
 const credentialColumns = `fingerprint, device, serial, issuer, not_before, not_after, state, added`

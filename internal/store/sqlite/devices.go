@@ -80,7 +80,7 @@ func (s devices) Update(ctx context.Context, id string, edit func(*store.Draft) 
 		}
 		w := newWriting(ctx, tx)
 		if draft.EndCredentials {
-			w.exec(`UPDATE credentials SET state = 'revoked' WHERE device = ? AND state = 'valid'`, id)
+			w.end(id)
 		}
 		now = w.alter(was, draft.Device, draft.Entry)
 		return w.flush()
