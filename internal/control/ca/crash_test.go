@@ -3,9 +3,11 @@ package ca
 import (
 	"bufio"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,45 +25,62 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// victim issues, saves and revokes until it is killed. A line on its standard
-// output is a promise: this serial was handed out, or is revoked.
+// victim issues, saves and revokes, several at once, until it is killed. A line
+// on its standard output is a promise: this serial was handed out, or is revoked.
 func victim(dir string) error {
 	a, err := Open(Config{Dir: dir})
 	if err != nil {
 		return err
 	}
-	for n := 0; ; n++ {
-		name := fmt.Sprintf("device %d of %d", n, os.Getpid())
-		issued, err := a.Issue(Request{CommonName: name})
-		if err != nil {
-			return err
-		}
-		if err := issued.Save(FilesFor(filepath.Join(dir, "..", "out"), name)); err != nil {
-			return err
-		}
-		serial := dn.Serial(issued.Certificate.SerialNumber)
-		fmt.Println("issued", serial)
-		if n%2 == 0 {
-			continue
-		}
-		done, err := a.RevokeCertificate(issued.Certificate, "", time.Time{})
-		if err != nil {
-			return err
-		}
-		fmt.Println("revoked", serial, done.Lists.Issuing.Number)
+	failed := make(chan error)
+	for caller := range 4 {
+		go func() {
+			for n := 0; ; n++ {
+				if err := suffer(a, fmt.Sprintf("device %d of %d of %d", n, caller, os.Getpid()), n%3 == 2); err != nil {
+					failed <- err
+				}
+			}
+		}()
 	}
+	return <-failed
+}
+
+func suffer(a *Authority, name string, revoke bool) error {
+	issued, err := a.Issue(Request{CommonName: name})
+	if err != nil {
+		return err
+	}
+	if err := issued.Save(FilesFor(filepath.Join(a.Dir(), "..", "out"), name)); err != nil {
+		return err
+	}
+	serial := dn.Serial(issued.Certificate.SerialNumber)
+	fmt.Println("issued", serial)
+	if !revoke {
+		return nil
+	}
+	done, err := a.RevokeCertificate(issued.Certificate, "", time.Time{})
+	if err != nil {
+		return err
+	}
+	fmt.Println("revoked", serial, done.Lists.Issuing.Number)
+	return nil
 }
 
 // Whenever it is killed, the authority opens again; what it promised is on
-// record; no number is used twice; what lies in the output directory is whole.
+// record; the number of the list never goes back; what lies in the output
+// directory is whole.
 func TestKilledAtAnyMoment(t *testing.T) {
 	a, err := Init(Founding{Config: Config{Dir: filepath.Join(t.TempDir(), "pki")}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	rounds := 200
+	if testing.Short() {
+		rounds = 10
+	}
 	issued, revoked := map[string]bool{}, map[string]bool{}
-	number := ""
-	for round := range 6 {
+	var number int64
+	for round := range rounds {
 		c := exec.Command(os.Args[0])
 		c.Env = append(os.Environ(), "COUNTERSIGN_TEST_VICTIM="+a.Dir())
 		c.Stderr = os.Stderr
@@ -72,9 +91,11 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
+		last := rand.IntN(16)
+		promised := number
 		lines := bufio.NewScanner(out)
 		for n := 0; lines.Scan(); n++ {
-			if n == 3+2*round {
+			if n == last {
 				// It goes on working while the signal is on its way: the
 				// moment at which it dies is nobody's choice.
 				if err := c.Process.Kill(); err != nil {
@@ -82,23 +103,37 @@ func TestKilledAtAnyMoment(t *testing.T) {
 				}
 			}
 			words := strings.Fields(lines.Text())
-			switch words[0] {
-			case "issued":
+			switch {
+			case len(words) == 2 && words[0] == "issued":
 				issued[words[1]] = true
-			case "revoked":
+			case len(words) == 3 && words[0] == "revoked":
 				revoked[words[1]] = true
-				if words[2] == number {
-					t.Errorf("the list number %s was used twice", number)
+				n, err := strconv.ParseInt(words[2], 10, 64)
+				if err != nil {
+					t.Fatal(err)
 				}
-				number = words[2]
+				if n <= number {
+					t.Errorf("round %d: list %d after %d of a round before", round, n, number)
+				}
+				promised = max(promised, n)
 			}
 		}
 		_ = c.Wait() // "signal: killed"
-		check(t, a.Dir(), issued, revoked)
+		lists, err := a.Lists()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if number = lists.Issuing.Number.Int64(); number < promised {
+			t.Errorf("round %d: list %d lies there after %d was promised", round, number, promised)
+		}
+		if round%20 == 0 || round == rounds-1 {
+			check(t, a.Dir(), issued, revoked)
+		}
 	}
 	if len(issued) == 0 || len(revoked) == 0 {
 		t.Fatal("nothing was issued or revoked")
 	}
+	t.Logf("%d issued, %d revoked", len(issued), len(revoked))
 }
 
 func check(t *testing.T, dir string, issued, revoked map[string]bool) {

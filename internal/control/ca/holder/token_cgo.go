@@ -27,7 +27,7 @@ func openToken(uri string) (Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := session.FindKeyPair(nil, []byte(t.object))
+	key, err := find(session, t)
 	if err == nil && key == nil {
 		err = fmt.Errorf("the token %q has no key pair %q", t.label, t.object)
 	}
@@ -46,11 +46,7 @@ func createToken(uri string, kind issuance.KeyType) (Key, error) {
 		return nil, err
 	}
 	label := []byte(t.object)
-	var key crypto.Signer
-	found, err := session.FindKeyPair(nil, label)
-	if found != nil {
-		key = found
-	}
+	key, err := find(session, t)
 	if err == nil && key == nil {
 		id := make([]byte, 16)
 		if _, err = rand.Read(id); err == nil {
@@ -75,6 +71,18 @@ func createToken(uri string, kind issuance.KeyType) (Key, error) {
 		return nil, fmt.Errorf("the token %q: %w", t.label, err)
 	}
 	return tokenKey{key, session}, nil
+}
+
+// find returns the key that the URI means; nil when there is none.
+func find(session *crypto11.Context, t token) (crypto.Signer, error) {
+	keys, err := session.FindKeyPairs(nil, []byte(t.object))
+	switch {
+	case err != nil || len(keys) == 0:
+		return nil, err
+	case len(keys) > 1:
+		return nil, fmt.Errorf("the token %q has %d key pairs %q: expected one", t.label, len(keys), t.object)
+	}
+	return keys[0], nil
 }
 
 func logIn(uri string) (token, *crypto11.Context, error) {
