@@ -56,6 +56,17 @@ const (
 	ClosedByOperator          Code = "ClosedByOperator"          // an operator has closed the connection
 	CredentialNotProven       Code = "CredentialNotProven"       // a stage was handed a proof that nobody made
 
+	// Device, on a listener with devices: enforce.
+	DeviceUnnamed            Code = "DeviceUnnamed"            // the certificate names no device, or more than one
+	DeviceNotProvisioned     Code = "DeviceNotProvisioned"     // the registry does not know it
+	DeviceNotActive          Code = "DeviceNotActive"          // it is provisioned or ready
+	DeviceIsSuspended        Code = "DeviceSuspended"          // it is kept out for a while
+	DeviceIsRevoked          Code = "DeviceRevoked"            // it was cut off
+	DeviceIsRetired          Code = "DeviceRetired"            // it is out of service
+	DeviceCertificateRevoked Code = "DeviceCertificateRevoked" // it is active, but this certificate of it is worth nothing any more
+	DeviceBootstrap          Code = "DeviceBootstrap"          // the bootstrap certificate was used for something else than enrolling
+	DeviceStateUnavailable   Code = "DeviceStateUnavailable"   // nothing is known of it, and the registry cannot be asked
+
 	// Request.
 	BadRequest          Code = "BadRequest"          // not HTTP/1.1 as RFC 9112 writes it, or ambiguous about its framing
 	MethodNotAllowed    Code = "MethodNotAllowed"    // TRACE, CONNECT

@@ -178,7 +178,10 @@ func TestCodesAreDocumented(t *testing.T) {
 			return true
 		}
 		codes++
-		code := spec.Names[0].Name
+		code, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
 		row := documented[code]
 		delete(documented, code)
 		switch {

@@ -18,6 +18,7 @@ import (
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/control/admin"
 	"countersign.dev/internal/control/api"
+	"countersign.dev/internal/control/device/mirror"
 	"countersign.dev/internal/control/publish"
 	"countersign.dev/internal/control/trust"
 	"countersign.dev/internal/telemetry"
@@ -129,7 +130,10 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 	g.seen.logger = g.logger
 	g.registry.logger = g.logger
 	g.issuers.logger = g.logger
-	g.node = traffic.New(traffic.Config{Logger: g.logger, Witness: &g.seen.witness})
+	g.registry.mirror = mirror.New(mirror.Config{Logger: g.logger})
+	g.metrics.DevicesFrom(g.registry.figures)
+	g.node = traffic.New(traffic.Config{Logger: g.logger, Witness: &g.seen.witness, Devices: g.registry.mirror})
+	g.registry.suspect = g.node.SuspectDevices
 	g.publisher, err = publish.NewPublisher(publish.PublisherConfig{
 		Path: cfg.File, Node: g.node, Fleet: g.fleet, Metrics: g.metrics,
 		Logger: g.logger, Stdout: cfg.Out, Prepare: g.prepare,

@@ -10,10 +10,12 @@ import (
 
 	"countersign.dev/internal/config"
 	inventory "countersign.dev/internal/control/device"
+	"countersign.dev/internal/control/device/mirror"
 	"countersign.dev/internal/control/publish"
 	"countersign.dev/internal/store"
 	"countersign.dev/internal/store/postgres"
 	"countersign.dev/internal/store/sqlite"
+	"countersign.dev/internal/telemetry"
 )
 
 // storeName is SQLite's file in data_dir.
@@ -22,14 +24,16 @@ const storeName = "devices.db"
 // registry is the registry of devices, with what of it belongs to a configuration.
 // The store is opened once: another one takes a start.
 type registry struct {
-	logger *slog.Logger
+	logger  *slog.Logger
+	mirror  *mirror.Mirror     // what of it traffic knows
+	suspect func(ids []string) // told of devices that have changed
 
 	mu      sync.Mutex
 	where   string // of store, as it is configured
 	store   *store.Store
 	devices *inventory.Registry // nil: there is none
 	stopped context.CancelFunc
-	pruning sync.WaitGroup
+	tending sync.WaitGroup
 }
 
 // inUse is api.Devices's.
@@ -63,9 +67,7 @@ func (r *registry) prepare(ctx context.Context, draft *publish.Draft) (publish.C
 	case where != r.where:
 		r.logger.Warn("node.store takes effect when the program starts anew")
 	}
-	id := cfg.Devices.ID
-	ids := inventory.IDs{Form: inventory.Form(id.Form), Pattern: id.Pattern.Regexp()}
-	devices := inventory.New(inventory.Config{Store: s, IDs: ids})
+	devices := inventory.New(inventory.Config{Store: s, IDs: publish.DeviceIDs(cfg.Devices)})
 	return publish.Change{
 		Apply: func() {
 			if fresh {
@@ -106,13 +108,16 @@ const (
 	changesEvery = time.Hour
 )
 
-// keep has the store pruned until stop.
+// keep has the store mirrored, and pruned, until stop.
 func (r *registry) keep(s *store.Store, where string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	r.store, r.where, r.stopped = s, where, cancel
-	r.pruning.Go(func() {
+	r.tending.Go(func() {
+		r.mirror.Follow(ctx, mirror.Source{Standings: s.Standings, Changes: s.Changes, Suspect: r.suspect})
+	})
+	r.tending.Go(func() {
 		t := time.NewTicker(changesEvery)
 		defer t.Stop()
 		for {
@@ -126,6 +131,13 @@ func (r *registry) keep(s *store.Store, where string) {
 			}
 		}
 	})
+}
+
+// figures are what the metrics tell of devices.
+func (r *registry) figures() telemetry.Devices {
+	s := r.mirror.State()
+	return telemetry.Devices{Known: s.Devices, Connected: s.Held, Lookups: s.Lookups, Hits: s.Hits,
+		Failures: s.Failures, Resyncs: s.Resyncs, Checked: s.Checked}
 }
 
 func (r *registry) release(s *store.Store) {
@@ -143,6 +155,6 @@ func (r *registry) stop() {
 		return
 	}
 	stopped()
-	r.pruning.Wait()
+	r.tending.Wait()
 	r.release(s)
 }

@@ -134,6 +134,7 @@ func (l *Listener) check(c *checker, path string) {
 		l.checkServerNames(c, path)
 		l.checkHeaders(c, path)
 	}
+	l.checkDevices(c, path)
 	l.Limits.check(c, path+".limits")
 	if l.Default.Forward != "" {
 		c.refer(path+".default.forward", l.Default.Forward, c.groups, "target group")

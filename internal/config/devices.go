@@ -6,6 +6,8 @@ import (
 	"os"
 	"regexp"
 	"strings"
+
+	"countersign.dev"
 )
 
 // Devices is the registry of devices.
@@ -13,8 +15,10 @@ type Devices struct {
 	// ID says what the ids of devices are.
 	ID DeviceID `yaml:"id"`
 
-	// Bootstrap is the id in the certificate that all devices are made with.
-	_ later `yaml:"bootstrap" hint:"today a device has its own certificate from the beginning"`
+	// Bootstrap is the id in the certificate that all devices are made with, if
+	// there is one. At a listener that enforces devices, it is refused whatever it
+	// asks for.
+	Bootstrap string `yaml:"bootstrap"`
 
 	// Initialize is how a device fetches its certificate.
 	_ later `yaml:"initialize" hint:"today the command \"countersign ca\" makes the certificates of devices"`
@@ -32,11 +36,14 @@ type DeviceID struct {
 
 	// Pattern takes the id out of a longer text that operators and lists may give,
 	// such as the common name of a certificate: its first group, or all that it
-	// matches. What it does not match is taken for the id itself.
+	// matches. What it does not match is taken for the id itself; in a certificate
+	// it is no device's.
 	Pattern Pattern `yaml:"pattern" want:"a regular expression, such as ^MacID-(.+)$"`
 
-	// From is the field of a certificate that has the id.
-	_ later `yaml:"from" hint:"today devices are named by operators, not yet by their certificates"`
+	// From is the field of a certificate that has the id: subject_cn, san_dns or
+	// san_uri. Of several values of the field those count that pattern matches; a
+	// certificate that names two devices is nobody's. Default subject_cn.
+	From string `yaml:"from" one:"subject_cn|san_dns|san_uri" default:"subject_cn"`
 }
 
 // A Pattern is a regular expression as Go's package regexp reads it (RE2).
@@ -111,5 +118,28 @@ func (c *checker) devices() {
 	}
 	if c.Node.DataDir == "" && !c.doc.Refused("node.data_dir") && c.Node.InFile() {
 		c.fault("node.data_dir", "nothing", "a directory", "devices are kept there, unless node.store names a PostgreSQL database")
+	}
+}
+
+// checkDevices demands what the states of devices rest on.
+func (l *Listener) checkDevices(c *checker, path string) {
+	at := path + ".devices"
+	switch {
+	case l.Devices == "off" || c.doc.Refused(at) || c.doc.Refused(path+".protocol"):
+		return
+	case l.Protocol == "http":
+		c.fault(at, l.Devices+" with protocol http", "protocol https", "a device is known by its certificate")
+		return
+	case c.Devices == nil:
+		c.fault(at, l.Devices, "the section devices", "devices: {} has them kept in node.data_dir, with the common name as the id")
+	}
+	verifies := func(a *ClientAuth, path string) {
+		if a.Mode != countersign.ClientAuthOptional && a.Mode != countersign.ClientAuthVerify && !c.doc.Refused(path+".mode") {
+			c.fault(path+".mode", string(a.Mode)+" with devices: "+l.Devices, "optional or verify", "whoever is not verified could name any device")
+		}
+	}
+	verifies(&l.ClientAuth, path+".client_auth")
+	for i := range l.ServerNames {
+		verifies(&l.ServerNames[i].ClientAuth, fmt.Sprintf("%s.server_names[%d].client_auth", path, i))
 	}
 }

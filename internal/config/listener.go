@@ -30,8 +30,11 @@ type Listener struct {
 	// ServerNames demand something else of the clients of some names.
 	ServerNames []ServerName `yaml:"server_names"`
 
-	// Devices says what becomes of a device's state: off. Default off.
-	Devices string `yaml:"devices" one:"off" later:"annotate|enforce" default:"off"`
+	// Devices says what becomes of clients as devices: off; annotate, which tells
+	// targets by X-Device-Id and X-Device-State; or enforce, which serves active
+	// devices alone and answers the others 403 or 404. With https, a client_auth
+	// that verifies, and the section devices. Default off.
+	Devices string `yaml:"devices" one:"off|annotate|enforce" default:"off"`
 
 	// IdentityHeaders tell the backend who the client is, with https. What
 	// clients send under any such name is removed, whether or not it is listed.

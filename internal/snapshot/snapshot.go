@@ -5,6 +5,7 @@ import (
 
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/traffic/accesslog"
+	"countersign.dev/internal/traffic/devices"
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/handshake"
@@ -37,6 +38,8 @@ type Listener struct {
 	TLS *handshake.Server
 	// Policies maps a server name to what is demanded of its clients.
 	Policies *handshake.Policies
+	// Devices says what is demanded of clients as devices; nil: nothing.
+	Devices *devices.Rule
 	// Identity says which fields tell a target who the client is.
 	Identity *idheader.Plan
 	Routes   *route.Table

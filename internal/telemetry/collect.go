@@ -72,6 +72,18 @@ var (
 		"Answers of OCSP responders that are kept.")
 	descLookups = desc("ocsp_lookups_total",
 		"Decisions about a certificate that found an answer of an OCSP responder (hit), or none (miss).", "result")
+	descDevices = desc("devices_known",
+		"Devices of which this node knows the state.")
+	descDevicesConnected = desc("devices_connected",
+		"Devices that have connections to this node, at listeners with a rule about devices.")
+	descDeviceLookups = desc("device_lookups_total",
+		"Connections of devices by whether the state was known on this node (hit), or the registry was asked (miss).", "result")
+	descDeviceAge = desc("device_registry_age_seconds",
+		"Seconds since what this node knows of devices was last up to date with the registry.")
+	descDeviceFailures = desc("device_registry_failures_total",
+		"Questions to the registry of devices that failed.")
+	descDeviceResyncs = desc("device_registry_resyncs_total",
+		"Times that the state of every known device was read anew, because the registry could not tell what had changed.")
 	descDropped = desc("log_events_dropped_total",
 		"Events that were lost because a log could not keep up or be written.", "log")
 )
@@ -97,6 +109,7 @@ func (*collector) Describe(ch chan<- *prometheus.Desc) {
 		descReloads, descReloadOK, descReloadTime, descGeneration, descExpiry, descDropped,
 		descSourceGood, descSourceAge, descSourceFailures,
 		descResponses, descResponderAge, descAnswers, descLookups,
+		descDevices, descDevicesConnected, descDeviceLookups, descDeviceAge, descDeviceFailures, descDeviceResyncs,
 	} {
 		ch <- d
 	}
@@ -139,6 +152,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	if m.inventory.OCSP != nil {
 		m.inventory.OCSP().collect(m.now(), counter, gauge)
+	}
+	if m.devices != nil {
+		m.devices().collect(m.now(), counter, gauge)
 	}
 	for t := range m.named.targets {
 		gauge(descHealthy, truth(m.targets[t].healthy), t.group, t.address)

@@ -36,6 +36,7 @@ type Metrics struct {
 	listeners map[string]*ListenerMetrics
 	targets   map[target]*targetMetrics
 	inventory Inventory
+	devices   func() Devices // nil: there are none
 	named     struct { // what the inventory names
 		listeners map[string]bool
 		targets   map[target]bool

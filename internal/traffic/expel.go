@@ -21,7 +21,11 @@ func (s *session) restsOn() live.Standing {
 	if id := s.client.Identity(); id != nil {
 		fingerprint = id.Fingerprint
 	}
-	return s.node.admitted.Standing(s.name, s.client.Chain(), fingerprint)
+	rests := s.node.admitted.Standing(s.name, s.client.Chain(), fingerprint)
+	if s.device != nil && s.device.Device() != "" {
+		rests.Device = s.node.admitted.Device(s.device.Device())
+	}
+	return rests
 }
 
 // enter enters the client among the admitted, or moves it to where it is found
@@ -60,6 +64,9 @@ func (s *session) Accepted() (denial *countersign.Denial) {
 		if denial = s.refresh(time.Now()); denial == nil {
 			denial = s.denial
 		}
+		if denial == nil && s.device != nil {
+			denial = s.device.LostSince()
+		}
 	})
 	return denial
 }
@@ -90,7 +97,14 @@ func (s *session) closesNow() bool {
 func (n *Node) suspects(before, snap *snapshot.Snapshot) (all []*live.Entry) {
 	for _, l := range snap.Listeners {
 		was := before.Listener(l.Name)
-		if l.TLS == nil || was == nil || was.TLS == nil || l.Policies == was.Policies {
+		if l.TLS == nil || was == nil || was.TLS == nil {
+			continue
+		}
+		if !l.Devices.Same(was.Devices) {
+			all = n.admitted.At(all, l.Name)
+			continue
+		}
+		if l.Policies == was.Policies {
 			continue
 		}
 		stores, anybody := l.Policies.Since(was.Policies)

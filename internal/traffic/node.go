@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/snapshot"
+	"countersign.dev/internal/traffic/devices"
 	"countersign.dev/internal/traffic/handshake/turns"
 	"countersign.dev/internal/traffic/listen"
 	"countersign.dev/internal/traffic/listen/parking"
@@ -28,6 +29,8 @@ type Config struct {
 	Silence time.Duration
 	// Witness is told who was admitted. nil: nobody is.
 	Witness Witness
+	// Devices knows what is to be known of devices. nil: nothing is.
+	Devices devices.Register
 }
 
 // A Node serves the listeners of the snapshot published last.
@@ -46,6 +49,7 @@ type Node struct {
 	running  sync.WaitGroup // accept loops and sessions
 
 	witness    Witness // may be nil
+	devices    devices.Register
 	admitted   *live.Registry
 	suspicions atomic.Uint32 // calls of Suspect
 	enforcer   *live.Enforcer
@@ -69,7 +73,7 @@ func New(cfg Config) *Node {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	n := &Node{
-		log: cfg.Logger, silence: cmp.Or(cfg.Silence, silence), witness: cfg.Witness,
+		log: cfg.Logger, silence: cmp.Or(cfg.Silence, silence), witness: cfg.Witness, devices: cfg.Devices,
 		doors: map[string]door{}, sessions: map[*session]struct{}{},
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
@@ -258,6 +262,7 @@ func (s *session) end() {
 	n := s.node
 	n.admitted.Remove(&s.entry)
 	s.left()
+	s.parts()
 	if l := s.under(); l != nil {
 		l.Metrics.Closed()
 	}

@@ -10,6 +10,7 @@ import (
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/traffic/accesslog"
 	"countersign.dev/internal/traffic/authorize"
+	"countersign.dev/internal/traffic/devices"
 	"countersign.dev/internal/traffic/direct"
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/forward/idheader"
@@ -40,6 +41,9 @@ type session struct {
 	denial   *countersign.Denial // on_failure: respond, or lost since
 	identity []byte              // rendered header fields
 	until    time.Time           // when the verdict on the chain can change by time alone
+
+	device *belonging // nil: no rule about devices has been met
+	parted bool       // from its device, for good
 
 	shook      handshake.Outcome // zero on a listener without TLS
 	connection *accesslog.Connection
@@ -91,6 +95,7 @@ func (s *session) run() {
 	}
 	rests := s.restsOn()
 	s.came()
+	s.meet()
 	s.shook.Rest()
 	s.still = s.stillAccepted
 	if s.shook.State.NegotiatedProtocol == "h2" {
@@ -174,7 +179,8 @@ func (s *session) stream(e *http.Exchange, denial *countersign.Denial) {
 // A verdict is what is decided about a request before anything is done.
 type verdict struct {
 	denial   *countersign.Denial
-	ends     bool // the connection cannot go on
+	device   *devices.Record // of which nothing is known, so that more may be decided later
+	ends     bool            // the connection cannot go on
 	grant    authorize.Grant
 	identity []byte // what the target is told; never changed, but replaced
 }
@@ -182,6 +188,10 @@ type verdict struct {
 // decide is the part of THE ORDER that needs nothing but the head.
 func (s *session) decide(q *http1.Request, now time.Time) verdict {
 	v := s.judge(q, now)
+	if v.device != nil { // under a rule about devices that is new: seldom
+		s.node.learn(v.device)
+		v = s.judge(q, now)
+	}
 	if v.ends {
 		s.node.enforcer.Refused(&s.entry, v.denial)
 	}
@@ -203,8 +213,9 @@ func (s *session) judge(q *http1.Request, now time.Time) verdict {
 	}
 	grant, denial := authorize.Decide(authorize.Question{
 		Policy: s.policy, Client: s.client, Denial: s.denial, Action: action,
+		Devices: s.listener.Devices, Device: s.stands(),
 	})
-	return verdict{denial: denial, grant: grant, identity: s.identity}
+	return verdict{denial: denial, device: s.pending(), grant: grant, identity: s.identity}
 }
 
 // under returns the listener as the connection was last checked under it.
@@ -261,9 +272,10 @@ func (s *session) identify() {
 	}
 	if s.denial != nil {
 		s.client, s.identity = identify.Anonymous(), nil
-		return
+	} else {
+		s.identity, s.denial = s.listener.Identity.Render(nil, s.client, s.describe())
 	}
-	s.identity, s.denial = s.listener.Identity.Render(nil, s.client, s.describe())
+	s.belong()
 }
 
 // refresh makes the connection's standing that of this moment. Nothing is done,

@@ -106,6 +106,7 @@ func Compile(cfg *config.Config, o Options) (*Draft, config.Faults) {
 		c.trustStore(i)
 	}
 	c.admin()
+	c.early = c.bootstrap()
 	for i := range cfg.Listeners {
 		c.listener(i)
 	}
@@ -150,6 +151,7 @@ type compiler struct {
 	stores  map[string]*verify.Store // nil for one with faults
 	faults  config.Faults
 	draft   *Draft
+	early   string // the id of devices that have none of their own yet
 }
 
 func (c *compiler) fault(path, found, expected, hint string) {

@@ -26,6 +26,7 @@ func (c *compiler) listener(i int) {
 	}
 	before := len(c.faults)
 	out.Policies = c.policies(l, path)
+	out.Devices = c.devices(l)
 	out.Identity = c.identityHeaders(l, path)
 	out.Exchange.Identity = out.Identity
 	if l.Protocol == "https" {
@@ -119,6 +120,7 @@ const proxyName = "Proxy"
 func (c *compiler) identityHeaders(l *config.Listener, path string) *idheader.Plan {
 	cfg := idheader.Config{
 		Strip:  append(append(c.cfg.OwnHeaders(), proxyName), forwardedNames...),
+		Device: l.Devices == "annotate",
 		Limits: idheader.Limits{Header: int(l.Limits.Header), Headers: int(l.Limits.Headers)},
 	}
 	for _, h := range l.IdentityHeaders {

@@ -2,6 +2,7 @@ package authorize
 
 import (
 	"countersign.dev"
+	"countersign.dev/internal/traffic/devices"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/identify"
 	"countersign.dev/internal/traffic/route"
@@ -16,6 +17,10 @@ type Question struct {
 	// Denial is what the handshake found, on a listener that answers instead
 	// of closing (on_failure: respond).
 	Denial *countersign.Denial
+	// Devices is what the listener demands of devices; nil: nothing.
+	Devices *devices.Rule
+	// Device is what the client's device may have; the zero value is nothing.
+	Device devices.Standing
 	// Action is what the request was routed to.
 	Action route.Action
 }
@@ -60,6 +65,11 @@ func Decide(q Question) (Grant, *countersign.Denial) {
 		}
 		if !q.Client.Verified() {
 			return Grant{}, unverified(q)
+		}
+	}
+	if q.Devices.Enforces() {
+		if denial := q.Device.Refusal(q.Action.Enrolls); denial != nil {
+			return Grant{}, denial
 		}
 	}
 	return Grant{action: q.Action, client: q.Client, given: true}, nil

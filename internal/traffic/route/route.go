@@ -13,6 +13,9 @@ type Action struct {
 	Forward *upstream.Group
 	// Metrics counts the requests of this listener to that group.
 	Metrics *telemetry.GroupMetrics
+	// Enrolls: devices get their certificates there, and those may ask that have
+	// none of their own yet.
+	Enrolls bool
 }
 
 // A Table is the compiled routes of one listener: immutable, safe for

@@ -41,6 +41,16 @@ var answers = map[countersign.Code]answer{
 	countersign.TargetTimeout:       {504, "The service behind did not answer in time."},
 	countersign.VersionUnsupported:  {505, "The HTTP version is not supported."},
 
+	countersign.DeviceUnnamed:            {403, "The client certificate names no device."},
+	countersign.DeviceNotProvisioned:     {404, "The device is not provisioned."},
+	countersign.DeviceNotActive:          {403, "The device is not active yet."},
+	countersign.DeviceIsSuspended:        {403, "The device is suspended."},
+	countersign.DeviceIsRevoked:          {403, "The device has been revoked."},
+	countersign.DeviceIsRetired:          {403, "The device is retired."},
+	countersign.DeviceCertificateRevoked: {403, "The certificate of the device has been revoked."},
+	countersign.DeviceBootstrap:          {403, "The bootstrap certificate is good for enrolling alone."},
+	countersign.DeviceStateUnavailable:   {503, "The state of the device is not known at the moment."},
+
 	countersign.ClientCertMissing:            {403, "A client certificate is required and none was presented."},
 	countersign.ClientCertExpired:            {403, "The client certificate has expired."},
 	countersign.ClientCertNotYetValid:        {403, "The client certificate is not valid yet."},

@@ -14,7 +14,9 @@ type Config struct {
 	Set      []Header
 	// Strip lists further names that clients may not send here: the own headers
 	// of other listeners, whose backends may be the same.
-	Strip  []string
+	Strip []string
+	// Device: targets are told of the client's device too, by Plan.Device.
+	Device bool
 	Limits Limits
 }
 
@@ -64,6 +66,11 @@ func Compile(c Config) (*Plan, error) {
 		faults = append(faults, fmt.Errorf("identity header limits %d and %d: want 0 for the default, or more", c.Limits.Header, c.Limits.Headers))
 	}
 	setBy := map[string]string{} // folded name -> who sets it
+	if c.Device {
+		for _, name := range []string{deviceID, deviceState} {
+			setBy[foldString(name)] = "devices: annotate"
+		}
+	}
 	for i, name := range c.Dialects {
 		d, err := dialectNamed(name)
 		if err != nil {

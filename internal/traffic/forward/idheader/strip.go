@@ -34,6 +34,8 @@ func strippedX(name []byte) bool {
 		return hasPrefix(name, "x-amzn-mtls") || hasPrefix(name, "x-arr-clientcert")
 	case 'c':
 		return hasPrefix(name, "x-clientcert") || hasPrefix(name, "x-client-") && strippedXClient(name[len("x-client-"):])
+	case 'd':
+		return isName(name, "x-device-id") || isName(name, "x-device-state")
 	case 'f':
 		if len(name) < len("x-forwarded-c") {
 			return false
@@ -86,7 +88,7 @@ func (n *names) has(name []byte) bool {
 		return false
 	}
 	for _, f := range n.folded {
-		if len(f) == len(name) && hasPrefix(name, f) {
+		if isName(name, f) {
 			return true
 		}
 	}
@@ -123,6 +125,11 @@ func hasPrefix(name []byte, prefix string) bool {
 		}
 	}
 	return true
+}
+
+// isName is hasPrefix for the whole name.
+func isName(name []byte, folded string) bool {
+	return len(name) == len(folded) && hasPrefix(name, folded)
 }
 
 // hasWord is hasPrefix for a prefix that is followed by "-" or nothing.
