@@ -7,12 +7,17 @@ import (
 	"time"
 )
 
-// lookEvery is how often Keep looks at the clock and at what others have done.
-const lookEvery = time.Minute
+const (
+	// lookEvery is how often Keep looks at the clock and at what others have done.
+	lookEvery = time.Minute
+	// remindEvery is how often it says what an operator has to do.
+	remindEvery = day
+)
 
 // Keep has the lists signed anew in good time until ctx ends. What goes wrong is
 // logged, then tried again a minute later.
 func (a *Authority) Keep(ctx context.Context, logger *slog.Logger) {
+	var reminded time.Time
 	for {
 		signed, err := a.SignIfDue(ctx)
 		switch {
@@ -21,8 +26,11 @@ func (a *Authority) Keep(ctx context.Context, logger *slog.Logger) {
 		case signed.Issuing != nil:
 			logger.Info("revocation lists signed", "authority", a.Dir(), "number", signed.Issuing.Number, "next_update", signed.Issuing.NextUpdate)
 		}
-		for _, note := range a.foresee() {
-			logger.Warn(note, "authority", a.Dir())
+		if now := a.cfg.Now(); now.Sub(reminded) >= remindEvery {
+			reminded = now
+			for _, note := range a.foresee() {
+				logger.Warn(note, "authority", a.Dir())
+			}
 		}
 		select {
 		case <-ctx.Done():
