@@ -1,6 +1,6 @@
-package testrequire
+package pgserver
 
 import "syscall"
 
-// dying makes a process that ends with the test, however the test ends.
+// dying makes a process that ends with this one, however that ends.
 func dying() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT} }

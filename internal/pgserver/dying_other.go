@@ -1,6 +1,6 @@
 //go:build !linux
 
-package testrequire
+package pgserver
 
 import "syscall"
 
