@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"crypto/x509"
 	"net"
 	"net/netip"
 	"time"
@@ -75,14 +76,21 @@ func (x exchangeRecord) refuse(d *countersign.Denial, ends bool) (more, unread b
 	return !closing && err == nil, unread
 }
 
-// forward sends the request on under the grant of v.
+// forward sends the request on under the grant of v, or has it answered here.
 func (x exchangeRecord) forward(v verdict) (more, unread bool) {
 	s := x.s
-	res := x.Forward(&http.Terms{
+	terms := &http.Terms{
 		Grant: v.grant, Identity: v.identity, Port: s.connection.ListenerPort,
 		Last:  s.front.Closing() || x.Started().Sub(s.accepted) > x.listener.KeepAlive,
 		Still: s.still,
-	})
+	}
+	var res http.Result
+	if v.grant.Action().Respond != nil {
+		terms.Certificate = s.leaf()
+		res = x.Respond(s.node.ctx, terms)
+	} else {
+		res = x.Forward(terms)
+	}
 	if res.Denial != nil && !res.Answered {
 		ends := res.Unread || res.Denial.Code == countersign.ClientClosed
 		closing := ends || !x.Request.KeepAlive || s.front.Closing()
@@ -92,6 +100,13 @@ func (x exchangeRecord) forward(v verdict) (more, unread bool) {
 	}
 	x.finish(res, v.grant.Action())
 	return res.KeepAlive, res.Unread
+}
+
+// leaf is the client's certificate.
+func (s *session) leaf() *x509.Certificate {
+	s.standing.Lock()
+	defer s.standing.Unlock()
+	return s.client.Chain().Leaf()
 }
 
 // finish counts the exchange and commits its line.
@@ -112,7 +127,7 @@ func (x exchangeRecord) finish(res http.Result, action route.Action) {
 	case action.Forward != nil:
 		ev.Actions, ev.TargetGroup, ev.Rule = "forward", action.Forward.Name(), 0
 		ev.GRPC = action.Forward.Protocol() == "grpc"
-	case res.Denial != nil:
+	case res.Denial != nil, action.Respond != nil:
 		ev.Actions = "fixed-response"
 	}
 	if kind := x.Oddity(); kind != "" {
@@ -145,12 +160,8 @@ func (x exchangeRecord) finish(res http.Result, action route.Action) {
 // that closed without a word, as the health check of a TCP balancer does, has no
 // line.
 func (s *session) logConnection() {
-	c := &accesslog.Connection{
-		Time: s.accepted, TraceID: s.trace, Client: addrPort(s.raw.RemoteAddr()),
-		Listener: s.name, Denial: s.denial,
-	}
-	local := addrPort(s.raw.LocalAddr())
-	c.LocalIP, c.ListenerPort = local.Addr(), local.Port()
+	c := s.ends()
+	c.Denial = s.denial
 	if s.listener.TLS != nil {
 		state := &s.shook.State
 		c.TLSVersion, c.Cipher, c.Curve = state.Version, state.CipherSuite, state.CurveID

@@ -4,6 +4,7 @@ import (
 	"countersign.dev"
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/traffic/respond"
 	"countersign.dev/internal/wire/http1"
 )
 
@@ -13,6 +14,8 @@ type Action struct {
 	Forward *upstream.Group
 	// Metrics counts the requests of this listener to that group.
 	Metrics *telemetry.GroupMetrics
+	// Respond answers the request in the place of a target. nil: Forward gets it.
+	Respond respond.Handler
 	// Enrolls: devices get their certificates there, and those may ask that have
 	// none of their own yet.
 	Enrolls bool
@@ -21,15 +24,38 @@ type Action struct {
 // A Table is the compiled routes of one listener: immutable, safe for
 // concurrent use.
 type Table struct {
+	// Own are the paths that the node answers itself, before all else: those that
+	// end in "/" stand for what is below them too.
+	Own map[string]Action
 	// Default takes every request that no rule takes.
 	Default Action
 }
 
 // Match returns the action for req, or a Denial with the code NoRoute.
 func (t *Table) Match(req *http1.Request) (Action, *countersign.Denial) {
+	if len(t.Own) > 0 {
+		if a, ok := t.own(req.Path); ok {
+			return a, nil
+		}
+	}
 	if t.Default.Forward == nil {
 		return Action{}, countersign.Deny(countersign.StageRoute, countersign.NoRoute,
 			"no rule takes %q and the listener has no default; give it default: {forward: GROUP}", req.Path)
 	}
 	return t.Default, nil
+}
+
+// own finds the action of the longest path that is path, or above it.
+func (t *Table) own(path []byte) (Action, bool) {
+	if a, ok := t.Own[string(path)]; ok {
+		return a, true
+	}
+	for n := len(path) - 1; n > 0; n-- {
+		if path[n-1] == '/' {
+			if a, ok := t.Own[string(path[:n])]; ok {
+				return a, true
+			}
+		}
+	}
+	return Action{}, false
 }

@@ -170,7 +170,7 @@ func (s *stream) refuse(e *Exchange, a *refusal) error {
 		return nil
 	}
 	h := refusalHead{a, e}
-	if a.grpc = isGRPC(e.Request); a.grpc || string(e.Request.Method) == "HEAD" {
+	if a.grpc = !a.own && isGRPC(e.Request); a.grpc || string(e.Request.Method) == "HEAD" {
 		if err := s.h2.WriteHead(&h, http2.End); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"crypto/x509"
 	"net"
 	"net/netip"
 	"sync"
@@ -17,6 +18,8 @@ import (
 type Terms struct {
 	// Grant says to which group, and that it may be.
 	Grant authorize.Grant
+	// Certificate is the client's, for whoever answers in the place of a target.
+	Certificate *x509.Certificate
 	// Identity holds the rendered fields, "Name: value\r\n" each, that tell the
 	// target who the client is.
 	Identity []byte

@@ -19,6 +19,8 @@ type refusal struct {
 	body    []byte
 	closing bool // the connection will not carry another request
 	grpc    bool // said as a gRPC client expects it
+	own     bool // no refusal but what was asked for
+	fields  [][2]string
 }
 
 // Refuse answers the request under way with d's code: a problem document
@@ -57,15 +59,23 @@ func (f *Front) refuse(e *Exchange, a *refusal) error {
 	out = strconv.AppendInt(out, int64(a.status), 10)
 	out = append(out, ' ')
 	out = append(out, nethttp.StatusText(a.status)...)
-	out = append(out, "\r\nContent-Type: "...)
-	out = append(out, a.kind...)
+	if a.kind != "" {
+		out = append(out, "\r\nContent-Type: "...)
+		out = append(out, a.kind...)
+	}
 	out = append(out, "\r\nContent-Length: "...)
 	out = strconv.AppendInt(out, int64(len(a.body)), 10)
 	out = append(out, "\r\nCache-Control: no-store\r\nDate: "...)
 	out = append(out, e.date()...)
 	out = append(out, '\r', '\n')
-	if a.status == 405 {
+	if a.status == 405 && !a.own {
 		out = append(out, "Allow: "+allowed+"\r\n"...)
+	}
+	for _, f := range a.fields {
+		out = append(out, f[0]...)
+		out = append(out, ": "...)
+		out = append(out, f[1]...)
+		out = append(out, "\r\n"...)
 	}
 	out = appendConnection(out, e.Request.Minor, byLength, a.closing, a.status)
 	out = append(out, '\r', '\n')

@@ -157,12 +157,17 @@ func (h *refusalHead) Encode(enc *http2.Encoder) {
 		return
 	}
 	enc.Status(h.status)
-	enc.Field([]byte("content-type"), []byte(h.kind))
+	if h.kind != "" {
+		enc.Field([]byte("content-type"), []byte(h.kind))
+	}
 	enc.Field(contentLength, strconv.AppendInt(nil, int64(len(h.body)), 10))
 	enc.Field([]byte("cache-control"), []byte("no-store"))
 	enc.Field(dateName, h.e.date())
-	if h.status == nethttp.StatusMethodNotAllowed {
+	if h.status == nethttp.StatusMethodNotAllowed && !h.own {
 		enc.Field([]byte("allow"), []byte(allowed))
+	}
+	for _, f := range h.fields {
+		enc.Field(bytes.ToLower([]byte(f[0])), []byte(f[1]))
 	}
 }
 
