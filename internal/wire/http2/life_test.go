@@ -275,13 +275,13 @@ func TestAConnectionWithAStreamIsNotSilent(t *testing.T) {
 	r := newRaw(t, a)
 	io.WriteString(a, preface)
 	r.WriteSettings()
+	r.headers(1, true, head("GET")...) // it is there before anybody waits for it
 	served := make(chan error, 1)
 	go func() {
 		served <- server.Serve(2*time.Millisecond, func(s *Stream) {
 			go func() { <-release; answer(s); s.Close() }()
 		})
 	}()
-	r.headers(1, true, head("GET")...)
 	for napping := false; !napping; {
 		server.mu.Lock()
 		napping = server.napping
