@@ -95,6 +95,13 @@ func (a *Authority) Lists() (Lists, error) {
 	return lists, nil
 }
 
+// forgetLists has the next Lists read them anew.
+func (a *Authority) forgetLists() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.listed = [2]fs.FileInfo{}
+}
+
 // publish signs and writes the lists.
 func (a *Authority) publish(ctx context.Context, lifetime time.Duration) (err error) {
 	unlock, err := durable.Lock(a.Path(listsLockFile))
@@ -145,6 +152,7 @@ func (a *Authority) publish(ctx context.Context, lifetime time.Duration) (err er
 		}
 		signed = append(signed, der)
 	}
+	defer a.forgetLists() // whatever the clock of the files says, they are others now
 	data := crl.Encode(signed...)
 	if err := durable.WriteFile(a.Path(CRLFile), data, 0o644); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"iter"
 	"os"
 	"sync"
+	"unique"
 
 	"countersign.dev/internal/control/ca/durable"
 	"countersign.dev/internal/control/ca/gather"
@@ -137,6 +138,8 @@ func (f *File) apply(e Entry, length int64) {
 		f.listed = e
 		return
 	}
+	// Hundreds of thousands have the same.
+	e.Issuer, e.Profile, e.Reason = unique.Make(e.Issuer).Value(), unique.Make(e.Profile).Value(), unique.Make(e.Reason).Value()
 	p := f.known[e.Serial]
 	if p == nil {
 		// A revocation without an issue before it: the certificate was shown
