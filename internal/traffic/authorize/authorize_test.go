@@ -5,8 +5,10 @@ import (
 
 	"countersign.dev"
 	"countersign.dev/internal/traffic/authorize"
+	"countersign.dev/internal/traffic/devices"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/identify"
+	"countersign.dev/internal/traffic/route"
 )
 
 func policy(mode countersign.ClientAuthMode) *handshake.Policy {
@@ -63,5 +65,18 @@ func TestADenialOfTheHandshakeStands(t *testing.T) {
 func TestTheZeroGrantGrantsNothing(t *testing.T) {
 	if (authorize.Grant{}).Given() {
 		t.Error("the zero Grant claims to be given")
+	}
+}
+
+// Where devices are enforced, a client whose device nobody looked up gets nothing.
+func TestAStandingThatNobodyMadeIsRefused(t *testing.T) {
+	for _, enrolls := range []bool{false, true} {
+		grant, denial := authorize.Decide(authorize.Question{
+			Policy: policy(countersign.ClientAuthOptional), Client: identify.Anonymous(),
+			Devices: &devices.Rule{Mode: devices.Enforce}, Action: route.Action{Enrolls: enrolls},
+		})
+		if denial == nil || denial.Code != countersign.CredentialNotProven || grant.Given() {
+			t.Errorf("denial %v, want %s", denial, countersign.CredentialNotProven)
+		}
 	}
 }
