@@ -1,15 +1,18 @@
-// Package ca keeps a small certificate authority in a directory of PEM files.
+// Package ca keeps an authority in a directory of PEM files.
 //
-//	root.crt root.key         the root: signs the issuing authority, nothing else
-//	issuing.crt issuing.key   the issuing authority: signs devices, clients, servers
-//	ca.crt                    both certificates: what a trust store is given
-//	crl.pem root-crl.pem      the revocation lists of the two
-//	issued/SERIAL.crt         every certificate, as it was signed
+//	root.crt root.key         the root: signs issuing authorities, nothing else
+//	issuing.crt issuing.key   the first issuing authority: signs devices, clients, servers
+//	issuing-2.crt, ...        those that followed it (Rollover); the last one issues
+//	ca.crt                    root and issuing certificates: what a trust store is given
+//	crl.pem root-crl.pem      the revocation lists of the issuing authorities, the root
 //	ledger.jsonl              what was issued, revoked, listed: the memory (see ledger)
-//	.lock                     held by whichever process is changing something
+//	.lock .lists.lock         held by whichever process writes the ledger, signs lists
 //
-// Every file is one that openssl reads. Every change is on disk before anybody
-// is told of it: a certificate is in the ledger before it is handed out, a list
-// has its number before it is signed. root.key may be taken away to a safe
-// place; then only root-crl.pem is no longer made anew.
+// Every file of these is one that openssl reads, but for the ledger. Every change
+// is on disk before anybody is told of it: a certificate is in the ledger before
+// it is handed out, a list has its number before it is signed. An Authority is
+// for many callers, also in several processes: a gateway that has the directory
+// open sees what the command line does to it. Keys may be encrypted or in a token
+// (see holder); the root's may be taken away to a safe place, and is brought back
+// for a Rollover, or when root-crl.pem ends.
 package ca
