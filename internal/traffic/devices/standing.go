@@ -88,7 +88,7 @@ func (k *Knowledge) standing(id string, c *countersign.Identity) Standing {
 			return Standing{made: true, word: word, enrolls: true}
 		}
 		return refused(word, countersign.DeviceNotActive,
-			"device %s is %s, and active ones alone are served; it becomes active by %s", id, word, path(k.State)).orEnrolls()
+			"device %s is %s, and active ones alone are served; %s", id, word, path(id, k.State)).orEnrolls()
 	case countersign.DeviceSuspended:
 		return refused(word, countersign.DeviceIsSuspended, "device %s is suspended; countersign device resume %s lets it in again", id, id)
 	case countersign.DeviceRetired:
@@ -99,9 +99,9 @@ func (k *Knowledge) standing(id string, c *countersign.Identity) Standing {
 }
 
 // path is how a device comes from a state to be active.
-func path(from countersign.State) string {
+func path(id string, from countersign.State) string {
 	if from == countersign.DeviceProvisioned {
-		return "ready, then activate"
+		return "countersign device ready " + id + " lets it fetch its certificate"
 	}
-	return "activate"
+	return "it becomes so when it fetches its certificate"
 }
