@@ -145,3 +145,22 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkAnswer(b *testing.B) {
+	c := &clock{t: time.Now()}
+	a := founded(b, c)
+	issued, err := a.Issue(ca.Request{CommonName: "x"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := New(Config{Authority: a, Now: c.now})
+	q := request(b, a.Issuing(), issued.Certificate.SerialNumber)
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			if answer := r.Answer(b.Context(), q); answer.NextUpdate.IsZero() {
+				b.Error("no answer")
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "answers/s")
+}
