@@ -38,6 +38,9 @@ type comparison struct {
 	sockets int // that a process may have
 	turn    int // counts all turns, for a directory each
 	say     io.Writer
+
+	engines    []engine // that there are, once a workload has asked for them
+	registries map[engine]*registry
 }
 
 // A server is a peer whose program was found.
@@ -58,7 +61,7 @@ func compare(ctx context.Context, o options, chosen []workload, out io.Writer) (
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, end()) }()
+	defer func() { err = errors.Join(err, c.forget(), end()) }()
 	for _, w := range chosen {
 		result, err := c.run(ctx, w)
 		if err != nil {

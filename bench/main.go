@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"countersign.dev/bench/backend"
+	"countersign.dev/bench/fleet"
 	"countersign.dev/bench/lists"
 	"countersign.dev/bench/load"
 )
@@ -45,6 +46,8 @@ type options struct {
 	idleConnections int
 	liveConnections int
 	entries         int // of the long revocation list
+	devices         int // of the registry
+	revoked         int // certificates of the authority that signs lists
 }
 
 func main() {
@@ -104,6 +107,8 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.IntVar(&o.idleConnections, "idle-connections", 5000, "`number` of idle connections")
 	f.IntVar(&o.liveConnections, "live-connections", 100_000, "`number` of live connections, of which one is revoked")
 	f.IntVar(&o.entries, "entries", 1000000, "`number` of entries of the long revocation list")
+	f.IntVar(&o.devices, "devices", 1_000_000, "`number` of devices of the registry")
+	f.IntVar(&o.revoked, "revoked", 100_000, "`number` of certificates that the authority has revoked whose list is signed")
 	f.StringVar(&o.json, "json", "", "`file` to write the report to, each turn included")
 	f.StringVar(&o.plot, "plot", "", "`file` to draw the ratios into, as SVG")
 	f.StringVar(&o.from, "from", "", "`file` that --json wrote: print its table, draw its plot, and run nothing")
@@ -123,8 +128,10 @@ func parse(args []string, out io.Writer) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q: bench has flags only, see --help", f.Arg(0))
 	case o.from != "" && len(useless) > 0:
 		return o, fmt.Errorf("%s with --from: a run that is over has its workloads, servers and turns; only --plot goes with it", strings.Join(useless, ", "))
-	case o.turns < 1 || o.idleConnections < 1 || o.liveConnections < 2 || o.entries < 1:
-		return o, errors.New("--turns, --idle-connections and --entries are at least 1, --live-connections at least 2")
+	case o.turns < 1 || o.idleConnections < 1 || o.liveConnections < 2 || o.entries < 1 || o.revoked < 1:
+		return o, errors.New("--turns, --idle-connections, --entries and --revoked are at least 1, --live-connections at least 2")
+	case o.devices < 10*fleet.Connecting:
+		return o, fmt.Errorf("--devices is at least %d", 10*fleet.Connecting)
 	case o.time <= 0 || o.settle < 0:
 		return o, errors.New("--time is more than 0, --settle not less")
 	}

@@ -48,6 +48,10 @@ func (c *comparison) run(ctx context.Context, w workload) (*report.Workload, err
 		result.Metric, result.Rows = "", nil
 		return result, c.changes(ctx, w, result)
 	}
+	if w.own != nil {
+		result.Metric, result.Rows = "", nil
+		return result, c.owned(ctx, w, result)
+	}
 	n := len(c.servers)
 	for turn := range c.options.turns {
 		for i := range n {

@@ -22,6 +22,8 @@ type workload struct {
 	crl      bool      // the issuing authority's list is the long one
 	start    bool      // the work is to start, and nothing else
 	change   *change   // it is made to countersign alone, while the load looks on
+	own      own       // it is countersign's alone
+	enforce  bool      // clients are held against a registry of devices
 }
 
 // workloads lists all of them, in the order in which they are run.
@@ -98,6 +100,26 @@ func workloads(o options) []workload {
 			load:   with(get, func(s *load.Spec) { s.Kind = "change" }),
 			about:  "an authority is taken out of a trust store, and half of 10,000 silent connections with it",
 			change: &change{connections: min(o.liveConnections, 10_000), prepare: (*comparison).withdraw, tell: tellClosed(2*time.Second, 0)},
+		},
+		{
+			name: "device-import", load: get, own: eachEngine((*comparison).importing),
+			about: "a million devices are imported through the management API",
+		},
+		{
+			name: "device-list", load: get, own: eachEngine((*comparison).listing),
+			about: "pages of a hundred of a million devices, by labels and state, through the management API",
+		},
+		{
+			name: "device-lookup", load: get, own: eachEngine((*comparison).lookingUp),
+			about: "one of a million devices connects that the node does not know yet: until it does",
+		},
+		{
+			name: "issue", load: get, own: eachEngine((*comparison).issuing),
+			about: "P-256 certificates for 64 who ask at once, recorded durably",
+		},
+		{
+			name: "crl-sign", load: get, own: (*comparison).signing,
+			about: "revocation lists of an authority that has revoked 100,000 certificates are signed and written",
 		},
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"countersign.dev/bench/fleet"
 	"countersign.dev/internal/control/ca"
 	"countersign.dev/internal/control/ca/crl"
 	"countersign.dev/internal/control/ca/issuance"
@@ -71,7 +72,7 @@ func Make(dir string, devices int) (Files, error) {
 	f.ServerCert, f.ServerKey = server.Cert, server.Key
 	for i := range devices {
 		name := fmt.Sprintf("device-%04d", i)
-		c, _, err := issue(name, ca.Request{Profile: issuance.Device, CommonName: name})
+		c, _, err := issue(name, ca.Request{Profile: issuance.Device, CommonName: fleet.Device(i)})
 		if err != nil {
 			return f, err
 		}

@@ -22,6 +22,12 @@ type Site struct {
 	Files       credentials.Files
 	Log         bool // a line for each request, to Dir/access.log
 	Connections int  // of clients that it must be able to hold
+
+	// For countersign with a registry of devices.
+	Admin   string // host:port of the management API; "": there is none
+	Data    string // directory of what it keeps
+	Store   string // as node.store is configured; "": there is no registry
+	Enforce bool   // clients are held against the registry
 }
 
 // Workers is the number of threads or processes that a server gets: one a core.
@@ -77,15 +83,34 @@ func (p Peer) configure(site Site) (string, error) {
 	return file, os.WriteFile(file, text.Bytes(), 0o600)
 }
 
-// installed finds a program of a Debian package of the same name.
-func installed(name string) func(context.Context, Build) (string, error) {
-	return func(context.Context, Build) (string, error) {
-		for _, dir := range []string{"", "/usr/sbin/", "/usr/local/sbin/"} { // the last may not be on a user's PATH
-			if path, err := exec.LookPath(dir + name); err == nil {
+// Program finds a program where a user has them, or in one of the directories,
+// which may be patterns.
+func Program(name string, dirs ...string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	for _, dir := range dirs {
+		found, err := filepath.Glob(dir + name)
+		if err != nil {
+			return "", err
+		}
+		for _, path := range found {
+			if path, err := exec.LookPath(path); err == nil {
 				return path, nil
 			}
 		}
-		return "", fmt.Errorf("%s is not installed; on Debian: apt-get install %s", name, name)
+	}
+	return "", fmt.Errorf("%s is not installed", name)
+}
+
+// installed finds a program of a Debian package of the same name.
+func installed(name string) func(context.Context, Build) (string, error) {
+	return func(context.Context, Build) (string, error) {
+		path, err := Program(name, "/usr/sbin/", "/usr/local/sbin/") // which may not be on a user's PATH
+		if err != nil {
+			err = fmt.Errorf("%w; on Debian: apt-get install %s", err, name)
+		}
+		return path, err
 	}
 }
 

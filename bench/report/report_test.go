@@ -72,6 +72,7 @@ func TestTableOfMeasures(t *testing.T) {
 		w.Measure("closed after", "ms", took, 100)
 		w.Measure("clients", "", 19000)
 		w.Measure("failed", "", 0, 0)
+		w.AtLeast("done", "/s", took, 200)
 	}
 	r := Report{Turns: 3, Workloads: []*Workload{w}}
 	var b strings.Builder
@@ -84,6 +85,7 @@ work    measure        median   worst  allowed
 revoke  closed after  104 ms !  900 ms   100 ms
         clients          19000   19000        -
         failed               0       0        0
+        done         104 /s !  3 /s  from 200 /s
 `
 	if fields := strings.Fields; !slices.Equal(fields(table), fields(want)) {
 		t.Errorf("%s\nwant\n%s", table, want)

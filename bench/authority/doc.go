@@ -1,0 +1,2 @@
+// Package authority is an issuing authority under measurement.
+package authority
