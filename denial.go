@@ -51,6 +51,10 @@ const (
 	HandshakeFailed           Code = "HandshakeFailed"           // no common version or cipher, garbage, the peer went away
 	HandshakeLimit            Code = "HandshakeLimit"            // limits.handshakes: no turn within timeouts.handshake, or too many wait for one
 	ServerNameUnknown         Code = "ServerNameUnknown"         // no certificate can serve the name the client asks for
+	ProxyHeaderUntrusted      Code = "ProxyHeaderUntrusted"      // a PROXY header, or where one is required anything, from a peer that is not in proxy_protocol.from
+	ProxyHeaderMissing        Code = "ProxyHeaderMissing"        // proxy_protocol.accept: required, and the connection begins with something else
+	ProxyHeaderInvalid        Code = "ProxyHeaderInvalid"        // a PROXY header that is not as the protocol has it
+	ProxyHeaderTimeout        Code = "ProxyHeaderTimeout"        // proxy_protocol.timeout
 	ConnectionLimit           Code = "ConnectionLimit"           // node.max_connections reached
 	ListenerGone              Code = "ListenerGone"              // the listener was removed by a new configuration
 	ClosedByOperator          Code = "ClosedByOperator"          // an operator has closed the connection

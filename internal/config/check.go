@@ -135,9 +135,23 @@ func (l *Listener) check(c *checker, path string) {
 		l.checkHeaders(c, path)
 	}
 	l.checkDevices(c, path)
+	l.ProxyProtocol.check(c, path+".proxy_protocol")
 	l.Limits.check(c, path+".limits")
 	if l.Default.Forward != "" {
 		c.refer(path+".default.forward", l.Default.Forward, c.groups, "target group")
+	}
+}
+
+func (p *ProxyProtocol) check(c *checker, path string) {
+	switch {
+	case c.doc.Refused(path + ".accept"):
+	case p.Accept == "off" && c.doc.Has(path+".from"):
+		c.doc.Report(c.Warn(path+".from", "networks, with accept: off", "", "it has no effect: no header is read"))
+	case p.Accept != "off" && len(p.From) == 0:
+		c.fault(path+".from", "nothing", "the networks of the balancers, such as 10.0.0.0/8",
+			"whoever may send a PROXY header can claim to be anybody: name those who may")
+	case slices.Contains(p.From, "0.0.0.0/0"), slices.Contains(p.From, "::/0"):
+		c.doc.Report(c.Warn(path+".from", "every address", "the networks of the balancers", "anybody who can connect can claim to be anybody"))
 	}
 }
 

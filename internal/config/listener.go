@@ -1,5 +1,7 @@
 package config
 
+import "time"
+
 // A Listener is an address at which clients connect.
 type Listener struct {
 	// Name is how logs and metrics call the listener. Each has its own.
@@ -87,11 +89,19 @@ type TLS struct {
 
 // ProxyProtocol is how a balancer in front tells the client's address.
 type ProxyProtocol struct {
-	// Accept says whether a PROXY header may precede a connection: off. Default off.
-	Accept string `yaml:"accept" one:"off" later:"optional|required" default:"off"`
+	// Accept says whether a PROXY header, of version 1 or 2, precedes connections:
+	// off, optional or required. With off it is not looked for, and no protocol
+	// takes it for a request. With required a connection without one is closed,
+	// and so is any from a peer that is not in from. Default off.
+	Accept string `yaml:"accept" one:"off|optional|required" default:"off"`
 
-	// From lists the balancers that are believed.
-	_ later `yaml:"from" hint:"today no PROXY header is accepted from anyone"`
+	// From lists the balancers that are believed, as IP addresses and networks. A
+	// header from anybody else closes the connection.
+	From []string `yaml:"from" is:"network"`
+
+	// Timeout: from the connection to the end of the header, or with optional to
+	// the first bytes, whatever they are. Default 5s.
+	Timeout time.Duration `yaml:"timeout" default:"5s" range:"1ms..1h"`
 }
 
 // An IdentityHeader is a dialect, which is a set of headers under the names that

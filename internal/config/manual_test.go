@@ -96,7 +96,7 @@ func TestDefaults(t *testing.T) {
 		Listeners: []Listener{{
 			Name: "web", Address: ":8080", Protocol: "http",
 			TLS:           TLS{Policy: "modern"},
-			ProxyProtocol: ProxyProtocol{Accept: "off"},
+			ProxyProtocol: ProxyProtocol{Accept: "off", Timeout: 5 * time.Second},
 			ClientAuth:    ClientAuth{Mode: countersign.ClientAuthOff, MaxChainDepth: 4, OnFailure: countersign.OnFailureClose, Close: countersign.CloseFinish, Resumption: true},
 			Devices:       "off",
 			Forwarded:     "append",

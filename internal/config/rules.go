@@ -34,6 +34,7 @@ func (r *rules) table() map[string]strictyaml.Rule {
 		"target":         {Expected: "a host with a port, such as 10.0.0.7:8080", Check: target},
 		"alpn":           {Expected: "h2 or http/1.1", Check: alpn},
 		"reachable host": {Expected: "a host name, *. before one, or an IP address or prefix", Check: reachableHost},
+		"network":        {Expected: "an IP address or a network, such as 10.0.0.0/8", Check: network},
 		"server name":    {Expected: "a host name, or *. before one", Check: serverName},
 		"header name":    {Expected: "a header name, such as X-Client-Info", Check: headerName},
 		"health path":    {Expected: "a path, such as /healthz", Check: healthPath},
@@ -158,6 +159,25 @@ func reachableHost(s string) (clean, hint string, ok bool) {
 		return "", "anybody could be asked, on account of what a certificate says", false
 	}
 	return serverName(s)
+}
+
+// network normalizes an IP address or prefix to a prefix.
+func network(s string) (clean, hint string, ok bool) {
+	if prefix, err := netip.ParsePrefix(s); err == nil {
+		switch {
+		case prefix != prefix.Masked():
+			return "", "the network is " + prefix.Masked().String() + ", a single address has no length", false
+		case prefix.Addr().Is4In6():
+			return "", "write IPv4 as IPv4", false
+		}
+		return s, "", true
+	}
+	ip, err := netip.ParseAddr(s)
+	if err != nil || ip.Zone() != "" {
+		return "", "", false
+	}
+	ip = ip.Unmap()
+	return netip.PrefixFrom(ip, ip.BitLen()).String(), "", true
 }
 
 // target normalizes HOST:PORT of a backend.

@@ -9,6 +9,7 @@ import (
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/handshake"
+	"countersign.dev/internal/traffic/listen/proxied"
 	"countersign.dev/internal/traffic/route"
 )
 
@@ -34,6 +35,8 @@ type Listener struct {
 	Name    string
 	Address string // as configured
 
+	// Proxied says whose PROXY headers are believed; nil: none is read.
+	Proxied *proxied.Rule
 	// TLS is nil on a listener with protocol http.
 	TLS *handshake.Server
 	// Policies maps a server name to what is demanded of its clients.

@@ -235,7 +235,7 @@ func (s *session) guard(part func()) (sound bool) {
 		}
 		s.raw.Close()
 		s.node.log.Error("a fault in countersign ended a connection; please report it",
-			"listener", s.name, "client", s.raw.RemoteAddr().String(), "fault", fmt.Sprint(fault), "stack", string(debug.Stack()))
+			"listener", s.name, "client", s.from().String(), "fault", fmt.Sprint(fault), "stack", string(debug.Stack()))
 	}()
 	part()
 	return true

@@ -31,6 +31,7 @@ type session struct {
 	name     string // of the listener it came in by
 	accepted time.Time
 	trace    accesslog.TraceID
+	proxy    *accesslog.Proxy // what a balancer in front said; nil: nothing
 
 	// What the connection rests on at the moment; refresh replaces it when the
 	// node has published another snapshot.
@@ -76,11 +77,12 @@ type front interface {
 //
 //	accept -> handshake -> verify -> identify
 //
+// Behind a balancer accepting includes reading from it whose connection it is.
 // Verification happens inside the handshake, in tls.Config.VerifyConnection,
 // because only there it also runs for a resumed session and can still end in a
 // TLS alert.
 func (s *session) run() {
-	if !s.accept() {
+	if !s.accept() || !s.introduce() {
 		s.end()
 		return
 	}
@@ -99,9 +101,9 @@ func (s *session) run() {
 	s.shook.Rest()
 	s.still = s.stillAccepted
 	if s.shook.State.NegotiatedProtocol == "h2" {
-		s.front = http.NewStreams(conn, addrPort(s.raw.RemoteAddr()), &s.listener.Exchange, s.stream)
+		s.front = http.NewStreams(conn, s.from(), &s.listener.Exchange, s.stream)
 	} else {
-		s.http1 = http.NewFront(conn, addrPort(s.raw.RemoteAddr()), s.listener.TLS != nil)
+		s.http1 = http.NewFront(conn, s.from(), s.listener.TLS != nil)
 		s.front = s.http1
 	}
 	if !s.node.enter(s) {

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 
 	"countersign.dev"
@@ -10,6 +11,7 @@ import (
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/handshake"
+	"countersign.dev/internal/traffic/listen/proxied"
 	"countersign.dev/internal/wire/http1"
 )
 
@@ -24,6 +26,7 @@ func (c *compiler) listener(i int) {
 		Exchange:  settings(l),
 		KeepAlive: l.Timeouts.KeepAlive,
 	}
+	out.Proxied = balancers(&l.ProxyProtocol)
 	before := len(c.faults)
 	out.Policies = c.policies(l, path)
 	out.Devices = c.devices(l)
@@ -54,6 +57,18 @@ func (c *compiler) listener(i int) {
 		c.errs(path, err)
 	}
 	c.draft.Listeners = append(c.draft.Listeners, out)
+}
+
+// balancers are those whose PROXY headers are believed; nil: nobody is asked.
+func balancers(p *config.ProxyProtocol) *proxied.Rule {
+	if p.Accept == "off" {
+		return nil
+	}
+	rule := &proxied.Rule{Required: p.Accept == "required", Timeout: p.Timeout}
+	for _, network := range p.From {
+		rule.From = append(rule.From, netip.MustParsePrefix(network)) // the configuration's rule has made it one
+	}
+	return rule
 }
 
 // versions are what ALPN offers; a list of our own for none.

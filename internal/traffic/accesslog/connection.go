@@ -16,8 +16,11 @@ import (
 // change once it was handed to a Log.
 type Connection struct {
 	// Time is when the connection was accepted.
-	Time   time.Time
+	Time time.Time
+	// Client is as Proxy says, if that says it.
 	Client netip.AddrPort
+	// Proxy is what a balancer in front said of the connection; nil: nothing.
+	Proxy *Proxy
 
 	Listener     string // the listener's name
 	ListenerPort uint16
@@ -47,6 +50,21 @@ type Connection struct {
 	Denial *countersign.Denial
 
 	TraceID TraceID
+}
+
+// A Proxy is what the PROXY header before a connection said.
+type Proxy struct {
+	// Peer is who said it: the other end of the socket.
+	Peer    netip.AddrPort
+	Version int
+	// Local: the balancer spoke for itself. Then there is no Source.
+	Local               bool
+	Source, Destination netip.AddrPort
+	// Authority is the name that the client asked the balancer for, VPCEndpoint
+	// AWS's identifier of where it came in, UniqueID the balancer's name for the
+	// connection: any bytes. Each may be missing.
+	Authority, VPCEndpoint string
+	UniqueID               []byte
 }
 
 // An Expulsion is the event of a connection that was admitted and ends because its

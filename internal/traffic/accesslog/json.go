@@ -86,6 +86,7 @@ func (o *object) peer(c *Connection) {
 		o.address("client_ip", c.Client.Addr())
 		o.number("client_port", int64(c.Client.Port()))
 	}
+	o.proxy(c.Proxy)
 	o.text("tls_protocol", tlsname.Version(c.TLSVersion))
 	o.text("tls_cipher", tlsname.Cipher(c.Cipher))
 	o.text("tls_keyexchange", tlsname.Group(c.Curve))
@@ -108,6 +109,38 @@ func (o *object) peer(c *Connection) {
 		o.name("conn_trace_id")
 		o.b = append(c.TraceID.append(append(o.b, '"')), '"')
 	}
+}
+
+// proxy is what was said by whom was between the client and us.
+func (o *object) proxy(p *Proxy) {
+	if p == nil {
+		return
+	}
+	o.address("proxy_ip", p.Peer.Addr())
+	o.number("proxy_port", int64(p.Peer.Port()))
+	o.number("proxy_version", int64(p.Version))
+	if p.Destination.IsValid() {
+		o.address("proxy_destination_ip", p.Destination.Addr())
+		o.number("proxy_destination_port", int64(p.Destination.Port()))
+	}
+	o.text("proxy_authority", cut(p.Authority))
+	o.text("proxy_vpc_endpoint", cut(p.VPCEndpoint))
+	if plain(p.UniqueID) {
+		o.bytes("proxy_unique_id", p.UniqueID)
+	} else {
+		o.name("proxy_unique_id")
+		o.b = append(hex.AppendEncode(append(o.b, `"0x`...), p.UniqueID), '"')
+	}
+}
+
+// plain reports whether b is printable ASCII.
+func plain(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 func appendConnectionJSON(dst []byte, c *Connection, clock *clock) []byte {
