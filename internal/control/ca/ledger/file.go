@@ -68,8 +68,7 @@ func OpenFile(path, lock string) (f *File, err error) {
 func (f *File) refresh(cut bool) error {
 	err := f.readOn(cut)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && f.size > 0 {
-		// The lines before may have been taken back by a process whose disk
-		// failed: once more, from the beginning.
+		// An older copy may have been written over it: once more, from the beginning.
 		f.file = nil
 		err = f.readOn(cut)
 	}
@@ -230,20 +229,19 @@ func (f *File) take(lines *[]byte, entries []Entry) error {
 	return nil
 }
 
-// write puts lines at the end of the file, which is at size, and syncs it.
+// write puts lines at the end of the file, which is at size, and syncs it. What
+// has become of them when it fails stays: a line that others may have read is
+// never taken back, and half a line is cut off by whoever writes next.
 func write(path string, size int64, lines []byte) (err error) {
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	if _, err = file.WriteAt(lines, size); err == nil {
-		err = file.Sync()
+	if _, err = file.WriteAt(lines, size); err != nil {
+		return err
 	}
-	if err != nil {
-		return errors.Join(err, file.Truncate(size))
-	}
-	return nil
+	return file.Sync()
 }
 
 // Find implements Ledger.

@@ -16,8 +16,9 @@ type Ledger interface {
 	// Append records the entries, in their order. When it returns nil they
 	// survive whatever happens to the process or the machine. An entry that does
 	// not fit what is there is a *ConflictError; then, and after any other error
-	// that is found beforehand, none of them is recorded. The entries of one call
-	// are about different certificates, with at most one Listed among them.
+	// that is found beforehand, none of them is recorded. When the storage fails
+	// they may be on record or not. The entries of one call are about different
+	// certificates, with at most one Listed among them.
 	Append(ctx context.Context, entries ...Entry) error
 
 	// Find returns what is known of the certificate with that serial number,

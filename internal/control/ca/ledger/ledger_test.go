@@ -149,7 +149,8 @@ func TestAnUnfinishedLineIsLeftToWhoeverWritesIt(t *testing.T) {
 	}
 }
 
-// A process whose disk failed took back its lines; another had read them.
+// An older copy was written over the file, and another line after it, before the
+// process looked again.
 func TestLinesThatWereTakenBackAreForgotten(t *testing.T) {
 	l, path := create(t)
 	add(t, l, issued("01"))
