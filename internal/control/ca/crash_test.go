@@ -2,6 +2,7 @@ package ca
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -16,10 +17,14 @@ import (
 	"countersign.dev/internal/wire/dn"
 )
 
-// TestMain runs this binary as the victim of TestKilledAtAnyMoment when asked to.
+// TestMain runs this binary as the victim of the tests that kill when asked to.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("COUNTERSIGN_TEST_VICTIM"); dir != "" {
 		fmt.Fprintln(os.Stderr, victim(dir))
+		os.Exit(1)
+	}
+	if dir := os.Getenv("COUNTERSIGN_TEST_HEIRS"); dir != "" {
+		fmt.Fprintln(os.Stderr, heirs(dir))
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
@@ -191,6 +196,70 @@ func check(t *testing.T, dir string, issued, revoked map[string]bool) {
 		}
 		if serial := dn.Serial(chain[0].SerialNumber); !known[serial] {
 			t.Errorf("%s holds %s, which is not on record", f, serial)
+		}
+	}
+}
+
+// heirs makes one issuing authority after the other until it is killed.
+func heirs(dir string) error {
+	a, err := Open(Config{Dir: dir})
+	if err != nil {
+		return err
+	}
+	for {
+		if _, err := a.Rollover(context.Background(), Succession{}); err != nil {
+			return err
+		}
+		fmt.Println(len(a.Issuers()))
+	}
+}
+
+// Whenever a rollover is cut off, the authority opens again, issues, has a list
+// for each issuing authority, and can be rolled over.
+func TestARolloverKilledAtAnyMoment(t *testing.T) {
+	a, err := Init(Founding{Config: Config{Dir: filepath.Join(t.TempDir(), "pki")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 15 {
+		c := exec.Command(os.Args[0])
+		c.Env = append(os.Environ(), "COUNTERSIGN_TEST_HEIRS="+a.Dir())
+		c.Stderr = os.Stderr
+		out, err := c.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		promised := 0
+		lines := bufio.NewScanner(out)
+		for n := 0; lines.Scan(); n++ {
+			if n == round%3 {
+				if err := c.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if promised, err = strconv.Atoi(lines.Text()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = c.Wait() // "signal: killed"
+		if a, err = Open(Config{Dir: a.Dir()}); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		issued, err := a.Issue(Request{CommonName: "device"})
+		if err != nil || issued.Certificate.CheckSignatureFrom(a.Issuing()) != nil || len(a.Issuers()) < promised {
+			t.Fatalf("round %d: %d issuing authorities after %d were promised, %v", round, len(a.Issuers()), promised, err)
+		}
+		lists, err := a.CRL(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, list := range lists.Issuers {
+			if list == nil {
+				t.Errorf("round %d: issuing authority %d has no list", round, n+1)
+			}
 		}
 	}
 }
