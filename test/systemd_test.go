@@ -15,7 +15,7 @@ func TestSystemdUnit(t *testing.T) {
 	for _, want := range []string{
 		"\n[Unit]\n", "\n[Service]\n", "\n[Install]\n", "\nType=notify\n", "\nUser=countersign\n",
 		"\nExecStart=/usr/local/bin/countersign serve -c /etc/countersign/countersign.yaml\n",
-		"\nExecReload=/bin/kill -HUP $MAINPID\n", "\nNoNewPrivileges=yes\n", "\nWantedBy=multi-user.target\n",
+		"\nExecReload=/bin/kill -HUP $MAINPID\n", "\nNoNewPrivileges=yes\n", "\nStateDirectory=countersign\n", "\nWantedBy=multi-user.target\n",
 	} {
 		if !strings.Contains(unit, want) {
 			t.Errorf("the unit has no %q", strings.TrimSpace(want))
