@@ -43,6 +43,13 @@ func (r *registry) inUse() *inventory.Registry {
 	return r.devices
 }
 
+// opened is the store in use; nil: there is none.
+func (r *registry) opened() *store.Store {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.store
+}
+
 // prepare opens what cfg names. A store that cannot be opened has the
 // configuration refused at a start; later the one that is open stays.
 func (r *registry) prepare(ctx context.Context, draft *publish.Draft) (publish.Change, error) {
@@ -115,7 +122,7 @@ func (r *registry) keep(s *store.Store, where string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.store, r.where, r.stopped = s, where, cancel
 	r.tending.Go(func() {
-		r.mirror.Follow(ctx, mirror.Source{Standings: s.Standings, Changes: s.Changes, Suspect: r.suspect})
+		r.mirror.Follow(ctx, mirror.Source{Standings: s.Standings, Changes: s.Changes, Sightings: s.Sightings, Suspect: r.suspect})
 	})
 	r.tending.Go(func() {
 		t := time.NewTicker(changesEvery)

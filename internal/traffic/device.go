@@ -48,6 +48,13 @@ func (s *session) stands() devices.Standing {
 	return standing
 }
 
+// saw notes a request.
+func (s *session) saw(now time.Time) {
+	if s.device != nil {
+		s.device.Saw(now, s.connection.Client.Addr())
+	}
+}
+
 func (s *session) pending() *devices.Record {
 	if s.device == nil {
 		return nil

@@ -82,13 +82,13 @@ func startFleet(t testing.TB, config string) *fleet {
 // startFleetOn takes the store over.
 func startFleetOn(t testing.TB, s *store.Store, backend, config string) *fleet {
 	t.Helper()
-	m := mirror.New(mirror.Config{})
+	m := mirror.New(mirror.Config{Every: 20 * time.Millisecond})
 	f := &fleet{rig: startWith(t, backend, config, traffic.Config{Devices: m}), store: s, mirror: m,
 		registry: inventory.New(inventory.Config{Store: s, IDs: inventory.IDs{Form: inventory.FormMAC}})}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		m.Follow(ctx, mirror.Source{Standings: f, Changes: s.Changes, Suspect: f.node.SuspectDevices})
+		m.Follow(ctx, mirror.Source{Standings: f, Changes: s.Changes, Sightings: s.Sightings, Suspect: f.node.SuspectDevices})
 	})
 	t.Cleanup(func() { cancel(); running.Wait(); s.Close() })
 	return f
@@ -172,6 +172,23 @@ func TestADeviceIsServedByItsState(t *testing.T) {
 	f.answers(f.root.Client("Workstation 7"), 403, "DeviceUnnamed")
 	f.answers(f.root.Client("MacID-AA:BB"), 403, "DeviceUnnamed")
 	f.journal.wait(t, event{"event": "access", "denial_code": "DeviceNotProvisioned", "denial_stage": "authorize"})
+}
+
+func TestDevicesAreSeen(t *testing.T) {
+	f := startFleet(t, deviceConfig)
+	f.add(mac, countersign.DeviceSuspended) // it is there, served or not
+	f.add(otherMAC, countersign.DeviceActive)
+	f.dial(f.device(mac)).get().refused(t, 403, "DeviceSuspended")
+	f.until("the device was seen", func() bool {
+		d, err := f.store.Devices.Device(t.Context(), mac)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.LastAddress.IsLoopback() && !d.LastSeen.IsZero()
+	})
+	if d, err := f.store.Devices.Device(t.Context(), otherMAC); err != nil || !d.LastSeen.IsZero() {
+		t.Errorf("a device that never came was seen at %v, %v", d.LastSeen, err)
+	}
 }
 
 // What is not recorded may be used, but not what is older than the last cut.

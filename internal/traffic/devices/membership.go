@@ -1,6 +1,9 @@
 package devices
 
 import (
+	"net/netip"
+	"time"
+
 	"countersign.dev"
 	"countersign.dev/internal/traffic/identify"
 )
@@ -16,6 +19,7 @@ type Membership struct {
 	standing Standing
 	seated   bool // standing is of seen
 	tolerant bool // the client was not served when it came: see LostSince
+	told     int64
 }
 
 // Enter makes the client that of a device, or none, under a rule. It is called
@@ -101,6 +105,17 @@ func (m *Membership) Standing() (s Standing, fresh bool) {
 		m.tolerant = false
 	}
 	return m.standing, true
+}
+
+// Sample is how often a device that sends requests counts as seen.
+const Sample = 5 * time.Minute
+
+// Saw notes a request of the client.
+func (m *Membership) Saw(at time.Time, from netip.Addr) {
+	if now := at.UnixNano(); m.record != nil && now-m.told >= int64(Sample) {
+		m.told = now
+		m.register.Seen(m.record, at, from)
+	}
 }
 
 // Came is called when the client is let in. One that is not served then may stay,

@@ -2,6 +2,7 @@ package devices
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,9 @@ type Register interface {
 	// Await waits until something is known of the device, or it has turned out that
 	// nothing can be learned at the moment, or ctx ends.
 	Await(ctx context.Context, r *Record)
+	// Seen is told now and then that the device has sent a request, and from where.
+	// It never waits.
+	Seen(r *Record, at time.Time, from netip.Addr)
 }
 
 // A Record is one device, for those who hold it.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,11 +30,14 @@ func (ids) Of(c *countersign.Identity) (string, error) {
 type register struct {
 	record *devices.Record
 	held   int
+	seen   []time.Time
 }
 
 func (r *register) Hold(string) *devices.Record            { r.held++; return r.record }
 func (r *register) Release(*devices.Record)                { r.held-- }
 func (r *register) Await(context.Context, *devices.Record) {}
+
+func (r *register) Seen(_ *devices.Record, at time.Time, _ netip.Addr) { r.seen = append(r.seen, at) }
 
 func client(t testing.TB, name string) identify.Client {
 	t.Helper()
@@ -181,6 +186,18 @@ func TestWhoWasServedLosesTheConnectionWithTheStanding(t *testing.T) {
 	r.record.Learn(suspended)
 	if d := m.LostSince(); d != nil || r.held != 0 {
 		t.Errorf("without a rule: %v, %d held", d, r.held)
+	}
+}
+
+func TestADeviceIsSeenNowAndThen(t *testing.T) {
+	m, r := enter(t, client(t, "one"))
+	first := time.Now()
+	next := first.Add(devices.Sample)
+	for _, at := range []time.Time{first, first.Add(time.Second), next.Add(-1), next, next.Add(1)} {
+		m.Saw(at, netip.Addr{})
+	}
+	if !slices.Equal(r.seen, []time.Time{first, next}) {
+		t.Errorf("seen at %v, want %v and %v", r.seen, first, next)
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 type Source struct {
 	Standings store.Standings
 	Changes   store.Changes
+	// Sightings is told which devices were seen. nil: nobody is.
+	Sightings store.Sightings
 	// Suspect is told of devices that somebody holds when something else is known of
 	// them than before.
 	Suspect func(ids []string)
@@ -30,10 +32,13 @@ const (
 
 // Follow learns from a source until ctx ends. It is called once at a time.
 func (m *Mirror) Follow(ctx context.Context, from Source) {
-	var both sync.WaitGroup
-	both.Go(func() { m.followChanges(ctx, from.Changes) })
-	both.Go(func() { m.answer(ctx, from) })
-	both.Wait()
+	var all sync.WaitGroup
+	all.Go(func() { m.followChanges(ctx, from.Changes) })
+	all.Go(func() { m.answer(ctx, from) })
+	if from.Sightings != nil {
+		all.Go(func() { m.writeDown(ctx, from.Sightings) })
+	}
+	all.Wait()
 }
 
 // answer asks what is in the queue. Nobody else asks, so that no older answer

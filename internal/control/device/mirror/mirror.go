@@ -7,15 +7,18 @@ import (
 	"sync"
 	"time"
 
+	"countersign.dev/internal/store"
 	"countersign.dev/internal/traffic/devices"
 )
 
 // Config is what a Mirror needs; its zero value works.
 type Config struct {
 	// Size is how many devices are remembered that nobody holds. 0: a million, which
-	// take 250 MB once so many have come.
+	// take 280 MB once so many have come.
 	Size   int
 	Logger *slog.Logger
+	// Every is how often it is written down which devices were seen. 0: ten seconds.
+	Every time.Duration
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
@@ -25,6 +28,7 @@ type Config struct {
 // was not in use for longest when there is too much.
 type Mirror struct {
 	size   int
+	every  time.Duration
 	logger *slog.Logger
 	now    func() time.Time
 
@@ -36,6 +40,7 @@ type Mirror struct {
 	stirred chan struct{} // there is something in queue
 	failing bool          // the last question was not answered
 	good    time.Time     // when the change log was last read; zero: never
+	seen    []store.Sighting
 
 	lookups, hits    uint64
 	unanswered, deaf uint64 // questions, and readings of the change log, that failed
@@ -48,12 +53,13 @@ type entry struct {
 	holders    int
 	queued     bool
 	prev, next *entry // in unused
+	seen       int64  // UnixNano
 }
 
 // New returns a Mirror that knows nothing.
 func New(cfg Config) *Mirror {
 	m := &Mirror{
-		size: cmp.Or(cfg.Size, 1_000_000), logger: cfg.Logger, now: cfg.Now,
+		size: cmp.Or(cfg.Size, 1_000_000), every: cmp.Or(cfg.Every, 10*time.Second), logger: cfg.Logger, now: cfg.Now,
 		entries: map[string]*entry{}, round: make(chan struct{}), stirred: make(chan struct{}, 1),
 	}
 	if m.logger == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -29,7 +30,8 @@ type rig struct {
 	store    *store.Store
 	registry *device.Registry
 	told     chan string // devices that connections were told of
-	cutOff   atomic.Bool // the mirror does not reach the store
+	line     sync.RWMutex
+	cutOff   bool // the mirror does not reach the store
 	end      func()
 }
 
@@ -65,7 +67,7 @@ func (r *rig) follow() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		r.Follow(ctx, Source{Standings: line{r}, Changes: log{r.store.Changes, r}, Suspect: func(ids []string) {
+		r.Follow(ctx, Source{Standings: standings{r}, Changes: log{r.store.Changes, r}, Sightings: r.store.Sightings, Suspect: func(ids []string) {
 			for _, id := range ids {
 				r.told <- id
 			}
@@ -75,13 +77,15 @@ func (r *rig) follow() {
 	r.t.Cleanup(r.end)
 }
 
-// line and log lead to the store, unless they are cut off.
-type line struct{ r *rig }
+// standings and log lead to the store, unless they are cut off.
+type standings struct{ r *rig }
 
 var errAway = errors.New("connection refused")
 
-func (l line) Standings(ctx context.Context, ids []string) ([]store.Standing, error) {
-	if l.r.cutOff.Load() {
+func (l standings) Standings(ctx context.Context, ids []string) ([]store.Standing, error) {
+	l.r.line.RLock()
+	defer l.r.line.RUnlock()
+	if l.r.cutOff {
 		return nil, errAway
 	}
 	return l.r.store.Standings.Standings(ctx, ids)
@@ -93,10 +97,19 @@ type log struct {
 }
 
 func (l log) Since(ctx context.Context, from store.Cursor, each func(store.Change)) (store.Cursor, error) {
-	if l.r.cutOff.Load() {
+	l.r.line.RLock()
+	defer l.r.line.RUnlock()
+	if l.r.cutOff {
 		return "", errAway
 	}
 	return l.Changes.Since(ctx, from, each)
+}
+
+// cut cuts the line, or mends it, when nothing is under way on it.
+func (r *rig) cut(off bool) {
+	r.line.Lock()
+	defer r.line.Unlock()
+	r.cutOff = off
 }
 
 func (r *rig) add(id string, to countersign.State) {
@@ -205,7 +218,7 @@ func TestWithoutTheStoreWhatIsKnownStays(t *testing.T) {
 		r.add("known", countersign.DeviceActive)
 		r.add("late", countersign.DeviceActive)
 		known := r.look("known")
-		r.cutOff.Store(true)
+		r.cut(true)
 		late := r.look("late")
 		if k := late.Known(); k != nil {
 			t.Errorf("without the store it is known that %v", k)
@@ -217,11 +230,13 @@ func TestWithoutTheStoreWhatIsKnownStays(t *testing.T) {
 		if age := time.Unix(0, clock.Load()).Sub(r.State().Checked); age < time.Hour || r.State().Failures == 0 {
 			t.Errorf("an hour without the store is shown as %+v", r.State())
 		}
-		r.cutOff.Store(false)
+		r.cut(false)
 		r.until("known")
 		r.state(known, countersign.DeviceSuspended)
 		late = r.look("late")
 		r.state(late, countersign.DeviceActive)
+		r.do("resume", "known")
+		r.until("known") // told by a later reading of the log
 		if got := r.State().Checked; !got.Equal(time.Unix(0, clock.Load())) {
 			t.Errorf("once the store answers, what is known is of %v", got)
 		}
@@ -235,14 +250,17 @@ func TestALostPlaceInTheLogHasEverythingReadAnew(t *testing.T) {
 		r.add("two", countersign.DeviceActive)
 		one, two := r.look("one"), r.look("two")
 		r.Release(two) // nobody holds it, but it is remembered
-		r.cutOff.Store(true)
-		r.look("nobody") // from here on nothing is read
+		r.do("suspend", "one")
+		r.until("one") // by the log: its place is known
+		r.do("resume", "one")
+		r.until("one")
+		r.cut(true)
 		r.do("suspend", "one")
 		r.do("revoke", "two")
 		if err := s.Changes.Prune(t.Context(), time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		r.cutOff.Store(false)
+		r.cut(false)
 		r.until("one")
 		r.state(one, countersign.DeviceSuspended)
 		if n := r.State().Resyncs; n == 0 {
@@ -265,6 +283,32 @@ func TestAFollowerThatStartsAgainCatchesUp(t *testing.T) {
 		r.follow()
 		r.until("one")
 		r.state(one, countersign.DeviceSuspended)
+	})
+}
+
+func TestWhereDevicesWereSeenIsWrittenDown(t *testing.T) {
+	each(t, func(t *testing.T, s *store.Store) {
+		r := start(t, s, Config{Every: time.Hour}) // and in the end
+		r.add("one", countersign.DeviceActive)
+		one, nobody := r.look("one"), r.look("nobody")
+		first, address := time.Now(), netip.MustParseAddr("192.0.2.7")
+		r.Seen(one, first, address)
+		r.Seen(nobody, first, address)
+		r.Seen(one, first.Add(time.Second), netip.MustParseAddr("192.0.2.8"))
+		r.end()
+		d, err := s.Devices.Device(t.Context(), "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.LastAddress != address || d.LastSeen.UnixMilli() != first.UnixMilli() || !d.FirstSeen.Equal(d.LastSeen) {
+			t.Errorf("seen first at %v, last at %v from %v; want %v from %v", d.FirstSeen, d.LastSeen, d.LastAddress, first, address)
+		}
+		r.follow()
+		r.Seen(one, first.Add(devices.Sample), address)
+		r.end()
+		if d, err = s.Devices.Device(t.Context(), "one"); err != nil || d.LastSeen.UnixMilli() != first.Add(devices.Sample).UnixMilli() {
+			t.Errorf("later it is seen at %v, %v", d.LastSeen, err)
+		}
 	})
 }
 
