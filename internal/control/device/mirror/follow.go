@@ -3,6 +3,8 @@ package mirror
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -79,14 +81,19 @@ func (m *Mirror) answer(ctx context.Context, from Source) {
 	}
 }
 
-// next takes some of the queue.
+// next takes some of what is to be asked for: first what somebody waits for, or
+// what has changed.
 func (m *Mirror) next() []*entry {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n := min(len(m.queue), batch)
-	some := m.queue[:n:n]
-	if m.queue = m.queue[n:]; len(m.queue) == 0 {
-		m.queue = nil
+	from := &m.queue
+	if len(m.queue) == 0 {
+		from = &m.later
+	}
+	n := min(len(*from), batch)
+	some := (*from)[:n:n]
+	if *from = (*from)[n:]; len(*from) == 0 {
+		*from = nil
 	}
 	for _, e := range some {
 		e.queued = false // whatever changes from now on is asked for again
@@ -212,9 +219,8 @@ func (m *Mirror) begin(ctx context.Context, log store.Changes) (store.Cursor, er
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, e := range m.entries {
-		m.ask(e)
-	}
+	m.later = slices.Collect(maps.Values(m.entries))
+	m.stir()
 	m.good = now
 	return at, nil
 }

@@ -36,8 +36,9 @@ type Mirror struct {
 	entries map[string]*entry
 	unused  list          // of entries that nobody holds, the latest first
 	queue   []*entry      // to be asked for, each once
+	later   []*entry      // to be read anew, when nobody waits
 	round   chan struct{} // closed, and another one made, with each answer and each failure
-	stirred chan struct{} // there is something in queue
+	stirred chan struct{} // there is something to be asked for
 	failing bool          // the last question was not answered
 	good    time.Time     // when the change log was last read; zero: never
 	seen    []store.Sighting
@@ -139,6 +140,10 @@ func (m *Mirror) ask(e *entry) {
 	}
 	e.queued = true
 	m.queue = append(m.queue, e)
+	m.stir()
+}
+
+func (m *Mirror) stir() {
 	select {
 	case m.stirred <- struct{}{}:
 	default:

@@ -273,6 +273,41 @@ func TestALostPlaceInTheLogHasEverythingReadAnew(t *testing.T) {
 	})
 }
 
+// Nobody waits behind a million devices that are read anew.
+func TestWhoWaitsComesBeforeWhatIsReadAnew(t *testing.T) {
+	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "devices.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	m := New(Config{})
+	for i := range 3 * batch {
+		m.Hold(fmt.Sprint("d", i)).Learn(&devices.Knowledge{State: countersign.DeviceActive})
+	}
+	for len(m.next()) > 0 {
+	}
+	if _, err := m.begin(t.Context(), s.Changes); err != nil {
+		t.Fatal(err)
+	}
+	m.next()
+	m.Hold("new")
+	m.changed("d1")
+	var first []string
+	for _, e := range m.next() {
+		first = append(first, e.ID())
+	}
+	if !slices.Equal(first, []string{"new", "d1"}) {
+		t.Errorf("first is asked for %d devices, %v", len(first), first[:min(len(first), 3)])
+	}
+	left := 0
+	for some := m.next(); len(some) > 0; some = m.next() {
+		left += len(some)
+	}
+	if left != 2*batch {
+		t.Errorf("%d devices are read anew behind that, want %d", left, 2*batch)
+	}
+}
+
 func TestAFollowerThatStartsAgainCatchesUp(t *testing.T) {
 	each(t, func(t *testing.T, s *store.Store) {
 		r := start(t, s, Config{})
@@ -340,7 +375,9 @@ func TestWhatIsNotInUseForLongestIsForgotten(t *testing.T) {
 	if r.Hold("d0") != held {
 		t.Error("a device that is held has two records")
 	}
-	if d1 := r.Hold("d1"); d1.Known() != nil {
+	hits = r.State().Hits
+	r.Hold("d1")
+	if r.State().Hits != hits {
 		t.Error("the one that was not in use for longest is known still")
 	}
 }
