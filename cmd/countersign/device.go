@@ -19,6 +19,7 @@ func newDeviceCommand(std stdio) *cobra.Command {
 		Short: "Provision devices, and change what they may",
 	}
 	cmd.AddCommand(deviceAdd(std), deviceImport(std), deviceExport(std), deviceList(std), deviceShow(std))
+	cmd.AddCommand(deviceClaim(std), deviceApprove(std), deviceBundle(std))
 	for _, v := range []struct{ verb, short string }{
 		{"ready", "Let a device fetch its certificate"},
 		{"suspend", "Keep a device out until it is resumed"},

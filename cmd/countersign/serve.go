@@ -95,6 +95,7 @@ type gateway struct {
 	registry   registry
 	admin      adminServer
 	issuers    authorities
+	enrollment enrollment
 	again      chan struct{} // asks for a reload
 	signaled   chan os.Signal
 	endHeap    func() // of what is done about the heap's size
@@ -130,13 +131,14 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 	g.seen.logger = g.logger
 	g.registry.logger = g.logger
 	g.issuers.logger = g.logger
+	g.enrollment.open(g.logger)
 	g.registry.mirror = mirror.New(mirror.Config{Logger: g.logger})
 	g.metrics.DevicesFrom(g.registry.figures)
-	g.node = traffic.New(traffic.Config{Logger: g.logger, Witness: &g.seen.witness, Devices: g.registry.mirror})
+	g.node = traffic.New(traffic.Config{Logger: g.logger, Witness: witnesses{&g.seen.witness, g.enrollment.uses}, Devices: g.registry.mirror})
 	g.registry.suspect = g.node.SuspectDevices
 	g.publisher, err = publish.NewPublisher(publish.PublisherConfig{
 		Path: cfg.File, Node: g.node, Fleet: g.fleet, Metrics: g.metrics,
-		Logger: g.logger, Stdout: cfg.Out, Prepare: g.prepare,
+		Logger: g.logger, Stdout: cfg.Out, Prepare: g.prepare, Own: g.enrollment.paths,
 	})
 	if err != nil {
 		return nil, err
@@ -149,6 +151,7 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 		api.RevocationLists{InForce: g.publisher},
 		api.Connections{Admitted: g.node},
 		api.Devices{Registry: g.registry.inUse},
+		api.Enrollments{Desk: g.enrollment.desk},
 	}})
 	return g, err
 }
@@ -200,7 +203,15 @@ func (g *gateway) prepare(draft *publish.Draft) (publish.Change, error) {
 		devices.Abandon()
 		return issuers, err
 	}
-	change := both(both(both(both(rules, move), g.seen.prepare(cfg.Node)), devices), issuers)
+	enrolling, err := g.enrollment.prepare(cfg, &g.registry, &g.issuers)
+	if err != nil {
+		rules.Abandon()
+		move.Abandon()
+		devices.Abandon()
+		issuers.Abandon()
+		return enrolling, err
+	}
+	change := both(both(both(both(both(rules, move), g.seen.prepare(cfg.Node)), devices), issuers), enrolling)
 	apply := change.Apply
 	change.Apply = func() {
 		apply()
@@ -286,8 +297,9 @@ func (g *gateway) stop() error {
 	last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	stopped := g.admin.stop()
+	g.enrollment.stop()
 	g.registry.stop()
-	err := errors.Join(stopped, g.fleet.Close(last), g.publisher.Close(last), g.management.stop())
+	err := errors.Join(stopped, g.issuers.stop(), g.fleet.Close(last), g.publisher.Close(last), g.management.stop())
 	if g.endHeap != nil {
 		g.endHeap()
 	}

@@ -128,6 +128,16 @@ func (a *authorities) open(cfg *config.Config, wanted *config.Authority) (*autho
 	return &authority{settings: settings, publication: wellknown.Publish(opened, wanted.OCSP, a.logger)}, nil
 }
 
+// named returns an authority in use; nil: there is none with that name.
+func (a *authorities) named(name string) *ca.Authority {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if one := a.running[name]; one != nil {
+		return one.publication.Authority
+	}
+	return nil
+}
+
 // replace puts next into the place of what runs.
 func (a *authorities) replace(next map[string]*authority, address string, server *wellknown.Server) {
 	a.mu.Lock()

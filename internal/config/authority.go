@@ -34,8 +34,11 @@ type Authority struct {
 	// RenewAfterExpiry lets clients renew what has expired.
 	_ later `yaml:"renew_after_expiry" hint:"today nothing is renewed over the network"`
 
-	// EST is enrollment over secure transport (RFC 7030).
-	_ later `yaml:"est" hint:"today certificates are issued by the command \"countersign ca\""`
+	// EST has devices get and renew their certificates by RFC 7030, below
+	// /.well-known/est/ and /.well-known/est/NAME/ of the listeners that have devices:
+	// annotate or enforce. It is for the authority that devices.authority names.
+	// Default false.
+	EST bool `yaml:"est" default:"false"`
 }
 
 // An AuthorityCRL is about the revocation list of an authority. It is signed when
@@ -84,6 +87,9 @@ func plainURL(s string) (clean, hint string, ok bool) {
 func (a *Authority) check(c *checker, path string) {
 	if a.OCSP && c.Node.Revocation == nil && c.Node.Admin.Address == "" && !c.doc.Refused("node.admin.address") {
 		c.fault(path+".ocsp", "true without node.revocation", "an address at which it is asked", "node: {revocation: {address: \":8080\"}}")
+	}
+	if a.EST && (c.Devices == nil || c.Devices.Authority != a.Name) {
+		c.fault(path+".est", "true without devices", "devices.authority: "+a.Name, "EST hands certificates to the devices of the registry")
 	}
 	for i := range c.Authorities {
 		other := &c.Authorities[i]

@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"time"
 
 	"countersign.dev"
 )
@@ -16,15 +17,40 @@ type Devices struct {
 	ID DeviceID `yaml:"id"`
 
 	// Bootstrap is the id in the certificate that all devices are made with, if
-	// there is one. At a listener that enforces devices, it is refused whatever it
-	// asks for.
+	// there is one. At a listener that enforces devices, it is good for enrolling
+	// alone.
 	Bootstrap string `yaml:"bootstrap"`
 
-	// Initialize is how a device fetches its certificate.
-	_ later `yaml:"initialize" hint:"today the command \"countersign ca\" makes the certificates of devices"`
+	// Initialize has devices fetch their certificates, at the listeners that have
+	// devices: annotate or enforce. Left out: they do not.
+	Initialize *Initialize `yaml:"initialize"`
 
-	// Authority is who issues the certificates of devices.
-	_ later `yaml:"authority" hint:"today the command \"countersign ca\" makes the certificates of devices"`
+	// Authority is the name of the authority that issues the certificates of devices.
+	// Left out: there are those alone that operators upload.
+	Authority string `yaml:"authority"`
+}
+
+// Initialize is how a device fetches its first certificate, and further ones: POST
+// of {"device_id": "...", "csr": "PEM", "claim": "..."}.
+type Initialize struct {
+	// Path is where, exactly. Default /.well-known/countersign/initialize.
+	Path string `yaml:"path" default:"/.well-known/countersign/initialize"`
+
+	// Claim is how a device without a certificate of its own shows that it is the
+	// one: secret, which is printed on it; key, which was pinned; approval by an
+	// operator; or none, where the first to come is served. An operator may say
+	// otherwise of a device. Default secret.
+	Claim string `yaml:"claim" one:"none|secret|key|approval" default:"secret"`
+
+	// PerSource is how many attempts a minute one address may make, or one IPv6 /64,
+	// by EST as well. Default 120.
+	PerSource int `yaml:"per_source" default:"120" range:"1..1000000"`
+
+	// PerDevice is how many attempts a minute may name one device. Default 12.
+	PerDevice int `yaml:"per_device" default:"12" range:"1..1000000"`
+
+	// RetryAfter is what a device is told to wait that comes too early. Default 60s.
+	RetryAfter time.Duration `yaml:"retry_after" default:"60s" range:"1s..24h"`
 }
 
 // A DeviceID says what the ids of devices are.
@@ -44,6 +70,11 @@ type DeviceID struct {
 	// san_uri. Of several values of the field those count that pattern matches; a
 	// certificate that names two devices is nobody's. Default subject_cn.
 	From string `yaml:"from" one:"subject_cn|san_dns|san_uri" default:"subject_cn"`
+
+	// Name is what that field says in the certificates that are issued to devices:
+	// {id} stands for the id, as in MacID-{id}. Left out: what pattern matches, if
+	// that can be told from it.
+	Name string `yaml:"name"`
 }
 
 // A Pattern is a regular expression as Go's package regexp reads it (RE2).
@@ -119,6 +150,41 @@ func (c *checker) devices() {
 	if c.Node.DataDir == "" && !c.doc.Refused("node.data_dir") && c.Node.InFile() {
 		c.fault("node.data_dir", "nothing", "a directory", "devices are kept there, unless node.store names a PostgreSQL database")
 	}
+	c.enrollment()
+}
+
+// enrollment checks how devices get their certificates.
+func (c *checker) enrollment() {
+	d := c.Devices
+	var issuer *Authority
+	for i := range c.Authorities {
+		if c.Authorities[i].Name == d.Authority {
+			issuer = &c.Authorities[i]
+		}
+	}
+	switch {
+	case d.Authority == "":
+		if d.Initialize != nil && c.Node.DataDir == "" && !c.doc.Refused("node.data_dir") {
+			c.fault("devices.authority", "nothing, and no node.data_dir", "one of the two", "without an authority devices get what operators upload, which is sealed under a key in node.data_dir")
+		}
+	case issuer == nil:
+		c.fault("devices.authority", quoted(d.Authority), "the name of one of the authorities", "")
+	case d.Initialize == nil && !issuer.EST:
+		c.fault("devices.authority", quoted(d.Authority)+", but no way to ask it", "devices.initialize, or est of that authority", "devices: {initialize: {}}")
+	}
+	if d.Initialize != nil {
+		d.Initialize.check(c)
+	}
+}
+
+func (i *Initialize) check(c *checker) {
+	const at = "devices.initialize.path"
+	switch p := i.Path; {
+	case !strings.HasPrefix(p, "/") || strings.ContainsAny(p, "?#%\\ *") || strings.Contains(p, "//") || strings.HasSuffix(p, "/") || p != strings.ToValidUTF8(p, "?"):
+		c.fault(at, quoted(p), "an absolute path without a trailing slash, escapes or wildcards", "such as /.well-known/countersign/initialize")
+	case strings.HasPrefix(p+"/", "/.well-known/est/"):
+		c.fault(at, quoted(p), "another path", "below /.well-known/est/ is EST (RFC 7030)")
+	}
 }
 
 // checkDevices demands what the states of devices rest on.
@@ -142,4 +208,13 @@ func (l *Listener) checkDevices(c *checker, path string) {
 	for i := range l.ServerNames {
 		verifies(&l.ServerNames[i].ClientAuth, fmt.Sprintf("%s.server_names[%d].client_auth", path, i))
 	}
+}
+
+// Enrollment is how devices get their certificates: as Initialize says, and where
+// it is left out, for EST, as an empty one would.
+func (d *Devices) Enrollment() Initialize {
+	if d.Initialize != nil {
+		return *d.Initialize
+	}
+	return Initialize{Claim: "secret", PerSource: 120, PerDevice: 12, RetryAfter: time.Minute}
 }

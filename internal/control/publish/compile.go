@@ -107,6 +107,7 @@ func Compile(cfg *config.Config, o Options) (*Draft, config.Faults) {
 	}
 	c.admin()
 	c.early = c.bootstrap()
+	c.enrollment()
 	for i := range cfg.Listeners {
 		c.listener(i)
 	}

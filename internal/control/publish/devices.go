@@ -5,6 +5,7 @@ import (
 
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/control/device"
+	"countersign.dev/internal/control/enroll"
 	"countersign.dev/internal/traffic/devices"
 )
 
@@ -24,6 +25,35 @@ func (c *compiler) bootstrap() string {
 		c.fault("devices.bootstrap", err.Error(), "an id as devices.id says", "")
 	}
 	return id
+}
+
+// EnrollmentName is what the certificates of devices say where the id is.
+func EnrollmentName(cfg *config.Devices) string {
+	if cfg.ID.Name != "" {
+		return cfg.ID.Name
+	}
+	return enroll.NameOf(DeviceIDs(cfg))
+}
+
+// enrollment checks that a device which is given a certificate is found in it.
+func (c *compiler) enrollment() {
+	d := c.cfg.Devices
+	if d == nil || d.Authority == "" {
+		return
+	}
+	ids, name := DeviceIDs(d), EnrollmentName(d)
+	const at = "devices.id.name"
+	if name == "" {
+		c.fault(at, "nothing", "how a certificate names a device", "such as MacID-{id}: it cannot be told from devices.id.pattern")
+		return
+	}
+	err := enroll.CheckMark(name)
+	if err == nil && ids.Form == device.FormMAC {
+		err = enroll.CheckName(ids, name, "AA:BB:CC:DD:EE:FF")
+	}
+	if err != nil {
+		c.fault(at, err.Error(), "a name in which devices.id finds the device", "such as MacID-{id}")
+	}
 }
 
 // devices is what a listener does about devices; nil: nothing.

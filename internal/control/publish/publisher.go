@@ -38,6 +38,9 @@ type PublisherConfig struct {
 	// for what a snapshot does not hold: the admin address, the program log. All
 	// that can fail does so there; one of the two functions is called afterwards.
 	Prepare func(*Draft) (Change, error)
+
+	// Own returns the paths of a listener that the node answers itself. nil: none.
+	Own func(*config.Config, *config.Listener) map[string]route.Action
 }
 
 // A Change is ready to be made.
@@ -228,6 +231,9 @@ func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
 		l.Metrics = p.cfg.Metrics.Listener(l.Name)
 		name := draft.Config.Listeners[i].Default.Forward
 		l.Routes = &route.Table{Default: route.Action{Forward: groups[name], Metrics: l.Metrics.Group(name)}}
+		if p.cfg.Own != nil {
+			l.Routes.Own = p.cfg.Own(draft.Config, &draft.Config.Listeners[i])
+		}
 	}
 	p.cfg.Metrics.Publish(p.inventory(snap, draft))
 	for _, g := range draft.Groups {

@@ -86,7 +86,7 @@ func (e *Exchange) bounded(content []byte) *countersign.Denial {
 }
 
 func tooMuch(size int64) *countersign.Denial {
-	return countersign.Deny(countersign.StageForward, countersign.BodyTooLarge,
+	return countersign.Deny(countersign.StageParse, countersign.BodyTooLarge,
 		"the request body has %d bytes or more, the node itself takes %d", size, respond.MaxBody)
 }
 

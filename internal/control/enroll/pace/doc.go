@@ -1,0 +1,2 @@
+// Package pace says when somebody has tried often enough.
+package pace
