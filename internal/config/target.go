@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -56,8 +57,24 @@ type TargetGroup struct {
 	// TLS is how targets are verified, and what is shown to them.
 	_ later `yaml:"tls" hint:"today targets are reached without TLS: protocol http, h2 or grpc"`
 
-	// ProxyProtocol tells targets of the client.
-	_ later `yaml:"proxy_protocol" hint:"today targets are told by headers: forwarded and identity_headers of the listener"`
+	// ProxyProtocol tells targets of the client by a header before the first byte
+	// of each connection. Connections are not shared then: each client has its
+	// own.
+	ProxyProtocol *Announcement `yaml:"proxy_protocol"`
+}
+
+// An Announcement is a PROXY header that targets are sent. Health checks send one
+// too, with command LOCAL (UNKNOWN in version 1).
+type Announcement struct {
+	// Version of the PROXY protocol: 1 (text, the addresses alone) or 2. Default 2.
+	Version int `yaml:"version" default:"2" range:"1..2"`
+
+	// TLVs are further fields, with version 2: ssl (TLS version, cipher and group,
+	// whether the client has shown a certificate and it is good, its common name;
+	// how the listener's certificate is signed, and its key), ssl_client_cert (the
+	// client's certificate, within ssl), authority (the server name asked for),
+	// alpn, unique_id (conn_trace_id of the logs), crc32c.
+	TLVs []string `yaml:"tlvs" one:"ssl|ssl_client_cert|authority|alpn|unique_id|crc32c"`
 }
 
 // A Target is a backend. It may be written as its address alone.
@@ -118,6 +135,9 @@ type Retries struct {
 }
 
 func (g *TargetGroup) check(c *checker, path string) {
+	if g.ProxyProtocol != nil {
+		g.ProxyProtocol.check(c, path+".proxy_protocol")
+	}
 	first := map[string]int{}
 	for i, t := range g.Targets {
 		at := fmt.Sprintf("%s.targets[%d]", path, i)
@@ -132,6 +152,16 @@ func (g *TargetGroup) check(c *checker, path string) {
 		if !c.doc.Refused(path+".protocol") && !c.doc.Refused(path+".health_check.protocol") {
 			g.HealthCheck.check(c, path+".health_check", g.Protocol)
 		}
+	}
+}
+
+func (a *Announcement) check(c *checker, path string) {
+	switch {
+	case c.doc.Refused(path + ".version"):
+	case a.Version == 1 && len(a.TLVs) > 0:
+		c.fault(path+".tlvs", "tlvs with version 1", "version 2", "leave it out: version 1 has the addresses alone")
+	case slices.Contains(a.TLVs, "ssl_client_cert") && !slices.Contains(a.TLVs, "ssl"):
+		c.fault(path+".tlvs", "ssl_client_cert without ssl", "both", "the certificate is a part of ssl")
 	}
 }
 

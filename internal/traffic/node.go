@@ -263,6 +263,7 @@ func (s *session) end() {
 	n.admitted.Remove(&s.entry)
 	s.left()
 	s.parts()
+	s.hangUp()
 	if l := s.under(); l != nil {
 		l.Metrics.Closed()
 	}

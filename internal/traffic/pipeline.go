@@ -14,6 +14,7 @@ import (
 	"countersign.dev/internal/traffic/direct"
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/forward/idheader"
+	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/handshake/turns"
 	"countersign.dev/internal/traffic/identify"
@@ -41,6 +42,7 @@ type session struct {
 	client   identify.Client
 	denial   *countersign.Denial // on_failure: respond, or lost since
 	identity []byte              // rendered header fields
+	private  *upstream.Private   // the client's own connections to targets; nil: none were needed
 	until    time.Time           // when the verdict on the chain can change by time alone
 
 	device *belonging // nil: no rule about devices has been met
@@ -185,6 +187,7 @@ type verdict struct {
 	ends     bool            // the connection cannot go on
 	grant    authorize.Grant
 	identity []byte // what the target is told; never changed, but replaced
+	private  *upstream.Private
 }
 
 // decide is the part of THE ORDER that needs nothing but the head.
@@ -218,7 +221,11 @@ func (s *session) judge(q *http1.Request, now time.Time) verdict {
 		Devices: s.listener.Devices, Device: s.stands(),
 	})
 	s.saw(now)
-	return verdict{denial: denial, device: s.pending(), grant: grant, identity: s.identity}
+	v := verdict{denial: denial, device: s.pending(), grant: grant, identity: s.identity}
+	if denial == nil {
+		v.private = s.apart(action.Forward)
+	}
+	return v
 }
 
 // under returns the listener as the connection was last checked under it.
@@ -279,6 +286,7 @@ func (s *session) identify() {
 		s.identity, s.denial = s.listener.Identity.Render(nil, s.client, s.describe())
 	}
 	s.belong()
+	s.tellAnew()
 }
 
 // refresh makes the connection's standing that of this moment. Nothing is done,

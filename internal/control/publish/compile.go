@@ -23,6 +23,7 @@ import (
 	"countersign.dev/internal/traffic/verify"
 	"countersign.dev/internal/traffic/verify/revocation"
 	"countersign.dev/internal/traffic/verify/revocation/crl"
+	"countersign.dev/internal/wire/proxyproto"
 )
 
 // A Draft is a configuration compiled: all of it is good, none of it is in force.
@@ -260,6 +261,9 @@ func (c *compiler) targetGroup(i int) {
 	if out.DeregistrationDelay == 0 {
 		out.DeregistrationDelay = -1 // the file's 0 is "at once", not "as usual"
 	}
+	if a := g.ProxyProtocol; a != nil {
+		out.Proxy = announcement(a)
+	}
 	for _, t := range g.Targets {
 		out.Targets = append(out.Targets, t.Address)
 	}
@@ -274,6 +278,28 @@ func (c *compiler) targetGroup(i int) {
 		c.errs(fmt.Sprintf("target_groups[%d].health_check", i), out.Health.Validate())
 	}
 	c.draft.Groups = append(c.draft.Groups, out)
+}
+
+// announcement is what connections to targets begin with.
+func announcement(a *config.Announcement) proxyproto.Plan {
+	plan := proxyproto.Plan{Version: a.Version}
+	for _, field := range a.TLVs {
+		switch field {
+		case "ssl":
+			plan.Fields |= proxyproto.SSL
+		case "ssl_client_cert":
+			plan.Fields |= proxyproto.ClientCert
+		case "authority":
+			plan.Fields |= proxyproto.Authority
+		case "alpn":
+			plan.Fields |= proxyproto.ALPN
+		case "unique_id":
+			plan.Fields |= proxyproto.UniqueID
+		case "crc32c":
+			plan.Fields |= proxyproto.CRC32C
+		}
+	}
+	return plan
 }
 
 // expires notes a date; owner is the listener or trust store.

@@ -136,6 +136,8 @@ type Outcome struct {
 	// Certificate names the one that the client was shown, by its first DNS
 	// name or else its common name; "" when none was, as on a resumption.
 	Certificate string
+	// Shown is that certificate; nil when none was.
+	Shown *x509.Certificate
 
 	// Chain is the client's proof: zero without a certificate, and whenever
 	// there is a Denial.
@@ -207,7 +209,7 @@ func (s *Server) Handshake(ctx context.Context, raw net.Conn, gate *turns.Gate) 
 	out := Outcome{ServerName: h.serverName, Latency: time.Since(start), Presented: state.PeerCertificates}
 	out.State = State{state.Version, state.CipherSuite, state.CurveID, state.DidResume, state.NegotiatedProtocol}
 	if h.shown != nil {
-		out.Certificate = nameOf(h.shown)
+		out.Certificate, out.Shown = nameOf(h.shown), h.shown
 	}
 	if h.profile != nil {
 		out.Policy = h.profile.policy

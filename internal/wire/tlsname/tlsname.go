@@ -1,6 +1,13 @@
 package tlsname
 
-import "crypto/tls"
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"strconv"
+)
 
 // Version returns TLSv1.2 and the like, or "" for a version it does not know.
 func Version(v uint16) string {
@@ -96,6 +103,48 @@ func Group(id tls.CurveID) string {
 		return "SecP256r1MLKEM768"
 	case tls.SecP384r1MLKEM1024:
 		return "SecP384r1MLKEM1024"
+	}
+	return ""
+}
+
+// Signature returns OpenSSL's name of the algorithm by which a certificate is
+// signed, such as RSA-SHA256, or "" for one it does not know.
+func Signature(a x509.SignatureAlgorithm) string {
+	switch a {
+	case x509.SHA1WithRSA:
+		return "RSA-SHA1"
+	case x509.SHA256WithRSA:
+		return "RSA-SHA256"
+	case x509.SHA384WithRSA:
+		return "RSA-SHA384"
+	case x509.SHA512WithRSA:
+		return "RSA-SHA512"
+	case x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS:
+		return "RSASSA-PSS"
+	case x509.ECDSAWithSHA1:
+		return "ecdsa-with-SHA1"
+	case x509.ECDSAWithSHA256:
+		return "ecdsa-with-SHA256"
+	case x509.ECDSAWithSHA384:
+		return "ecdsa-with-SHA384"
+	case x509.ECDSAWithSHA512:
+		return "ecdsa-with-SHA512"
+	case x509.PureEd25519:
+		return "ED25519"
+	}
+	return ""
+}
+
+// Key returns the kind and size of a public key as HAProxy writes it, such as
+// RSA2048 or EC256, or "" for one it does not know.
+func Key(public any) string {
+	switch k := public.(type) {
+	case *rsa.PublicKey:
+		return "RSA" + strconv.Itoa(k.N.BitLen())
+	case *ecdsa.PublicKey:
+		return "EC" + strconv.Itoa(k.Curve.Params().BitSize)
+	case ed25519.PublicKey:
+		return "ED25519"
 	}
 	return ""
 }

@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"countersign.dev/internal/wire/proxyproto"
 )
 
 // A Checker asks one target once whether it is well. Implementations are safe
@@ -48,7 +50,7 @@ func New(c Config) (Checker, error) {
 	case "grpc":
 		return newGRPC(c)
 	case "tcp":
-		return tcpCheck{}, nil
+		return tcpCheck{hello: c.hello()}, nil
 	}
 	return nil, fmt.Errorf("protocol: %q has no checker", c.Protocol)
 }
@@ -56,15 +58,25 @@ func New(c Config) (Checker, error) {
 // reasonLimit bounds the part of a reason that the target has a say in, in bytes.
 const reasonLimit = 200
 
-// connect dials for a check. The connection ends when ctx does, by deadline or
+// hello is what connections to a target begin with.
+func (c Config) hello() []byte { return proxyproto.Plan{Version: c.Proxy}.Local() }
+
+// connect dials for a check, and says hello. The connection ends when ctx does, by deadline or
 // by being closed; release stops that and closes it.
-func connect(ctx context.Context, address string) (c net.Conn, release func(), err error) {
+func connect(ctx context.Context, address string, hello []byte) (c net.Conn, release func(), err error) {
 	var d net.Dialer
 	if c, err = d.DialContext(ctx, "tcp", address); err != nil {
 		return nil, nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { c.Close() })
-	return c, func() { stop(); c.Close() }, nil
+	release = func() { stop(); c.Close() }
+	if len(hello) > 0 {
+		if _, err := c.Write(hello); err != nil {
+			release()
+			return nil, nil, err
+		}
+	}
+	return c, release, nil
 }
 
 // failed puts a transport error into words. ctx tells a timeout from an error

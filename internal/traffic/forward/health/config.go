@@ -11,6 +11,7 @@ import (
 // values are the same check. The zero value is a GET of / every 10 s.
 type Config struct {
 	Protocol  string        // http | grpc | tcp; "": http
+	Proxy     int           // version of the PROXY header, with command LOCAL, that connections begin with: 1 or 2; 0: none
 	HTTP2     bool          // http: asked over HTTP/2 with prior knowledge, as grpc always is
 	Path      string        // http: the request target, from "/" on; "": "/"; grpc: the method; "": StandardService
 	Host      string        // http, grpc: the Host field; "": the target's address

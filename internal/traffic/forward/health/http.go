@@ -22,6 +22,7 @@ const userAgent = "countersign-health/1"
 // goroutine; http.Transport would leave goroutines behind that nobody waits for.
 type httpCheck struct {
 	path, host string
+	hello      []byte
 	matcher    *Matcher
 }
 
@@ -30,7 +31,7 @@ func newHTTP(c Config) (Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := httpCheck{path: c.Path, host: c.Host, matcher: m}
+	h := httpCheck{path: c.Path, host: c.Host, hello: c.hello(), matcher: m}
 	if c.HTTP2 {
 		return &http2Check{h}, nil
 	}
@@ -38,7 +39,7 @@ func newHTTP(c Config) (Checker, error) {
 }
 
 func (h *httpCheck) Check(ctx context.Context, address string) Result {
-	conn, release, err := connect(ctx, address)
+	conn, release, err := connect(ctx, address, h.hello)
 	if err != nil {
 		return failed(ctx, err)
 	}

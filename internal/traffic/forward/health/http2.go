@@ -18,6 +18,7 @@ type ask struct {
 	method, authority, path string
 	fields                  [][2]string
 	content                 []byte
+	hello                   []byte // before all else
 }
 
 // Encode makes an ask the head of itself.
@@ -42,7 +43,7 @@ const contentKept = 4 << 10
 // of sends the request to address over a fresh connection and reads the answer
 // to its end, or up to answerLimit. What was read comes with an error too.
 func (a *ask) of(ctx context.Context, address string) (got answer, err error) {
-	conn, release, err := connect(ctx, address)
+	conn, release, err := connect(ctx, address, a.hello)
 	if err != nil {
 		return got, err
 	}
@@ -133,7 +134,7 @@ func (a *answer) note(fields []http1.Field) {
 type http2Check struct{ httpCheck }
 
 func (h *http2Check) Check(ctx context.Context, address string) Result {
-	request := &ask{method: "GET", authority: h.authority(address), path: h.path,
+	request := &ask{method: "GET", authority: h.authority(address), path: h.path, hello: h.hello,
 		fields: [][2]string{{"user-agent", userAgent}, {"accept", "*/*"}}}
 	got, err := request.of(ctx, address)
 	return h.judge(ctx, got.status, got.full, err)

@@ -23,6 +23,9 @@ type Terms struct {
 	// Identity holds the rendered fields, "Name: value\r\n" each, that tell the
 	// target who the client is.
 	Identity []byte
+	// Private is the client's own connections to targets, nil unless the group's
+	// targets are told of the client by a PROXY header.
+	Private *upstream.Private
 	// Port is the listener's, for X-Forwarded-Port.
 	Port uint16
 	// Last says that the connection shall not carry another request.

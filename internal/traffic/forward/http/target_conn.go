@@ -41,8 +41,14 @@ func (l *connLine) connect(e *Exchange, t *upstream.Target, fresh bool) (line, b
 	var err error
 	if fresh {
 		ctx, cancel := context.WithTimeout(context.Background(), e.set.Wait)
-		conn, err = t.Dial(ctx)
+		if own := e.terms.Private; own != nil {
+			conn, err = own.Dial(ctx, t)
+		} else {
+			conn, err = t.Dial(ctx)
+		}
 		cancel()
+	} else if own := e.terms.Private; own != nil {
+		conn, reused, err = own.Get(t)
 	} else {
 		conn, reused, err = t.Get()
 	}

@@ -27,7 +27,13 @@ type streamLine struct {
 func (l *streamLine) connect(e *Exchange, t *upstream.Target) (line, bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.set.Wait)
 	defer cancel()
-	s, err := t.Stream(ctx)
+	var s *upstream.Stream
+	var err error
+	if own := e.terms.Private; own != nil {
+		s, err = own.Stream(ctx, t)
+	} else {
+		s, err = t.Stream(ctx)
+	}
 	if err != nil {
 		return nil, false, err
 	}

@@ -11,21 +11,23 @@ import (
 
 	"countersign.dev/internal/traffic/forward/balance"
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/wire/proxyproto"
 )
 
 // A GroupConfig is a target group as the configuration describes it.
 type GroupConfig struct {
 	Name                string
-	Protocol            string         // of its targets: http | h2 | grpc; "": http
-	Targets             []string       // host:port each, none twice
-	Algorithm           string         // as balance.New names it; "": round_robin
-	Health              *health.Config // nil: always healthy
-	FailOpen            bool           // all unhealthy: use all of them
-	Attempts            int            // targets tried for one request, the first included: 1 to 10; 0: 2
-	ConnectTimeout      time.Duration  // 0: 10s, AWS's
-	DeregistrationDelay time.Duration  // how long connections of a removed target may finish; 0: 300s, AWS's; negative: not at all
-	IdleTimeout         time.Duration  // an idle connection is not used after this; 0: 55s, just below the 60s of many servers
-	MaxIdle             int            // idle connections kept per target; 0: 1024; negative: none
+	Protocol            string          // of its targets: http | h2 | grpc; "": http
+	Targets             []string        // host:port each, none twice
+	Algorithm           string          // as balance.New names it; "": round_robin
+	Proxy               proxyproto.Plan // the PROXY header that connections begin with; zero: none
+	Health              *health.Config  // nil: always healthy
+	FailOpen            bool            // all unhealthy: use all of them
+	Attempts            int             // targets tried for one request, the first included: 1 to 10; 0: 2
+	ConnectTimeout      time.Duration   // 0: 10s, AWS's
+	DeregistrationDelay time.Duration   // how long connections of a removed target may finish; 0: 300s, AWS's; negative: not at all
+	IdleTimeout         time.Duration   // an idle connection is not used after this; 0: 55s, just below the 60s of many servers
+	MaxIdle             int             // idle connections kept per target; 0: 1024; negative: none
 }
 
 // protocols are what targets speak: HTTP/1.1; HTTP/2 with prior knowledge (RFC
@@ -65,10 +67,15 @@ func prepare(c GroupConfig) (plan, error) {
 	p.algorithm, err = balance.New(c.Algorithm)
 	fault(err)
 	if c.Health != nil {
-		p.check = c.Health.WithDefaults()
-		if p.checker, err = health.New(*c.Health); err != nil {
+		check := *c.Health
+		check.Proxy = c.Proxy.Version
+		p.check = check.WithDefaults()
+		if p.checker, err = health.New(check); err != nil {
 			fault(fmt.Errorf("health_check: %w", err))
 		}
+	}
+	if v := p.Proxy.Version; v < 0 || v > 2 {
+		fault(fmt.Errorf("proxy_protocol: version %d, want 1 or 2", v))
 	}
 	if p.Attempts < 0 || p.Attempts > balance.MaxTried+1 {
 		fault(fmt.Errorf("attempts: %d, want 1 to %d", p.Attempts, balance.MaxTried+1))

@@ -22,13 +22,14 @@ type Conn struct {
 
 	tcp    *net.TCPConn
 	target *Target
+	pool   *pool
 	probe
 	idleSince time.Time
 	reused    bool
 	held      bool // by an exchange; guarded by the pool's mu
 }
 
-func newConn(raw net.Conn, t *Target) (*Conn, error) {
+func newConn(raw net.Conn, t *Target, p *pool) (*Conn, error) {
 	tcp, ok := raw.(*net.TCPConn)
 	if !ok {
 		return nil, fmt.Errorf("a TCP connection was dialed, got a %T", raw)
@@ -37,7 +38,7 @@ func newConn(raw net.Conn, t *Target) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{Conn: *deadline.New(direct.Wrap(tcp)), tcp: tcp, target: t}
+	c := &Conn{Conn: *deadline.New(direct.Wrap(tcp)), tcp: tcp, target: t, pool: p}
 	c.probe.init(socket)
 	return c, nil
 }
@@ -57,8 +58,8 @@ func (c *Conn) Reused() bool { return c.reused }
 // Only the first Release after Get or Dial counts; the connection must not be
 // touched after it.
 func (c *Conn) Release(keep bool) {
-	if t := c.target; t.pool.put(c, keep, t.fleet.now()) {
-		t.done()
+	if t := c.target; c.pool.put(c, keep, t.fleet.now()) {
+		t.done(c.pool.own)
 	}
 }
 

@@ -74,7 +74,7 @@ func NewFleet(c FleetConfig) *Fleet {
 // Apply makes the targets those of groups and returns a Group for each, by name.
 // If a group has a fault, all faults are returned and nothing has changed.
 //
-// A target whose group, address, protocol and health check are as before goes on
+// A target whose group, address, protocol, PROXY header and health check are as before goes on
 // as it is, with its health, connections and counters. One that is new is checked at
 // once. One that is not in groups any more drains: it is picked no more, its
 // idle connections are closed, those in use when they are released or when the
@@ -114,14 +114,14 @@ func (f *Fleet) Apply(groups []GroupConfig) (map[string]*Group, error) {
 		f.drain(left, now)
 		for _, t := range r.targets {
 			t.delay = p.DeregistrationDelay
-			t.conns.configure(p)
+			t.configure(p)
 			f.live = append(f.live, t)
 		}
 		for _, t := range joined {
 			f.watch(t, p.checker)
 		}
 		rosters[name] = r
-		applied[name] = &Group{name: name, protocol: p.Protocol, attempts: p.Attempts, roster: r}
+		applied[name] = &Group{name: name, protocol: p.Protocol, attempts: p.Attempts, private: p.Proxy.Version != 0, roster: r}
 	}
 	for name, r := range f.rosters {
 		if rosters[name] == nil {
@@ -157,7 +157,7 @@ func (f *Fleet) Close(ctx context.Context) error {
 	f.hangUp()
 	cut := 0
 	for _, t := range all {
-		cut += t.conns.end()
+		cut += t.end()
 		t.roster.forget(t)
 	}
 	f.talkers.Wait()

@@ -17,6 +17,7 @@ type Group struct {
 	name     string
 	protocol string
 	attempts int
+	private  bool
 	roster   *roster
 }
 
@@ -25,6 +26,10 @@ func (g *Group) Name() string { return g.name }
 
 // Protocol returns what the targets speak: http, h2 or grpc.
 func (g *Group) Protocol() string { return g.protocol }
+
+// Private reports whether the targets are told of the client by a PROXY header,
+// so that each client needs a Private.
+func (g *Group) Private() bool { return g.private }
 
 // Attempts returns how many targets may be tried for one request, at least 1.
 func (g *Group) Attempts() int { return g.attempts }

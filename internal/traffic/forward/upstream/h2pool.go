@@ -26,6 +26,7 @@ type h2Pool struct {
 	leaving, gone  bool // leaving: no connection becomes idle any more; gone: nothing is open any more
 	connectTimeout time.Duration
 	idleTimeout    time.Duration
+	own            *privatePool // that it is; nil: it is everybody's
 }
 
 // A grant is what somebody waited for.
@@ -112,7 +113,7 @@ func (p *h2Pool) reserve() *Stream {
 		case nil:
 			reused := c.served
 			c.streams, c.served = c.streams+1, true
-			return &Stream{Stream: s, target: p.target, conn: c, reused: reused}
+			return &Stream{Stream: s, target: p.target, pool: p, conn: c, reused: reused}
 		case http2.ErrFull:
 			c.full = true
 		default: // it goes away, or has ended
@@ -157,7 +158,7 @@ func (p *h2Pool) dial() {
 // connect makes a connection, hands out streams on it, and stays until the
 // target has said how many it allows.
 func (p *h2Pool) connect() {
-	raw, err := p.target.connect(p.target.fleet.dialing, p.patience())
+	raw, err := p.target.connect(p.target.fleet.dialing, p.patience(), p.own)
 	p.mu.Lock()
 	p.dialing = false
 	if err == nil && p.gone {
@@ -291,6 +292,12 @@ func (p *h2Pool) end() (used int) {
 		c.Abort()
 	}
 	return used
+}
+
+func (p *h2Pool) none() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.open) == 0 && !p.dialing
 }
 
 func (p *h2Pool) resting() (n int) {

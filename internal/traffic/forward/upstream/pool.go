@@ -15,6 +15,7 @@ type pool struct {
 	connectTimeout time.Duration
 	idleTimeout    time.Duration
 	maxIdle        int
+	own            *privatePool // that it is; nil: it is everybody's
 }
 
 // configure takes the settings of a new configuration.
@@ -152,6 +153,12 @@ func (p *pool) end() (used int) {
 		c.shut()
 	}
 	return len(open)
+}
+
+func (p *pool) none() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.open) == 0
 }
 
 func (p *pool) resting() int {

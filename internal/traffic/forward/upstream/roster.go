@@ -38,7 +38,9 @@ func (r *roster) change(p plan, now time.Time, add func(address string) *Target)
 
 	next := make([]*Target, len(p.Targets))
 	for i, address := range p.Targets {
-		at := slices.IndexFunc(r.targets, func(t *Target) bool { return t.address == address && t.protocol == p.Protocol && t.check == p.check })
+		at := slices.IndexFunc(r.targets, func(t *Target) bool {
+			return t.address == address && t.protocol == p.Protocol && t.announces == p.Proxy && t.check == p.check
+		})
 		if at < 0 {
 			next[i] = add(address)
 			joined = append(joined, next[i])

@@ -13,6 +13,7 @@ import (
 type Stream struct {
 	*http2.Stream
 	target   *Target
+	pool     *h2Pool
 	conn     *h2Conn
 	reused   bool
 	released atomic.Bool
@@ -29,7 +30,7 @@ func (s *Stream) Reused() bool { return s.reused }
 // timeout at most.
 func (s *Stream) Connect() bool {
 	if !s.conn.settled() {
-		timer := time.NewTimer(s.target.h2.patience())
+		timer := time.NewTimer(s.pool.patience())
 		defer timer.Stop()
 		select {
 		case <-s.conn.Settled():
@@ -49,8 +50,8 @@ func (s *Stream) Release() {
 		return
 	}
 	s.Stream.Close()
-	s.target.h2.release(s.conn, s.target.fleet.now())
-	s.target.done()
+	s.pool.release(s.conn, s.target.fleet.now())
+	s.target.done(s.pool.own)
 }
 
 // Close is Release.
@@ -60,11 +61,20 @@ func (s *Stream) Close() { s.Release() }
 // back with Release. Many share a connection; if none has room, one is made for
 // all who wait. The error has the address in it, as the dialer's has, or is
 // ErrDeregistered. Nobody waits longer than the connect timeout, or than ctx.
-func (t *Target) Stream(ctx context.Context) (*Stream, error) {
+func (t *Target) Stream(ctx context.Context) (*Stream, error) { return t.stream(ctx, nil) }
+
+func (t *Target) stream(ctx context.Context, own *privatePool) (*Stream, error) {
+	if own == nil && t.Private() {
+		return nil, errUntold
+	}
+	pool := &t.h2
+	if own != nil {
+		pool = own.h2
+	}
 	t.inFlight.Add(1)
-	s, err := t.h2.take(ctx)
+	s, err := pool.take(ctx)
 	if err != nil {
-		t.done()
+		t.done(own)
 		return nil, err
 	}
 	return s, nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/wire/proxyproto"
 )
 
 // ErrDeregistered is the error of a connection to a target that was removed and
@@ -37,6 +38,9 @@ type Target struct {
 	conns         connections // that of the two which the protocol needs
 	pool          pool
 	h2            h2Pool
+
+	announces proxyproto.Plan // what each connection begins with; zero: nothing
+	privates  privates        // then no connection is shared
 }
 
 // connections are those of a target, whatever it speaks.
@@ -46,6 +50,7 @@ type connections interface {
 	end() (used int)
 	expire(now time.Time) (idleTimeout time.Duration)
 	resting() int
+	none() bool // not one is there, nor being made
 }
 
 // Group returns the name of the target's group.
@@ -58,6 +63,10 @@ func (t *Target) Address() string { return t.address }
 // for Get and Dial.
 func (t *Target) HTTP2() bool { return t.protocol != protocols[0] }
 
+// Private reports whether the target is told of the client by a PROXY header:
+// then it is for a client's Private, and none of its connections is shared.
+func (t *Target) Private() bool { return t.announces.Version != 0 }
+
 // InFlight returns how many exchanges are under way: connections that somebody
 // got and did not release, connection attempts included.
 func (t *Target) InFlight() int64 { return t.inFlight.Load() }
@@ -67,52 +76,78 @@ func (t *Target) InFlight() int64 { return t.inFlight.Load() }
 // whether the connection was used before; such a connection may turn out to be
 // closed by the target, which is what Dial is for. The error is the dialer's, a
 // *net.OpError with the address in it, or ErrDeregistered.
-func (t *Target) Get() (c *Conn, reused bool, err error) {
-	t.inFlight.Add(1)
-	if c := t.pool.take(t.fleet.now()); c != nil {
+func (t *Target) Get() (c *Conn, reused bool, err error) { return t.get(nil) }
+
+// get is Get for whom own is the connections of, nil for everybody.
+func (t *Target) get(own *privatePool) (c *Conn, reused bool, err error) {
+	pool, err := t.begin(own)
+	if err != nil {
+		return nil, false, err
+	}
+	if c := pool.take(t.fleet.now()); c != nil {
 		return c, true, nil
 	}
-	c, err = t.dial(t.fleet.dialing)
+	c, err = t.dial(t.fleet.dialing, pool)
 	return c, false, err
 }
 
 // Dial returns a new connection to the target, to be given back with Release.
-func (t *Target) Dial(ctx context.Context) (*Conn, error) {
+func (t *Target) Dial(ctx context.Context) (*Conn, error) { return t.dialFor(ctx, nil) }
+
+func (t *Target) dialFor(ctx context.Context, own *privatePool) (*Conn, error) {
+	pool, err := t.begin(own)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(t.fleet.dialing, cancel)()
+	return t.dial(ctx, pool)
+}
+
+// begin counts an exchange over HTTP/1.1 and returns where its connection is from.
+func (t *Target) begin(own *privatePool) (*pool, error) {
+	if own == nil && t.Private() {
+		return nil, errUntold
+	}
 	t.inFlight.Add(1)
-	return t.dial(ctx)
+	if own == nil {
+		return &t.pool, nil
+	}
+	return own.pool, nil
 }
 
 // done ends an exchange. Close waits for the last one.
-func (t *Target) done() {
+func (t *Target) done(own *privatePool) {
+	if own != nil {
+		own.busy.Add(-1)
+	}
 	if t.inFlight.Add(-1) == 0 && t.fleet.closing.Load() {
 		t.fleet.nudge()
 	}
 }
 
 // dial connects for an exchange that is counted already.
-func (t *Target) dial(ctx context.Context) (*Conn, error) {
-	c, err := t.dialHTTP1(ctx)
+func (t *Target) dial(ctx context.Context, pool *pool) (*Conn, error) {
+	c, err := t.dialHTTP1(ctx, pool)
 	if err != nil {
-		t.done()
+		t.done(pool.own)
 		return nil, err
 	}
 	return c, nil
 }
 
-func (t *Target) dialHTTP1(ctx context.Context) (*Conn, error) {
-	timeout, gone := t.pool.dialing()
+func (t *Target) dialHTTP1(ctx context.Context, pool *pool) (*Conn, error) {
+	timeout, gone := pool.dialing()
 	if gone {
 		return nil, ErrDeregistered
 	}
-	raw, err := t.connect(ctx, timeout)
+	raw, err := t.connect(ctx, timeout, pool.own)
 	if err != nil {
 		return nil, err
 	}
-	c, err := newConn(raw, t)
-	if err == nil && !t.pool.add(c) {
+	c, err := newConn(raw, t, pool)
+	if err == nil && !pool.add(c) {
 		err = ErrDeregistered
 	}
 	if err != nil {
@@ -122,11 +157,15 @@ func (t *Target) dialHTTP1(ctx context.Context) (*Conn, error) {
 	return c, nil
 }
 
-// connect makes a TCP connection, and counts it if it cannot be made.
-func (t *Target) connect(ctx context.Context, timeout time.Duration) (net.Conn, error) {
+// connect makes a TCP connection, which begins with the header of own if that is
+// not nil, and counts it if it cannot be made.
+func (t *Target) connect(ctx context.Context, timeout time.Duration, own *privatePool) (net.Conn, error) {
 	// The dialer's defaults are what we want: TCP_NODELAY, keep-alive probes.
 	d := net.Dialer{Timeout: timeout}
 	c, err := d.DialContext(ctx, "tcp", t.address)
+	if err == nil && own != nil {
+		err = own.announce(c, timeout)
+	}
 	if err != nil {
 		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			t.connectErrors.Add(1)
@@ -135,6 +174,25 @@ func (t *Target) connect(ctx context.Context, timeout time.Duration) (net.Conn, 
 		return nil, err
 	}
 	return c, nil
+}
+
+// The connections of all: those that are shared, and those of one client each.
+
+func (t *Target) configure(p plan) {
+	t.conns.configure(p)
+	t.privates.configure(p)
+}
+
+func (t *Target) leave() {
+	t.conns.leave()
+	t.privates.leave()
+}
+
+func (t *Target) end() (used int) { return t.conns.end() + t.privates.end() }
+
+func (t *Target) expire(now time.Time) (idleTimeout time.Duration) {
+	t.privates.expire(now)
+	return t.conns.expire(now)
 }
 
 // status is for those who hold the roster's mu.
@@ -146,5 +204,5 @@ func (t *Target) status() health.Status {
 }
 
 func (t *Target) describe(s health.Status) TargetStatus {
-	return TargetStatus{Address: t.address, Status: s, InFlight: t.InFlight(), Idle: t.conns.resting(), ConnectErrors: t.connectErrors.Load()}
+	return TargetStatus{Address: t.address, Status: s, InFlight: t.InFlight(), Idle: t.conns.resting() + t.privates.resting(), ConnectErrors: t.connectErrors.Load()}
 }

@@ -10,14 +10,14 @@ import (
 
 // newTarget returns the target at address, nobody watching it yet.
 func (f *Fleet) newTarget(r *roster, p plan, address string, now time.Time) *Target {
-	t := &Target{group: p.Name, address: address, protocol: p.Protocol, check: p.check, fleet: f, roster: r, registered: now, unwatch: func() {}}
+	t := &Target{group: p.Name, address: address, protocol: p.Protocol, check: p.check, announces: p.Proxy, fleet: f, roster: r, registered: now, unwatch: func() {}}
 	t.h2.target = t
 	var other connections
 	t.conns, other = &t.pool, &t.h2
 	if t.HTTP2() {
 		t.conns, other = other, t.conns
 	}
-	t.conns.configure(p)
+	t.configure(p)
 	other.end() // nothing gets in there by mistake
 	if p.checker != nil {
 		t.tracker = health.NewTracker(p.check, now)
@@ -67,7 +67,7 @@ func (f *Fleet) drain(targets []*Target, now time.Time) {
 	for _, t := range targets {
 		t.unwatch()
 		t.until = now.Add(t.delay)
-		t.conns.leave()
+		t.leave()
 		f.draining = append(f.draining, t)
 	}
 }
@@ -96,7 +96,7 @@ func (f *Fleet) sweep(now time.Time) time.Duration {
 	defer f.mu.Unlock()
 	next := seldom
 	for _, t := range f.live {
-		next = min(next, max(often, t.conns.expire(now)/8))
+		next = min(next, max(often, t.expire(now)/8))
 	}
 	f.draining = slices.DeleteFunc(f.draining, func(t *Target) bool {
 		if left := t.until.Sub(now); left > 0 {
@@ -104,7 +104,7 @@ func (f *Fleet) sweep(now time.Time) time.Duration {
 			return false
 		}
 		t.roster.forget(t)
-		if n := t.conns.end(); n > 0 {
+		if n := t.end(); n > 0 {
 			f.config.Logger.Warn("deregistration delay is over: connections in use were closed",
 				"target_group", t.group, "target", t.address, "connections", n)
 		}

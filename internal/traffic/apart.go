@@ -1,0 +1,72 @@
+package traffic
+
+import (
+	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/wire/proxyproto"
+	"countersign.dev/internal/wire/tlsname"
+)
+
+// What targets are told by a PROXY header holds for a whole connection, so that
+// clients do not share those to such targets. All of this is done under
+// s.standing, and costs nothing for other groups.
+
+// apart returns the client's own connections to targets, nil for a group whose
+// targets are not told of clients that way.
+func (s *session) apart(group *upstream.Group) *upstream.Private {
+	if group == nil || !group.Private() {
+		return nil
+	}
+	if s.private == nil {
+		s.private = upstream.NewPrivate(s.tells())
+	}
+	return s.private
+}
+
+// tellAnew ends the client's own connections if targets would be told otherwise now.
+func (s *session) tellAnew() {
+	if s.private != nil && !s.private.Client().Equal(s.tells()) {
+		s.private.Close()
+		s.private = nil
+	}
+}
+
+// hangUp ends them for good.
+func (s *session) hangUp() {
+	s.standing.Lock()
+	own := s.private
+	s.private = nil
+	s.standing.Unlock()
+	if own != nil {
+		own.Close()
+	}
+}
+
+// tells is what a PROXY header can say of the connection.
+func (s *session) tells() *proxyproto.Connection {
+	c := &proxyproto.Connection{Source: s.from(), Destination: addrPort(s.raw.LocalAddr()), UniqueID: s.trace.String()}
+	if s.proxy != nil && !s.proxy.Local {
+		c.Destination = s.proxy.Destination
+	}
+	if s.listener.TLS == nil {
+		return c
+	}
+	state := &s.shook.State
+	c.ALPN, c.Authority = state.NegotiatedProtocol, s.shook.ServerName
+	c.TLS = &proxyproto.TLS{
+		Version: tlsname.Version(state.Version), Cipher: tlsname.Cipher(state.CipherSuite), Group: tlsname.Group(state.CurveID),
+		Resumed: state.DidResume,
+	}
+	if shown := s.shook.Shown; shown != nil {
+		c.TLS.SigAlg, c.TLS.KeyAlg = tlsname.Signature(shown.SignatureAlgorithm), tlsname.Key(shown.PublicKey)
+	}
+	if id := s.client.Identity(); id != nil {
+		c.TLS.Presented, c.TLS.Verified = true, s.client.Verified()
+		if len(id.CommonNames) > 0 {
+			c.TLS.CommonName = id.CommonNames[0]
+		}
+		if leaf := s.client.Chain().Leaf(); leaf != nil {
+			c.TLS.Certificate = leaf.Raw
+		}
+	}
+	return c
+}
