@@ -48,7 +48,12 @@ func (e *enrollment) paths(cfg *config.Config, l *config.Listener) map[string]ro
 		own[i.Path] = route.Action{Respond: enroll.Initialize{Desk: e.desk}, Enrolls: true}
 	}
 	if a := authorityOf(cfg); a != nil && a.EST {
-		own[est.Root] = route.Action{Respond: est.Handler{Desk: e.desk, Label: a.Name}, Enrolls: true}
+		handler := est.Handler{Desk: e.desk, Label: a.Name}
+		own[est.Root] = route.Action{Respond: handler, Enrolls: true}
+		// Who has no certificate yet has to know whom to believe (RFC 7030 section 4.1.1).
+		for _, path := range est.PublicPaths(a.Name) {
+			own[path] = route.Action{Respond: handler, Public: true}
+		}
 	}
 	return own
 }

@@ -67,7 +67,7 @@ func Decide(q Question) (Grant, *countersign.Denial) {
 			return Grant{}, unverified(q)
 		}
 	}
-	if q.Devices.Enforces() {
+	if q.Devices.Enforces() && !q.Action.Public {
 		if denial := q.Device.Refusal(q.Action.Enrolls); denial != nil {
 			return Grant{}, denial
 		}

@@ -19,6 +19,9 @@ type Action struct {
 	// Enrolls: devices get their certificates there, and those may ask that have
 	// none of their own yet.
 	Enrolls bool
+	// Public is for every client that the policy of the connection lets in, whatever
+	// device it is, or none.
+	Public bool
 }
 
 // A Table is the compiled routes of one listener: immutable, safe for

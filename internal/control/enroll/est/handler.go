@@ -15,6 +15,11 @@ import (
 // Root is below which the operations are (RFC 7030 section 3.2.2).
 const Root = "/.well-known/est/"
 
+// PublicPaths are those that everybody may ask.
+func PublicPaths(label string) []string {
+	return []string{Root + "cacerts", Root + label + "/cacerts"}
+}
+
 // A Handler answers below Root.
 type Handler struct {
 	Desk *enroll.Desk
@@ -118,17 +123,9 @@ func decode(body []byte) ([]byte, error) {
 	}, string(body)))
 }
 
-// encode is base64 in lines, which OpenSSL needs, and others leave out.
-func encode(der []byte) []byte {
-	text := base64.StdEncoding.EncodeToString(der)
-	out := make([]byte, 0, len(text)+len(text)/64+1)
-	for len(text) > 0 {
-		n := min(64, len(text))
-		out = append(append(out, text[:n]...), '\n')
-		text = text[n:]
-	}
-	return out
-}
+// encode is base64 as RFC 4648 section 4 has it, without line breaks, which
+// strongSwan does not read.
+func encode(der []byte) []byte { return base64.StdEncoding.AppendEncode(nil, der) }
 
 func encoded(kind string, der []byte) respond.Answer {
 	return respond.Answer{Status: 200, Kind: kind, Body: encode(der), Fields: [][2]string{{"Content-Transfer-Encoding", "base64"}}}
