@@ -132,24 +132,30 @@ func TestPeersDoHTTP2(t *testing.T) {
 	}
 }
 
-// The plot and the table in the documentation are of the run that is stored beside them.
-func TestDocumentedFiguresAreThoseOfTheStoredRun(t *testing.T) {
-	const stored = "../docs/performance.json"
+// The plot and the tables in the documentation are of the runs that are stored beside them.
+func TestDocumentedFiguresAreThoseOfTheStoredRuns(t *testing.T) {
 	document := read(t, "../docs/performance.md")
 	if !strings.Contains(document, "](performance.svg)") {
 		t.Skip("docs/performance.md has no plot")
 	}
 	svg := filepath.Join(t.TempDir(), "again.svg")
-	var out bytes.Buffer
-	if err := run(t.Context(), []string{"--from", stored, "--plot", svg}, nil, &out); err != nil {
-		t.Fatal(err)
-	}
+	documented(t, document, "../docs/performance.json", "--plot", svg)
 	if read(t, svg) != read(t, "../docs/performance.svg") {
 		t.Error("docs/performance.svg is another: go run ./bench --from docs/performance.json --plot docs/performance.svg")
 	}
-	_, table, _ := strings.Cut(out.String(), "\n\n")
-	table, _, _ = strings.Cut(table, "\n\nnote: ") // notes are told in words
-	for table := range strings.SplitSeq(table, "\n\n") {
+	documented(t, document, "../docs/performance.devices.json")
+}
+
+// documented demands the tables of a stored run.
+func documented(t *testing.T, document, stored string, args ...string) {
+	t.Helper()
+	var out bytes.Buffer
+	if err := run(t.Context(), append([]string{"--from", stored}, args...), nil, &out); err != nil {
+		t.Fatal(err)
+	}
+	_, tables, _ := strings.Cut(out.String(), "\n\n")
+	tables, _, _ = strings.Cut(tables, "\n\nnote: ") // notes are told in words
+	for table := range strings.SplitSeq(tables, "\n\n") {
 		if !strings.Contains(document, "```text\n"+strings.TrimSuffix(table, "\n")+"\n```") {
 			t.Errorf("docs/performance.md has another table than that of %s:\n%s", stored, table)
 		}

@@ -57,7 +57,7 @@ func (c *comparison) importing(ctx context.Context, w workload, e engine, result
 	if err != nil {
 		return err
 	}
-	_, small, err := c.importInto(ctx, w, few, c.options.devices/10)
+	small, err := c.importInto(ctx, w, few, c.options.devices/10)
 	if err := errors.Join(err, few.close()); err != nil {
 		return err
 	}
@@ -71,29 +71,46 @@ func (c *comparison) importing(ctx context.Context, w workload, e engine, result
 	if err != nil {
 		return err
 	}
-	took, large, err := c.importInto(ctx, w, all, c.options.devices)
+	large, err := c.importInto(ctx, w, all, c.options.devices)
 	if err != nil {
 		return errors.Join(err, all.close())
 	}
 	c.keep(e, all)
-	result.Measure(e.name+": time", "s", took.Seconds(), e.imports.Seconds())
-	result.Measure(e.name+": memory of the gateway at the peak", "MiB", float64(large)/(1<<20))
-	result.Measure(e.name+": that, divided by the peak for a tenth as many", "", float64(large)/float64(small), 1.2)
+	result.Measure(e.name+": time", "s", large.elapsed.Seconds(), e.imports.Seconds())
+	result.Measure(e.name+": CPU time of the gateway", "s", large.cpu.Seconds())
+	if e.postgres {
+		result.Measure(e.name+": CPU time of the database", "s", large.database.Seconds())
+	}
+	result.Measure(e.name+": memory of the gateway at the peak", "MiB", float64(large.peak)/(1<<20))
+	result.Measure(e.name+": that, divided by the peak for a tenth as many", "", float64(large.peak)/float64(small.peak), 1.5)
 	return nil
 }
 
-// importInto returns how long the import took, and the gateway's memory at its peak.
-func (c *comparison) importInto(ctx context.Context, w workload, r *registry, n int) (took time.Duration, peak int64, err error) {
+// An intake is what an import took.
+type intake struct {
+	elapsed       time.Duration
+	cpu, database time.Duration // of the gateway; of PostgreSQL's processes that are still there
+	peak          int64         // memory of the gateway
+}
+
+func (c *comparison) importInto(ctx context.Context, w workload, r *registry, n int) (i intake, err error) {
 	s, err := c.gateway(ctx, w, r)
 	if err != nil {
-		return 0, 0, err
+		return i, err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	if took, err = imported(ctx, s, n); err != nil {
-		return 0, 0, err
+	gateway, database, err := r.cpu(s)
+	if err != nil {
+		return i, err
 	}
-	peak, err = measure.Peak(s.PIDs)
-	return took, peak, err
+	if i.elapsed, err = imported(ctx, s, n); err != nil {
+		return i, err
+	}
+	var errCPU error
+	i.cpu, i.database, errCPU = r.cpu(s)
+	i.cpu, i.database = i.cpu-gateway, i.database-database
+	i.peak, err = measure.Peak(s.PIDs)
+	return i, errors.Join(errCPU, err)
 }
 
 // listing reads the devices of ten sites that are active, page by page.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"countersign.dev/bench/fleet"
+	"countersign.dev/bench/measure"
 	"countersign.dev/bench/peer"
 	"countersign.dev/client"
 	"countersign.dev/internal/pgserver"
@@ -99,6 +100,23 @@ func (r *registry) store() string {
 		return r.server.URL()
 	}
 	return "sqlite"
+}
+
+// cpu is the CPU time that a gateway and the database have used.
+func (r *registry) cpu(s *peer.Server) (gateway, database time.Duration, err error) {
+	if gateway, err = measure.CPU(s.PIDs); err != nil || r.server == nil {
+		return gateway, 0, err
+	}
+	pids, err := measure.Tree(r.server.PID())
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, pid := range pids {
+		if used, err := measure.CPU([]int{pid}); err == nil { // else it has just ended
+			database += used
+		}
+	}
+	return gateway, database, nil
 }
 
 // gateway starts one that has this registry.

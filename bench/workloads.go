@@ -114,6 +114,10 @@ func workloads(o options) []workload {
 			about: "one of a million devices connects that the node does not know yet: until it does",
 		},
 		{
+			name: "enforce", load: get, own: (*comparison).enforcing,
+			about: "h1-keepalive of clients that are devices, against the same without asking which, and the decision alone",
+		},
+		{
 			name: "issue", load: get, own: eachEngine((*comparison).issuing),
 			about: "P-256 certificates for 64 who ask at once, recorded durably",
 		},

@@ -101,6 +101,9 @@ func URL(dir string) string {
 	return u.String()
 }
 
+// PID is that of the process of which all others of the server are children.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
 // Stop ends it, and removes what it has kept.
 func (s *Server) Stop() error {
 	if s.cmd != nil {
