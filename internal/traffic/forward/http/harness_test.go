@@ -19,6 +19,7 @@ import (
 	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/identify"
+	"countersign.dev/internal/traffic/respond"
 	"countersign.dev/internal/traffic/route"
 	"countersign.dev/internal/wire/http1"
 )
@@ -55,6 +56,7 @@ type setup struct {
 	http2  bool           // clients speak HTTP/2; without TLS, they know
 	still  func() *countersign.Denial
 	wrap   func(http.Conn) http.Conn // the client's connection; nil: as it is
+	own    respond.Handler           // answers in the place of the targets; nil: they do
 }
 
 // start serves the targets at these addresses through the engine.
@@ -82,7 +84,7 @@ func start(t testing.TB, targets []string, changes ...func(*setup)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.grant = granted(t, groups["test"])
+	s.grant = granted(t, route.Action{Forward: groups["test"], Respond: s.own})
 	b := &bench{setup: s, t: t, results: make(chan http.Result, 1024),
 		denials: make(chan *countersign.Denial, 1024), fronts: make(chan *http.Front, 1024), streams: make(chan *http.Streams, 1024), faults: make(chan any, 16)}
 	ln := listen(t)
@@ -142,7 +144,7 @@ func (b *bench) exchange(f *http.Front, x *http.Terms) (more, unread bool) {
 		return false, true
 	}
 	x.Last, x.Still = b.last || f.Closing(), b.still
-	res := f.Forward(x)
+	res := b.act(f.Exchange, x)
 	if res.Denial != nil && !res.Answered {
 		ends := res.Unread || res.Denial.Code == countersign.ClientClosed
 		closing := ends || !f.Request.KeepAlive || f.Closing()
@@ -188,18 +190,25 @@ func (b *bench) answer(e *http.Exchange, denial *countersign.Denial, x *http.Ter
 		tell(b.denials, denial)
 		return
 	}
-	res := e.Forward(x)
+	res := b.act(e, x)
 	if res.Denial != nil && !res.Answered {
 		res.Status, _ = e.Refuse(res.Denial, f.Closing())
 	}
 	tell(b.results, res)
 }
 
-func granted(t testing.TB, group *upstream.Group) authorize.Grant {
+func (b *bench) act(e *http.Exchange, x *http.Terms) http.Result {
+	if b.own != nil {
+		return e.Respond(b.t.Context(), x)
+	}
+	return e.Forward(x)
+}
+
+func granted(t testing.TB, action route.Action) authorize.Grant {
 	g, denial := authorize.Decide(authorize.Question{
 		Policy: &handshake.Policy{Name: "test", Mode: countersign.ClientAuthOff},
 		Client: identify.Anonymous(),
-		Action: route.Action{Forward: group},
+		Action: action,
 	})
 	if denial != nil {
 		t.Fatal(denial)
