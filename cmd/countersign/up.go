@@ -20,11 +20,13 @@ func newUpCommand(std stdio) *cobra.Command {
 	var once bool
 	cmd := &cobra.Command{
 		Use:   "up",
-		Short: "From nothing to verified requests: authority, certificates, gateway, backend, refusals, revocation",
+		Short: "From nothing to verified requests: authority, certificates, gateway, backend, refusals, the life of a device",
 		Long: `Up shows the main job on this machine: it makes an authority, a certificate for
 the gateway and for two devices, a configuration and a backend that echoes; it
 sends a request that is verified, two that are refused, revokes a device in the
-middle of its connection, and then goes on serving for you to try.
+middle of its connection; it follows another device from its factory: provisioned,
+given its certificate, served, renewed, revoked, given another one; and then it
+goes on serving for you to try.
 
 Everything is kept in one directory, yours to change, and used again the next
 time. With --once it stops after the demonstration; the exit status is 0 if all
@@ -56,6 +58,7 @@ func up(ctx context.Context, std stdio, dir string, once bool) error {
 	if len(cfg.TargetGroups) == 0 || len(cfg.TargetGroups[0].Targets) == 0 {
 		return fmt.Errorf("%s: the first target group is where the echo backend listens, and there is none; remove the file to have it made anew", home.config())
 	}
+	home.registry = issuesToDevices(cfg)
 	backend, err := startEcho(cfg.TargetGroups[0].Targets[0].Address)
 	if err != nil {
 		return err
@@ -99,6 +102,16 @@ func up(ctx context.Context, std stdio, dir string, once bool) error {
 		ended <- err
 		return err
 	}
+}
+
+// issuesToDevices reports whether a device can have its whole life under cfg; one of
+// an earlier version may have no registry.
+func issuesToDevices(cfg *config.Config) bool {
+	if cfg.Devices == nil || cfg.Devices.Initialize == nil || cfg.Node.DataDir == "" || cfg.Node.Admin.Address == "" {
+		return false
+	}
+	issuer := authorityOf(cfg)
+	return issuer != nil && issuer.EST && len(cfg.Listeners) > 0 && cfg.Listeners[0].Devices == "enforce"
 }
 
 // reachable is an address that a client on this machine can connect to.

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,10 +27,17 @@ const patience = 10 * time.Second
 // demonstrate sends the requests of the main job and checks what comes back.
 func demonstrate(ctx context.Context, s *screen, h *home, address string) error {
 	d := &demo{ctx: ctx, screen: s, home: h, url: "https://" + address + "/"}
-	for _, part := range []func() error{d.verified, d.nobody, d.stranger, d.revoked} {
+	parts := []func() error{d.verified, d.nobody, d.stranger, d.revoked}
+	if h.registry {
+		parts = slices.Concat([]func() error{d.enlisted}, parts, []func() error{d.life})
+	}
+	for _, part := range parts {
 		if err := part(); err != nil {
 			return fmt.Errorf("this did not come out as it should: %w", err)
 		}
+	}
+	if !h.registry {
+		s.title("The life of a device is not shown: %s has no registry of devices that issues.\nRemove the file to have it made anew.", h.config())
 	}
 	s.title("All came out as it should.")
 	return nil
@@ -95,7 +103,7 @@ func (d *demo) turnedAway(who, what string, want countersign.Code) error {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	log := d.followLog()
+	log := d.followLog("connection.log")
 	d.screen.step("%s", what)
 	status, _, err := d.get(client, "", "")
 	if err == nil {
@@ -105,14 +113,14 @@ func (d *demo) turnedAway(who, what string, want countersign.Code) error {
 	return d.explained(log, want)
 }
 
-// explained waits for the connection log's line and shows the reason in it.
+// explained waits for a log's line and shows the reason in it.
 func (d *demo) explained(log *logTail, want countersign.Code) error {
 	line, err := log.next()
 	if err != nil {
 		return err
 	}
 	if line.Code != string(want) {
-		return fmt.Errorf("the connection log says %s, want %s", line.Code, want)
+		return fmt.Errorf("the log says %s, want %s", line.Code, want)
 	}
 	d.screen.row("the operator sees", "%s: %s", line.Code, line.Reason)
 	return nil
@@ -136,26 +144,22 @@ func (d *demo) revoked() error {
 	if err != nil {
 		return err
 	}
-	log := d.followLog()
+	log := d.followLog("connection.log")
 	if _, err := d.home.authority.RevokeCertificate(cert[0], crl.KeyCompromise, time.Time{}); err != nil {
 		return err
 	}
 	d.screen.row("revoke", "countersign ca revoke %s %s --reason keyCompromise", d.home.path("pki"), d.home.path("lost.crt"))
 
 	began := time.Now()
-	select {
-	case <-gone:
-	case <-d.ctx.Done():
-		return d.ctx.Err()
-	case <-time.After(patience):
-		return fmt.Errorf("the device is still connected %s after its revocation", patience)
+	if err := d.ends(gone); err != nil {
+		return err
 	}
 	d.screen.row("after, same connection", "closed, %d ms later", time.Since(began).Milliseconds())
 	if err := d.explained(log, countersign.ClientCertCrlHit); err != nil {
 		return err
 	}
 
-	log = d.followLog()
+	log = d.followLog("connection.log")
 	if status, _, err = d.get(client, "", ""); err == nil {
 		return fmt.Errorf("a new connection was answered with status %d, want a TLS alert", status)
 	}
@@ -165,19 +169,44 @@ func (d *demo) revoked() error {
 
 // client returns an HTTP client with the certificate of who; "" has none.
 func (d *demo) client(who string) (*http.Client, error) {
+	if who == "" {
+		return d.presenting(nil), nil
+	}
+	cert, err := loadPair(d.home.dir, who)
+	if err != nil {
+		return nil, err
+	}
+	// Presented whether or not the gateway names its authority.
+	return d.presenting(func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }), nil
+}
+
+func (d *demo) presenting(what func(*tls.CertificateRequestInfo) (*tls.Certificate, error)) *http.Client {
+	cfg := &tls.Config{RootCAs: d.roots(), GetClientCertificate: what}
+	return &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: cfg, MaxConnsPerHost: 1}}
+}
+
+// roots are whom clients believe.
+func (d *demo) roots() *x509.CertPool {
 	roots := x509.NewCertPool()
 	roots.AddCert(d.home.authority.Root())
-	cfg := &tls.Config{RootCAs: roots}
-	if who != "" {
-		files := ca.FilesFor(d.home.dir, who)
-		cert, err := tls.LoadX509KeyPair(files.Certificate, files.Key)
-		if err != nil {
-			return nil, err
-		}
-		// Presented whether or not the gateway names its authority.
-		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
+	return roots
+}
+
+func loadPair(dir, name string) (tls.Certificate, error) {
+	files := ca.FilesFor(dir, name)
+	return tls.LoadX509KeyPair(files.Certificate, files.Key)
+}
+
+// ends waits for the end of a connection that has been revoked.
+func (d *demo) ends(gone <-chan struct{}) error {
+	select {
+	case <-gone:
+		return nil
+	case <-d.ctx.Done():
+		return d.ctx.Err()
+	case <-time.After(patience):
+		return fmt.Errorf("the device is still connected %s after its revocation", patience)
 	}
-	return &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: cfg, MaxConnsPerHost: 1}}, nil
 }
 
 // whenGone tells when the first connection that the client makes has ended.
@@ -232,28 +261,28 @@ func lastOf(err error) string {
 	}
 }
 
-// A logTail reads what is appended to the connection log from now on.
+// A logTail reads what is appended to a log from now on.
 type logTail struct {
 	ctx    context.Context
 	file   string
 	offset int64
 }
 
-func (d *demo) followLog() *logTail {
-	t := &logTail{ctx: d.ctx, file: d.home.path("connection.log")}
+func (d *demo) followLog(name string) *logTail {
+	t := &logTail{ctx: d.ctx, file: d.home.path(name)}
 	if info, err := os.Stat(t.file); err == nil {
 		t.offset = info.Size()
 	}
 	return t
 }
 
-// A logLine is what is of interest here of a line in the connection log.
+// A logLine is what is of interest here of a line in a log.
 type logLine struct {
 	Code   string `json:"denial_code"`
 	Reason string `json:"denial_reason"`
 }
 
-// next waits for the next line about a refused connection.
+// next waits for the next line about a refusal.
 func (t *logTail) next() (line logLine, err error) {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		data, err := os.ReadFile(t.file)

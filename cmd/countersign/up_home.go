@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,20 +10,25 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"countersign.dev/internal/control/ca"
 	"countersign.dev/internal/control/ca/issuance"
+	"countersign.dev/internal/wire/dn"
 )
 
 // A home is the directory that up keeps everything in.
 type home struct {
 	dir       string
 	authority *ca.Authority
+	registry  bool   // its configuration has devices, and issues to them
+	newcomer  string // the id of the device whose life was shown
 }
 
 const (
 	deviceName   = "MacID-AA:BB:CC:DD:EE:01"
 	lostName     = "MacID-AA:BB:CC:DD:EE:02"
+	bootstrapID  = "00:00:00:00:00:00"
 	strangerName = deviceName // the same name, from an authority that nobody here trusts
 )
 
@@ -59,6 +65,7 @@ func furnish(dir string, s *screen) (*home, error) {
 		{"server", h.authority, ca.Request{Profile: issuance.Server, CommonName: "localhost", Names: []string{"dns:localhost", "ip:127.0.0.1", "ip:::1"}}, false, "the gateway: localhost"},
 		{"device", h.authority, ca.Request{Profile: issuance.Device, CommonName: deviceName}, false, "a device: " + deviceName},
 		{"lost", h.authority, ca.Request{Profile: issuance.Device, CommonName: lostName}, true, "a device that will be lost: " + lostName},
+		{"bootstrap", h.authority, ca.Request{Profile: issuance.Bootstrap, CommonName: "MacID-" + bootstrapID}, false, "what devices are made with: MacID-" + bootstrapID},
 		{"stranger", stranger, ca.Request{Profile: issuance.Device, CommonName: strangerName}, false, "the first device's name, from an authority nobody trusts here"},
 	} {
 		if err := h.certificate(c.file, c.authority, c.request, c.anew); err != nil {
@@ -86,12 +93,12 @@ func (h *home) openAuthority(sub, name string) (*ca.Authority, error) {
 	return ca.Open(ca.Config{Dir: dir})
 }
 
-// certificate issues FILE.crt and FILE.key unless they are there; anew replaces
-// them, for a device whose certificate the last run revoked.
+// certificate issues FILE.crt and FILE.key unless they are there, and good; anew
+// replaces them, for a device whose certificate the last run revoked.
 func (h *home) certificate(file string, authority *ca.Authority, r ca.Request, anew bool) error {
 	files := ca.FilesFor(h.dir, file)
 	if files.Vacant() != nil {
-		if !anew {
+		if !anew && h.good(files.Certificate) {
 			return nil
 		}
 		if err := errors.Join(os.Remove(files.Certificate), os.Remove(files.Key)); err != nil {
@@ -103,6 +110,17 @@ func (h *home) certificate(file string, authority *ca.Authority, r ca.Request, a
 		return err
 	}
 	return issued.Save(files)
+}
+
+// good reports whether a certificate is there that has not expired and that the
+// home's authority has not revoked.
+func (h *home) good(file string) bool {
+	chain, err := readChain(file)
+	if err != nil || len(chain) == 0 || time.Now().After(chain[0].NotAfter) {
+		return false
+	}
+	known, ok, err := h.authority.Status(context.Background(), dn.Serial(chain[0].SerialNumber))
+	return err == nil && !(ok && known.Revoked())
 }
 
 // writeConfig writes the example configuration unless there is one.
@@ -141,7 +159,13 @@ func (h *home) suggest(s *screen, address, admin string) {
 	s.command("no certificate", "curl %s https://%s/", ca, address)
 	s.command("another authority's", "curl %s %s https://%s/", ca, with("stranger"), address)
 	s.command("why?", "%s explain -c %s --cert %s", program(), quote(h.config()), quote(h.path("stranger.crt")))
-	s.command("revoke the device", "%s ca revoke %s %s", program(), quote(h.path("pki")), quote(h.path("device.crt")))
+	if h.newcomer == "" {
+		s.command("revoke the device", "%s ca revoke %s %s", program(), quote(h.path("pki")), quote(h.path("device.crt")))
+	} else {
+		s.command("the new device", "curl %s --cert %s https://%s/", ca, quote(h.path(newcomerFile)), address)
+		s.command("revoke it", "%s device revoke %s --why lost -c %s", program(), h.newcomer, quote(h.config()))
+		s.command("who did what", "%s device show %s -c %s", program(), h.newcomer, quote(h.config()))
+	}
 	if admin != "" {
 		s.command("what is counted", "curl http://%s/metrics", admin)
 	}
@@ -166,7 +190,17 @@ const exampleConfig = `# Made by "countersign up"; yours to change. The running 
 # and stays as it is. To check it yourself: countersign check -c countersign.yaml
 
 node:
-  admin: {address: "127.0.0.1:9901"}           # /healthz /readyz /metrics
+  admin: {address: "127.0.0.1:9901"}           # /healthz /readyz /metrics, and the management API
+  data_dir: data                               # devices.db: the registry
+
+devices:
+  id: {from: subject_cn, form: mac, pattern: "^MacID-(.+)$"}
+  bootstrap: "00:00:00:00:00:00"               # what devices are made with: good for Initialize alone
+  initialize: {claim: secret}                  # who comes first has to know what is on the label
+  authority: fleet
+
+authorities:
+  - {name: fleet, dir: pki, est: true}         # issues to devices, renews by EST
 
 logs:
   connection: {path: connection.log, format: json}   # a line per connection, refused ones with the reason
@@ -178,6 +212,7 @@ listeners:
     protocol: https
     certificates: [{cert: server.crt, key: server.key}]
     client_auth: {mode: verify, trust_store: fleet}  # no certificate of the fleet: no connection
+    devices: enforce                                 # no active device of the registry: no answer
     identity_headers:                                # what the backend is told; clients cannot forge it
       - aws
       - {set: X-Client-Info, value: "{subject}"}

@@ -18,7 +18,7 @@ func (s *screen) title(format string, args ...any) {
 
 func (s *screen) step(format string, args ...any) {
 	s.steps++
-	fmt.Fprintf(s.out, "\n %d  "+format+"\n", append([]any{s.steps}, args...)...)
+	fmt.Fprintf(s.out, "\n%2d  "+format+"\n", append([]any{s.steps}, args...)...)
 }
 
 func (s *screen) row(label, format string, args ...any) {
