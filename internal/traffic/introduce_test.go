@@ -231,3 +231,35 @@ func TestWithoutARuleAHeaderIsNonsense(t *testing.T) {
 		}
 	}
 }
+
+// The connection is what it would be without a header: silent, it is parked, and
+// served again.
+func TestAnAnnouncedConnectionIsParkedLikeAnyOther(t *testing.T) {
+	r := start(t, behindBalancer("required", "127.0.0.1"))
+	c, err := r.announce(headerV1, r.root.Client("MacID-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got := c.get().served(t).Get("X-Forwarded-For"); got != "192.0.2.1" {
+			t.Errorf("X-Forwarded-For: %q", got)
+		}
+		r.parked(1)
+	}
+}
+
+func TestWhoIsBelievedIsAskedOfNewConnections(t *testing.T) {
+	r := start(t, behindBalancer("required", "127.0.0.1"))
+	c, err := r.announce(headerV1, r.root.Client("MacID-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.publish(behindBalancer("required", "192.0.2.0/24"))
+	if got := c.get().served(t).Get("X-Forwarded-For"); got != "192.0.2.1" {
+		t.Errorf("X-Forwarded-For: %q", got)
+	}
+	if _, err := r.announce(headerV1, r.root.Client("MacID-1")); err == nil {
+		t.Error("a balancer that is not named any more is believed")
+	}
+	r.journal.wait(t, event{"denial_code": "ProxyHeaderUntrusted"})
+}

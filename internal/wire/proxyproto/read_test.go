@@ -1,6 +1,8 @@
 package proxyproto
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -129,4 +131,47 @@ func TestAMalformedHeaderIsRefusedBeforeItsEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever comes, a header that counts is taken from its first byte to its last,
+// and what is none is not touched.
+func FuzzRead(f *testing.F) {
+	for _, s := range []string{
+		"PROXY TCP4 192.0.2.1 198.51.100.2 4242 443\r\nGET", "PROXY UNKNOWN\r\n\x16\x03", summed(tlv(TypeAuthority, "a")) + "\x16\x03\x01",
+		v2(local, 0) + v2(local, 0), "PROPFIND /", "PROXY TCP4", "\r\n\r\n\x00", v2(proxy, tcp6, ends6),
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) == 0 || len(b) > 60_000 {
+			return
+		}
+		ours, peer := pair(t)
+		peer.Write(b)
+		peer.CloseWrite()
+		ours.SetReadDeadline(time.Now().Add(5 * time.Millisecond)) // an end within a signature is found out by it alone
+		found, err := Begins(ours)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+		if found != (begins(b[:min(len(b), 12)]) == yes) {
+			t.Fatalf("found %v, %v in %q", found, err, b)
+		}
+		ours.SetReadDeadline(time.Now().Add(time.Minute))
+		taken := 0
+		if found {
+			_, err := Read(ours)
+			if err != nil {
+				return
+			}
+			if b[0] == 'P' {
+				taken = bytes.IndexByte(b, '\n') + 1
+			} else {
+				taken = prefixSize + int(binary.BigEndian.Uint16(b[14:]))
+			}
+		}
+		if rest, err := io.ReadAll(ours); err != nil || !bytes.Equal(rest, b[taken:]) {
+			t.Fatalf("%q is left of %q, %v", rest, b, err)
+		}
+	})
 }
