@@ -32,7 +32,7 @@ type Authority struct {
 	OCSP bool `yaml:"ocsp" default:"false"`
 
 	// RenewAfterExpiry lets clients renew what has expired.
-	_ later `yaml:"renew_after_expiry" hint:"today nothing is renewed over the network"`
+	_ later `yaml:"renew_after_expiry" hint:"today certificates are renewed while they are good: have devices begin in time"`
 
 	// EST has devices get and renew their certificates by RFC 7030, below
 	// /.well-known/est/ and /.well-known/est/NAME/ of the listeners that have devices:

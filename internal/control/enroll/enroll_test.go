@@ -11,10 +11,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -37,6 +39,7 @@ import (
 	"countersign.dev/internal/testpki"
 	"countersign.dev/internal/testrequire"
 	"countersign.dev/internal/traffic/identify"
+	"countersign.dev/internal/traffic/respond"
 	"countersign.dev/internal/traffic/verify"
 )
 
@@ -154,6 +157,17 @@ func csr(t testing.TB, key crypto.Signer, name string, more ...func(*x509.Certif
 		t.Fatal(err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
+}
+
+// bundleOf is a certificate with its key, as an operator has them.
+func bundleOf(t testing.TB, i ca.Issued) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(i.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: i.Certificate.Raw})
+	return append(all, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})...)
 }
 
 func digest(t testing.TB, key crypto.Signer) string {
@@ -591,7 +605,35 @@ func TestAttemptsAreLimitedPerSourceAndPerDevice(t *testing.T) {
 	}
 }
 
-// FuzzInitialize: whatever is sent is answered.
+// Whatever is sent, somebody who has shown no certificate gets none, and an answer.
+func FuzzInitialize(f *testing.F) {
+	h := newHouse(f, openSQLite(f))
+	h.settings.PerSource = 1 << 30
+	h.add(one)
+	request := csr(f, newKey(f), "MacID-"+one)
+	whole, err := json.Marshal(map[string]string{"device_id": one, "csr": string(request), "claim": "x"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole, "application/pkcs7-mime;q=0.5, */*", true)
+	f.Add([]byte(`{"device_id": 1}`), "", false)
+	f.Add([]byte(`{"device_id":"`+two+`","csr":"-----BEGIN CERTIFICATE REQUEST-----"}`), "text/html;q=x", true)
+	handler := enroll.Initialize{Desk: h.desk}
+	f.Fuzz(func(t *testing.T, body []byte, accept string, bootstrap bool) {
+		q := &respond.Request{Method: "POST", Path: "/", Header: http.Header{}, Body: body, Client: identify.Anonymous()}
+		if accept != "" {
+			q.Header.Set("Accept", accept)
+		}
+		if bootstrap {
+			q.Client, q.Certificate = h.bootstrap.Client, h.bootstrap.Certificate
+		}
+		a := handler.Respond(t.Context(), q)
+		if a.Status < 200 || a.Status > 599 || a.Status == 200 && !bootstrap || a.Status >= 500 {
+			t.Errorf("%q is answered %d %s", body, a.Status, a.Body)
+		}
+	})
+}
+
 func FuzzReadKey(f *testing.F) {
 	f.Add("sha256:" + strings.Repeat("ab", 32))
 	f.Add("sha256/" + strings.Repeat("A", 43) + "=")
