@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 //	backend NAME               # something to forward to; [!] header
 //	web NAME DIR CERT KEY      # files over TLS; stop
 //	responder NAME DIR SIGNER  # openssl's OCSP responder; stop
+//	postgres FILE              # a PostgreSQL, whose URL is in FILE
 //	client NAME ...            # a connection that is kept
 //	waitfor FILE PATTERN       # until the file says so
 //
@@ -54,6 +55,7 @@ func TestScripts(t *testing.T) {
 			"client":      cmdClient,
 			"web":         cmdWeb,
 			"responder":   cmdResponder,
+			"postgres":    cmdPostgres,
 		},
 	})
 }
