@@ -181,6 +181,11 @@ func (c *comparison) issuing(ctx context.Context, _ workload, e engine, result *
 			return err
 		}
 		result.AtLeast("ledger alone: certificates", "/s", perSecond, e.issues)
+		syncs, err := measure.Syncs(c.dir, c.options.time/4)
+		if err != nil {
+			return err
+		}
+		result.Measure("what the disk does: 4 KiB, synced, one after the other", "/s", syncs)
 	}
 	r, err := c.open(ctx, e)
 	if err != nil {

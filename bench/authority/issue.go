@@ -5,23 +5,20 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/pem"
+	"crypto/x509/pkix"
 	"errors"
-	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"countersign.dev"
 	"countersign.dev/bench/fleet"
 	"countersign.dev/internal/control/ca"
 	"countersign.dev/internal/control/ca/issuance"
-	"countersign.dev/internal/control/ca/request"
 	"countersign.dev/internal/control/device"
+	"countersign.dev/internal/control/enroll"
 	"countersign.dev/internal/store"
-	"countersign.dev/internal/wire/dn"
 )
 
 // An Issue says what is to be issued.
@@ -33,19 +30,21 @@ type Issue struct {
 	Time    time.Duration // after which nothing is begun any more
 }
 
-// Measure issues certificates until the time is over, each for another device with
-// a key of its own, and returns how many a second were recorded. With a store it
-// also keeps, before, whose key it is, and afterwards what was delivered: one
-// transaction each, as Initialize has them.
+// Measure issues certificates until the time is over, each to another device with
+// a key and a signing request of its own, and returns how many a second there were.
+// With a store the devices fetch them, without a claim, as by Initialize.
 func (i Issue) Measure(ctx context.Context) (perSecond float64, err error) {
 	a, err := ca.Init(ca.Founding{Config: ca.Config{Dir: i.Dir}})
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, a.Close()) }()
+	ask := func(_ context.Context, _ string, request []byte) error {
+		_, err := a.Sign(request, ca.SignRequest{})
+		return err
+	}
 	if i.Store != nil {
-		r := device.New(device.Config{Store: i.Store, IDs: device.IDs{Form: device.FormMAC}})
-		if _, err := r.Import(ctx, device.Author{Who: "bench"}, fleet.List(i.Devices), device.Import{Format: device.CSV}); err != nil {
+		if ask, err = i.open(ctx, a); err != nil {
 			return 0, err
 		}
 	}
@@ -60,7 +59,12 @@ func (i Issue) Measure(ctx context.Context) (perSecond float64, err error) {
 				if number >= i.Devices {
 					return
 				}
-				if errs[n] = i.one(ctx, a, fleet.Device(number)); errs[n] != nil {
+				id := fleet.Device(number)
+				var request []byte
+				if request, errs[n] = signingRequest(id); errs[n] == nil {
+					errs[n] = ask(ctx, id, request)
+				}
+				if errs[n] != nil {
 					return
 				}
 				issued.Add(1)
@@ -71,49 +75,40 @@ func (i Issue) Measure(ctx context.Context) (perSecond float64, err error) {
 	return float64(issued.Load()) / time.Since(began).Seconds(), errors.Join(errs...)
 }
 
-func (i Issue) one(ctx context.Context, a *ca.Authority, id string) error {
+func signingRequest(id string) ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	public, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		return err
-	}
-	taken := sha256.Sum256(public)
-	if err := i.enroll(ctx, id, func(d *store.EnrollmentDraft) { d.NewKey, d.Enrollment.Taken = taken[:], taken[:] }); err != nil {
-		return err
-	}
-	subject, err := request.CommonName(id)
-	if err != nil {
-		return err
-	}
-	made, err := a.Certify(ctx, issuance.Request{Subject: subject, PublicKey: key.Public()})
-	if err != nil {
-		return err
-	}
-	c := made.Certificate
-	fingerprint, now := sha256.Sum256(c.Raw), time.Now()
-	return i.enroll(ctx, id, func(d *store.EnrollmentDraft) {
-		d.Credential = &countersign.Credential{
-			Device: id, Serial: dn.Serial(c.SerialNumber), Fingerprint: fingerprint, Issuer: c.Issuer.String(),
-			NotBefore: c.NotBefore, NotAfter: c.NotAfter, State: countersign.CredentialValid, Added: now,
-		}
-		d.Enrollment.Chain = append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}),
-			pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: made.Issuer.Raw})...)
-		d.Enrollment.Fingerprint, d.Enrollment.Delivered = fingerprint[:], now
-		d.Entry = countersign.TrailEntry{At: now, Who: "device " + id, What: "credential", Detail: fmt.Sprintf("serial %s", dn.Serial(c.SerialNumber))}
-	})
+	return x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: id}}, key)
 }
 
-// enroll alters the enrollment of a device, where there is a store.
-func (i Issue) enroll(ctx context.Context, id string, alter func(*store.EnrollmentDraft)) error {
-	if i.Store == nil {
-		return nil
+// bootstrap is the id in the certificate that all devices are made with.
+const bootstrap = "00:00:00:00:00:00"
+
+// open fills the store with devices that are ready, and returns how one of them
+// fetches its certificate.
+func (i Issue) open(ctx context.Context, a *ca.Authority) (func(ctx context.Context, id string, request []byte) error, error) {
+	ids := device.IDs{Form: device.FormMAC}
+	r := device.New(device.Config{Store: i.Store, IDs: ids})
+	if _, err := r.Import(ctx, device.Author{Who: "bench"}, fleet.Ready(i.Devices), device.Import{Format: device.CSV}); err != nil {
+		return nil, err
 	}
-	_, err := i.Store.Enrollments.Enroll(ctx, id, func(d *store.EnrollmentDraft) error {
-		alter(d)
-		return nil
-	})
-	return err
+	shared, err := a.Issue(ca.Request{Profile: issuance.Bootstrap, CommonName: bootstrap})
+	if err != nil {
+		return nil, err
+	}
+	who, err := fleet.Verified(a.Root(), []*x509.Certificate{shared.Certificate, shared.Issuer})
+	if err != nil {
+		return nil, err
+	}
+	by := enroll.Party{Client: who, Certificate: shared.Certificate, Address: netip.MustParseAddr("192.0.2.7")}
+	desk := enroll.New(enroll.Config{})
+	const unlimited = 1e9
+	desk.Use(&enroll.Settings{Store: i.Store, IDs: ids, Bootstrap: bootstrap, Claim: enroll.ClaimNone, Name: "{id}",
+		Authority: a, PerSource: unlimited, PerDevice: unlimited, Retry: time.Minute})
+	return func(ctx context.Context, id string, request []byte) error {
+		_, err := desk.Enroll(ctx, enroll.Request{By: by, Device: id, CSR: request})
+		return err
+	}, nil
 }

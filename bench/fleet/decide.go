@@ -29,7 +29,7 @@ type Decision struct {
 // decide about a request of one of them: the time, and how often memory is
 // allocated in all of them together.
 func (d Decision) Measure(ctx context.Context) (each time.Duration, allocations uint64, err error) {
-	client, err := d.client()
+	client, err := Verified(d.Root, d.Chain)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -69,17 +69,17 @@ func (d Decision) Measure(ctx context.Context) (each time.Duration, allocations 
 	return each / time.Duration(d.Times), after.Mallocs - before.Mallocs, nil
 }
 
-// client is the device, verified as a connection's is.
-func (d Decision) client() (identify.Client, error) {
-	anchors, err := verify.New(verify.Config{Name: "fleet", Anchors: []*x509.Certificate{d.Root}})
+// Verified is who presents a chain, its own certificate first.
+func Verified(root *x509.Certificate, chain []*x509.Certificate) (identify.Client, error) {
+	anchors, err := verify.New(verify.Config{Name: "fleet", Anchors: []*x509.Certificate{root}})
 	if err != nil {
 		return identify.Client{}, err
 	}
-	chain, denial := anchors.Verify(d.Chain, verify.Options{Now: time.Now()})
+	proof, denial := anchors.Verify(chain, verify.Options{Now: time.Now()})
 	if denial != nil {
 		return identify.Client{}, denial
 	}
-	c, denial := identify.From(chain)
+	c, denial := identify.From(proof)
 	if denial != nil {
 		return identify.Client{}, denial
 	}

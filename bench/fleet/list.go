@@ -34,10 +34,18 @@ func state(n int) countersign.State {
 }
 
 // List returns the first n devices as CSV, made while it is read.
-func List(n int) io.Reader { return &list{n: n, rest: []byte("id,state,label.site,label.model\n")} }
+func List(n int) io.Reader { return &list{n: n, state: state, rest: []byte(columns)} }
+
+// Ready is List with devices that have not fetched their certificates yet.
+func Ready(n int) io.Reader {
+	return &list{n: n, state: func(int) countersign.State { return countersign.DeviceReady }, rest: []byte(columns)}
+}
+
+const columns = "id,state,label.site,label.model\n"
 
 type list struct {
 	next, n int
+	state   func(int) countersign.State
 	rest    []byte
 }
 
@@ -46,7 +54,7 @@ func (l *list) Read(p []byte) (int, error) {
 		if l.next == l.n {
 			return 0, io.EOF
 		}
-		l.rest = fmt.Appendf(l.rest[:0], "%s,%s,site-%d,model-%d\n", Device(l.next), state(l.next), l.next%Sites, l.next%Models)
+		l.rest = fmt.Appendf(l.rest[:0], "%s,%s,site-%d,model-%d\n", Device(l.next), l.state(l.next), l.next%Sites, l.next%Models)
 		l.next++
 	}
 	n := copy(p, l.rest)

@@ -120,3 +120,13 @@ func TestExactTimeOfThreads(t *testing.T) {
 		t.Errorf("%v of CPU time, %v a while before; %v", after, before, err)
 	}
 }
+
+func TestSyncsLeaveNothingBehind(t *testing.T) {
+	dir := t.TempDir()
+	if n, err := Syncs(dir, time.Millisecond); err != nil || n <= 0 {
+		t.Errorf("%v, %v", n, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v", left, err)
+	}
+}

@@ -9,7 +9,7 @@ import (
 // not against a peer's.
 type Measure struct {
 	Name  string    `json:"name"`
-	Unit  string    `json:"unit,omitempty"` // "ms", or none
+	Unit  string    `json:"unit,omitempty"` // "ms", "/s", or none
 	Turns []float64 `json:"turns"`
 	Most  *float64  `json:"most,omitempty"`  // that the median may be; nil: anything
 	Least *float64  `json:"least,omitempty"` // that the median must be, where more is better
@@ -47,9 +47,10 @@ func (m *Measure) missed() bool {
 	return m.Most != nil && median > *m.Most || m.Least != nil && median < *m.Least
 }
 
-// worst is the value that is farthest from what is wanted.
+// worst is the value that is farthest from what is wanted: of so many a second the
+// least.
 func (m *Measure) worst() float64 {
-	if m.Least != nil {
+	if m.Least != nil || m.Unit == "/s" {
 		return slices.Min(m.Turns)
 	}
 	return slices.Max(m.Turns)
