@@ -52,13 +52,12 @@ func (a *ask) of(ctx context.Context, address string) (got answer, err error) {
 	var served sync.WaitGroup
 	served.Go(func() { c.Serve(time.Hour, nil) }) // what ends it, the stream is told too
 	defer served.Wait()
-	defer c.GoAway() // with no stream open that ends Serve
-	s, err := c.NewStream()
-	if err != nil {
-		return got, err
+	defer c.GoAway()        // with no stream open that ends Serve
+	s, err := c.NewStream() // what the target said may have ended the connection by now
+	if err == nil {
+		defer s.Close()
+		got, err = a.exchange(s)
 	}
-	defer s.Close()
-	got, err = a.exchange(s)
 	if err == nil {
 		return got, nil
 	}

@@ -81,25 +81,29 @@ func (p *Private) at(t *Target) (*privatePool, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	own := p.pools[t]
-	if own == nil {
-		header, err := t.announces.Header(p.client)
-		if err != nil {
-			return nil, err
-		}
-		own = newPrivatePool(t, header)
-		if !p.closed { // else it serves this exchange alone
-			p.pools[t] = own
+	if own := p.pools[t]; own != nil {
+		own.busy.Add(1)
+		return own, nil
+	}
+	header, err := t.announces.Header(p.client)
+	if err != nil {
+		return nil, err
+	}
+	for old := range p.pools { // else a client that stays would remember every target there ever was
+		if old.privates.ended() {
+			delete(p.pools, old)
 		}
 	}
+	own := newPrivatePool(t, header)
 	own.busy.Add(1)
 	if !t.privates.add(own) {
-		own.busy.Add(-1)
 		return nil, ErrDeregistered
 	}
-	if p.closed {
+	if p.closed { // it serves this exchange alone
 		own.closed.Store(true)
 		own.conns.leave()
+	} else {
+		p.pools[t] = own
 	}
 	return own, nil
 }
@@ -165,9 +169,6 @@ func (p *privates) add(own *privatePool) bool {
 	if p.gone {
 		return false
 	}
-	if _, known := p.all[own]; known {
-		return true
-	}
 	if p.all == nil {
 		p.all = map[*privatePool]struct{}{}
 	}
@@ -214,6 +215,12 @@ func (p *privates) end() (used int) {
 	}
 	p.all = nil
 	return used
+}
+
+func (p *privates) ended() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gone
 }
 
 func (p *privates) expire(now time.Time) {

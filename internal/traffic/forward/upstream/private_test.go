@@ -160,6 +160,11 @@ func TestPrivateConnectionsEndWithTheirTarget(t *testing.T) {
 		t.Errorf("Get: %v", err)
 	}
 	used.Release(true)
+	c.Proxy.Version = 1
+	getOwn(t, a, pick(t, f.apply(t, c)["app"]), false).Release(false)
+	if len(a.pools) != 1 {
+		t.Errorf("%d targets are remembered", len(a.pools))
+	}
 }
 
 func TestIdlePrivateConnectionsAreClosedInTime(t *testing.T) {
