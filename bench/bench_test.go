@@ -33,7 +33,7 @@ func TestWorkloadsSucceed(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "report.json")
 	o := options{
-		turns: 1, time: 50 * time.Millisecond, settle: time.Millisecond, idleConnections: 40, liveConnections: 40, entries: 3000, devices: 2000, revoked: 50, json: file, plot: filepath.Join(dir, "report.svg"),
+		turns: 1, time: 50 * time.Millisecond, settle: time.Millisecond, idleConnections: 40, liveConnections: 40, entries: 3000, devices: 2000, pairs: 1, revoked: 50, json: file, plot: filepath.Join(dir, "report.svg"),
 	}
 	var out bytes.Buffer
 	if err := compare(t.Context(), o, workloads(o), &out); err != nil {

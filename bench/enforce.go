@@ -11,10 +11,6 @@ import (
 	"countersign.dev/internal/control/ca/pemfile"
 )
 
-// pairs are how often the gateway that enforces devices is held against the other
-// in each turn: single figures move by more than is allowed.
-const pairs = 10
-
 // enforcing has two gateways do the work of the load by turns, of which the second
 // serves active devices alone, and then the decision be made without all else.
 func (c *comparison) enforcing(ctx context.Context, w workload, result *report.Workload) (err error) {
@@ -35,7 +31,7 @@ func (c *comparison) enforcing(ctx context.Context, w workload, result *report.W
 	}
 	defer func() { err = errors.Join(err, enforce.Stop()) }()
 	var without, with, adds []float64
-	for pair := range pairs {
+	for pair := range c.options.pairs {
 		var cpu [2]float64 // off, enforce
 		for i := range cpu {
 			which := (pair + i) % 2

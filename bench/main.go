@@ -47,6 +47,7 @@ type options struct {
 	liveConnections int
 	entries         int // of the long revocation list
 	devices         int // of the registry
+	pairs           int // of gateways that enforce devices or do not, in a turn: single figures move by more than is allowed
 	revoked         int // certificates of the authority that signs lists
 }
 
@@ -95,7 +96,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 }
 
 func parse(args []string, out io.Writer) (options, error) {
-	var o options
+	o := options{pairs: 10}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(out)
 	var only, peers string
