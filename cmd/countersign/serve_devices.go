@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"countersign.dev/internal/store/postgres"
 	"countersign.dev/internal/store/sqlite"
 	"countersign.dev/internal/telemetry"
+	"countersign.dev/internal/traffic/devices"
 )
 
 // storeName is SQLite's file in data_dir.
@@ -49,6 +51,19 @@ func (r *registry) opened() *store.Store {
 	defer r.mu.Unlock()
 	return r.store
 }
+
+// given waits until traffic knows the certificate that a device is about to get: it
+// may be used at once.
+func (r *registry) given(ctx context.Context, id string, fingerprint [32]byte) {
+	ctx, cancel := context.WithTimeout(ctx, givenWithin)
+	defer cancel()
+	r.mirror.Refresh(ctx, id, func(k *devices.Knowledge) bool {
+		return slices.ContainsFunc(k.Credentials, func(c devices.Credential) bool { return c.Fingerprint == fingerprint })
+	})
+}
+
+// givenWithin bounds how long a device waits for that.
+const givenWithin = 2 * time.Second
 
 // prepare opens what cfg names. A store that cannot be opened has the
 // configuration refused at a start; later the one that is open stays.

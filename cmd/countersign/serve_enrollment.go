@@ -94,7 +94,7 @@ func (e *enrollment) prepare(cfg *config.Config, devices *registry, issuers *aut
 	return publish.Change{Abandon: abandon, Apply: func() {
 		s := &enroll.Settings{Store: devices.opened(), IDs: ids, Bootstrap: bootstrap, Claim: enroll.Claim(how.Claim),
 			Name: publish.EnrollmentName(cfg.Devices), Box: box,
-			PerSource: how.PerSource, PerDevice: how.PerDevice, Retry: how.RetryAfter}
+			PerSource: how.PerSource, PerDevice: how.PerDevice, Retry: how.RetryAfter, Given: devices.given}
 		if a := issuers.named(cfg.Devices.Authority); a != nil {
 			s.Authority = a
 		}

@@ -2,6 +2,7 @@ package enroll
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"log/slog"
@@ -63,6 +64,9 @@ type Settings struct {
 	Box *sealed.Box
 	// PerSource and PerDevice are attempts a minute.
 	PerSource, PerDevice int
+	// Given is called with a certificate before the device gets it, so that the node
+	// knows it when the device comes. nil: nobody is told.
+	Given func(ctx context.Context, device string, fingerprint [32]byte)
 	// Retry is what a device is told to wait that comes too early.
 	Retry time.Duration
 }
@@ -163,6 +167,9 @@ func (d *Desk) Enroll(ctx context.Context, r Request) (*Delivery, error) {
 	a.tell(delivery, refusal)
 	if refusal != nil {
 		return nil, refusal
+	}
+	if office.Given != nil {
+		office.Given(ctx, delivery.Device, sha256.Sum256(delivery.Chain[0].Raw))
 	}
 	return delivery, nil
 }
