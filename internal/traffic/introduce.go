@@ -26,7 +26,7 @@ func (s *session) introduce() bool {
 		}
 		return true
 	}
-	s.raw.Close()
+	defer s.raw.Close()
 	if denial, ok := errors.AsType[*countersign.Denial](err); ok { // else it ended without a word
 		s.listener.Metrics.Denied(denial)
 		s.node.current.Load().ConnectionLog.Connection(s.turnedAway(denial))
