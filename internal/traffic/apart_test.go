@@ -18,6 +18,8 @@ import (
 
 	pires "github.com/pires/go-proxyproto"
 	"github.com/pires/go-proxyproto/tlvparse"
+
+	"countersign.dev/internal/traffic/forward/health"
 )
 
 // telling is fleetConfig with a target group of that protocol that tells everything.
@@ -78,6 +80,9 @@ func hearer(t testing.TB, http2 bool) string {
 
 func heard(c *pires.Conn) (h hearing, err error) {
 	head := c.ProxyHeader()
+	if head.Command.IsLocal() { // a health check
+		return hearing{Client: "local"}, nil
+	}
 	h.Conn, h.Client = c.Raw().RemoteAddr().String(), head.SourceAddr.String()
 	tlvs, err := head.TLVs()
 	if err != nil {
@@ -287,4 +292,36 @@ func TestHealthChecksOfAnnouncedTargetsSpeakForThemselves(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A target that ends a connection between two requests is told of the client
+// again on the next one.
+func TestAConnectionInThePlaceOfADeadOneIsAnnouncedToo(t *testing.T) {
+	backend := byHand(t, func(conn net.Conn, in *bufio.Reader) {
+		header, err := in.ReadString('\n')
+		if err != nil || !strings.HasPrefix(header, "PROXY TCP4 127.0.0.1 ") {
+			return
+		}
+		if _, err := nethttp.ReadRequest(in); err == nil {
+			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(header), header)
+		}
+	})
+	r := startBefore(t, backend, with(fleetConfig, `targets: ["BACKEND"]`, `targets: ["BACKEND"], proxy_protocol: {version: 1}`))
+	c := r.dial(r.root.Client("MacID-1"))
+	first := c.get()
+	for range 3 {
+		if got := c.get(); got.StatusCode != 200 || got.body != first.body {
+			t.Errorf("%d %q, was %q", got.StatusCode, got.body, first.body)
+		}
+	}
+}
+
+func TestHealthChecksOverHTTP2SpeakForThemselves(t *testing.T) {
+	r := startBefore(t, hearer(t, true), with(telling("h2"), "proxy_protocol:", "health_check: {interval: 50ms, healthy: 1, path: /}, fail_open: false, proxy_protocol:"))
+	if h := r.dial(r.root.Client("MacID-1")).get().heard(t); h.CN != "MacID-1" {
+		t.Errorf("%+v", h)
+	}
+	r.until("the target is healthy", func() bool {
+		return r.node.Current().Listeners[0].Routes.Default.Forward.Targets()[0].State == health.Healthy
+	})
 }

@@ -385,3 +385,23 @@ func TestTraceIDsDiffer(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+func TestJSONSaysWhatABalancerSaid(t *testing.T) {
+	c := &Connection{Client: netip.MustParseAddrPort("203.0.113.1:36280"), Proxy: &Proxy{
+		Peer: netip.MustParseAddrPort("10.0.0.9:5000"), Version: 2, Source: netip.MustParseAddrPort("203.0.113.1:36280"),
+		Destination: netip.MustParseAddrPort("198.51.100.2:443"), Authority: "api.example.com", VPCEndpoint: "vpce-1a", UniqueID: []byte("id-1"),
+	}}
+	got := checkObject(t, appendConnectionJSON(nil, c, new(clock)))
+	for name, want := range map[string]any{
+		"client_ip": "203.0.113.1", "proxy_ip": "10.0.0.9", "proxy_port": 5000., "proxy_version": 2., "proxy_destination_ip": "198.51.100.2",
+		"proxy_destination_port": 443., "proxy_authority": "api.example.com", "proxy_vpc_endpoint": "vpce-1a", "proxy_unique_id": "id-1",
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %v, want %v", name, got[name], want)
+		}
+	}
+	c.Proxy.UniqueID = []byte{0, 0xff}
+	if got := checkObject(t, appendConnectionJSON(nil, c, new(clock)))["proxy_unique_id"]; got != "0x00ff" {
+		t.Errorf("an id that is no text is %v", got)
+	}
+}

@@ -87,6 +87,7 @@ func hostile(s string) (*Connection, *Access) {
 		LocalIP: netip.MustParseAddr("fe80::1").WithZone("x\"\n "), TLSVersion: tls.VersionTLS13,
 		ALPN: s, ServerName: s, ServerCertificate: s, TrustStore: s,
 		Certificate: &countersign.Identity{Subject: s, Issuer: s, Serial: s, CommonNames: []string{s}},
+		Proxy:       &Proxy{Peer: netip.MustParseAddrPort("203.0.113.2:2"), Version: 2, Authority: s, VPCEndpoint: s, UniqueID: []byte(s)},
 		Denial:      &countersign.Denial{Stage: countersign.Stage(s), Code: countersign.Code(s), Reason: s},
 	}
 	a := newAccess().(*Access)

@@ -1,8 +1,14 @@
 package tlsname_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"math/big"
 	"os/exec"
 	"strings"
 	"testing"
@@ -59,5 +65,28 @@ func TestCipherAsOpenSSLNamesIt(t *testing.T) {
 	}
 	if compared < 15 {
 		t.Errorf("OpenSSL knows %d of our suites, expected at least 15; its output:\n%s", compared, out)
+	}
+}
+
+// HAProxy's names, which are OpenSSL's short ones.
+func TestSignaturesAndKeysHaveNames(t *testing.T) {
+	for a := x509.SHA1WithRSA; a <= x509.PureEd25519; a++ {
+		if dsa := strings.Contains(a.String(), "DSA-") && !strings.Contains(a.String(), "ECDSA-"); (tlsname.Signature(a) == "") != dsa {
+			t.Errorf("%v is %q", a, tlsname.Signature(a))
+		}
+	}
+	if got := tlsname.Signature(x509.ECDSAWithSHA256); got != "ecdsa-with-SHA256" {
+		t.Error(got)
+	}
+	if got := tlsname.Signature(x509.SHA256WithRSA); got != "RSA-SHA256" {
+		t.Error(got)
+	}
+	for want, key := range map[string]any{
+		"EC256": &ecdsa.PublicKey{Curve: elliptic.P256()}, "EC521": &ecdsa.PublicKey{Curve: elliptic.P521()},
+		"RSA2048": &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 2047)}, "ED25519": ed25519.PublicKey{}, "": "no key",
+	} {
+		if got := tlsname.Key(key); got != want {
+			t.Errorf("%T is %q, want %q", key, got, want)
+		}
 	}
 }
