@@ -186,7 +186,14 @@ func copyExample(t *testing.T, example, dir string, ports *strings.Replacer) {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		if f.IsDir() || strings.HasSuffix(f.Name(), ".md") {
+		if f.IsDir() { // a program, which the document has in bin/
+			out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "bin", f.Name()), "./"+filepath.Join("..", example, f.Name())).CombinedOutput()
+			if err != nil {
+				t.Fatalf("go build: %v\n%s", err, out)
+			}
+			continue
+		}
+		if strings.HasSuffix(f.Name(), ".md") {
 			continue
 		}
 		text := ports.Replace(withAdmin(read(t, filepath.Join(example, f.Name()))))
