@@ -16,7 +16,7 @@ func (s devices) Import(ctx context.Context, in store.Import) error {
 				return err
 			}
 			var done []store.Outcome
-			err = s.write(ctx, doing, func(ctx context.Context, tx *sql.Tx) error {
+			err = s.writeAlone(ctx, doing, func(ctx context.Context, tx *sql.Tx) error {
 				done, err = newWriting(ctx, tx).batch(rows, in)
 				return err
 			})
@@ -27,7 +27,7 @@ func (s devices) Import(ctx context.Context, in store.Import) error {
 		}
 		return nil
 	}
-	return s.write(ctx, doing, func(inner context.Context, tx *sql.Tx) error {
+	return s.writeAlone(ctx, doing, func(inner context.Context, tx *sql.Tx) error {
 		w := newWriting(inner, tx)
 		for rows, err := range in.Rows {
 			if err == nil {

@@ -39,6 +39,7 @@ type db struct {
 	path   string
 	writer *sql.DB // one connection
 	reader *sql.DB
+	queue
 }
 
 // Open opens the database, and brings its tables up to date.
@@ -46,7 +47,7 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 	if cfg.BusyTimeout == 0 {
 		cfg.BusyTimeout = 10 * time.Second
 	}
-	d := &db{path: cfg.Path}
+	d := &db{path: cfg.Path, queue: queue{leads: make(chan struct{}, 1)}}
 	if err := d.open(ctx, cfg); err != nil {
 		d.close()
 		return nil, err
@@ -163,29 +164,6 @@ func (d *db) close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// write runs do in one transaction. Inside it statements are not interrupted: do
-// looks at ctx where it has much to do.
-func (d *db) write(ctx context.Context, doing string, do func(ctx context.Context, tx *sql.Tx) error) error {
-	if err := d.there(doing); err != nil {
-		return err
-	}
-	tx, err := d.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return fault(doing, err)
-	}
-	if err := do(context.WithoutCancel(ctx), tx); err != nil {
-		return errors.Join(fault(doing, err), rollback(tx))
-	}
-	if err := ctx.Err(); err != nil {
-		return errors.Join(fault(doing, err), rollback(tx))
-	}
-	// A file that was moved away takes commits that nobody will find again.
-	if err := d.there(doing); err != nil {
-		return errors.Join(err, rollback(tx))
-	}
-	return fault(doing, tx.Commit())
 }
 
 // rollback hides that a transaction is over already, as after a full disk.
