@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -43,6 +42,9 @@ came out as it should.`,
 	return cmd
 }
 
+// programLogName is where up has the gateway's own log.
+const programLogName = "countersign.log"
+
 func up(ctx context.Context, std stdio, dir string, once bool) error {
 	screen := &screen{out: std.out}
 	screen.title("countersign up: from nothing to a verified request, in %s", dir)
@@ -65,7 +67,7 @@ func up(ctx context.Context, std stdio, dir string, once bool) error {
 	}
 	defer backend.stop()
 
-	programLog, err := os.OpenFile(filepath.Join(dir, "countersign.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	programLog, err := os.OpenFile(home.path(programLogName), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	if err != nil {
 		return err
 	}

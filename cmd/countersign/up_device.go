@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -166,13 +168,34 @@ func (n *newcomer) initialize(what, want string) error {
 	if err := newKey(&asks); err != nil {
 		return err
 	}
+	log := n.followLog(programLogName)
 	_, err := clientdevice.Initialize(n.ctx, asks)
 	why, ok := errors.AsType[*clientdevice.Problem](err)
 	if !ok || why.Code != want {
 		return fmt.Errorf("%s: %w, want %s", what, errors.Join(err, errIfNone(err)), want)
 	}
 	n.screen.row("the device sees", "%s: %d %s", what, why.Status, why.Code)
+	if reason := log.reason(want); reason != "" {
+		n.screen.row("the operator sees", "%s", reason)
+	}
 	return nil
+}
+
+// reason is what the program log says of a refusal with that code, which is written
+// before the device is answered. "": it says nothing, because its level is higher.
+func (t *logTail) reason(code string) string {
+	data, err := os.ReadFile(t.file)
+	if err != nil {
+		return ""
+	}
+	found := regexp.MustCompile(`\bcode"?[=:]"?` + code + `"?[ ,]"?reason"?[=:]("(?:[^"\\]|\\.)*"|\S+)`).FindSubmatch(data[min(t.offset, int64(len(data))):])
+	if found == nil {
+		return ""
+	}
+	if text, err := strconv.Unquote(string(found[1])); err == nil {
+		return text
+	}
+	return string(found[1])
 }
 
 func errIfNone(err error) error {
