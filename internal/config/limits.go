@@ -44,7 +44,8 @@ func (l *Limits) check(c *checker, path string) {
 
 // Timeouts bound how long a client or a target may take.
 type Timeouts struct {
-	// Handshake: from the connection to the end of the TLS handshake. Default 10s.
+	// Handshake: from the connection, or the end of its PROXY header, to the end
+	// of the TLS handshake. Default 10s.
 	Handshake time.Duration `yaml:"handshake" default:"10s" range:"1ms..1h"`
 
 	// Headers: from the first byte of a request to the end of its headers.
