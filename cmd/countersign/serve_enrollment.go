@@ -91,10 +91,14 @@ func (e *enrollment) prepare(cfg *config.Config, devices *registry, issuers *aut
 			return publish.Change{}, err
 		}
 	}
+	makers, err := publish.MakersOf(cfg.Devices)
+	if err != nil {
+		return publish.Change{}, err
+	}
 	return publish.Change{Abandon: abandon, Apply: func() {
 		s := &enroll.Settings{Store: devices.opened(), IDs: ids, Bootstrap: bootstrap, Claim: enroll.Claim(how.Claim),
 			Name: publish.EnrollmentName(cfg.Devices), Box: box,
-			PerSource: how.PerSource, PerDevice: how.PerDevice, Retry: how.RetryAfter, Given: devices.given}
+			PerSource: how.PerSource, PerDevice: how.PerDevice, Retry: how.RetryAfter, Given: devices.given, Makers: makers}
 		if a := issuers.named(cfg.Devices.Authority); a != nil {
 			s.Authority = a
 		}

@@ -25,9 +25,33 @@ type Devices struct {
 	// devices: annotate or enforce. Left out: they do not.
 	Initialize *Initialize `yaml:"initialize"`
 
+	// Makers have devices put into the registry when they come for the first time, with
+	// a certificate that their maker has given them. Left out: an operator provisions
+	// every device.
+	Makers *Makers `yaml:"makers"`
+
 	// Authority is the name of the authority that issues the certificates of devices.
 	// Left out: there are those alone that operators upload.
 	Authority string `yaml:"authority"`
+}
+
+// Makers are whose certificates have a device registered, by Initialize or EST. The
+// trust store of the listener has to accept them as well.
+type Makers struct {
+	// CABundle has the certificates of the makers' authorities, in PEM. One of them
+	// is on the path from the device's certificate to the anchor.
+	CABundle []string `yaml:"ca_bundle,required" is:"file"`
+
+	// Claim is what such a device has to show besides: approval by an operator; or
+	// none, where its certificate is enough. Default approval.
+	Claim string `yaml:"claim" one:"approval|none" default:"approval"`
+
+	// IDs matches the ids of those that are registered, as the registry spells them.
+	// Left out: any.
+	IDs Pattern `yaml:"ids" want:"a regular expression, such as ^AA:BB:CC:"`
+
+	// Labels of those that are registered, as KEY=VALUE.
+	Labels []string `yaml:"labels"`
 }
 
 // Initialize is how a device fetches its first certificate, and further ones: POST
@@ -174,6 +198,9 @@ func (c *checker) enrollment() {
 	}
 	if d.Initialize != nil {
 		d.Initialize.check(c)
+	}
+	if d.Makers != nil && d.Authority == "" {
+		c.fault("devices.makers", "set without devices.authority", "an authority that issues to the devices", "")
 	}
 }
 

@@ -86,7 +86,7 @@ func (x exchangeRecord) forward(v verdict) (more, unread bool) {
 	}
 	var res http.Result
 	if v.grant.Action().Respond != nil {
-		terms.Certificate = s.leaf()
+		terms.Chain = s.verified()
 		res = x.Respond(s.node.ctx, terms)
 	} else {
 		res = x.Forward(terms)
@@ -102,11 +102,11 @@ func (x exchangeRecord) forward(v verdict) (more, unread bool) {
 	return res.KeepAlive, res.Unread
 }
 
-// leaf is the client's certificate.
-func (s *session) leaf() *x509.Certificate {
+// verified is the client's certificate with those that lead to its anchor.
+func (s *session) verified() []*x509.Certificate {
 	s.standing.Lock()
 	defer s.standing.Unlock()
-	return s.client.Chain().Leaf()
+	return s.client.Chain().Path()
 }
 
 // finish counts the exchange and commits its line.

@@ -54,6 +54,8 @@ type Settings struct {
 	IDs   device.IDs
 	// Bootstrap is the id in the certificate that all devices are made with.
 	Bootstrap string
+	// Makers have devices registered that come with a certificate of theirs; nil: nobody's.
+	Makers *Makers
 	// Claim is that of devices for which no other was set.
 	Claim Claim
 	// Name is how a certificate names a device: {id} stands for its id.
@@ -122,9 +124,9 @@ func (d *Desk) Use(s *Settings) {
 
 // A Party is who asks.
 type Party struct {
-	Client      identify.Client
-	Certificate *x509.Certificate // the client's; nil: there is none
-	Address     netip.Addr
+	Client  identify.Client
+	Chain   []*x509.Certificate // from the client's certificate to its anchor; nil: it was not verified
+	Address netip.Addr
 }
 
 // A Request is what a device asks for.

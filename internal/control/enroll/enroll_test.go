@@ -105,7 +105,7 @@ func (h *house) party(chain ...*x509.Certificate) enroll.Party {
 	if denial != nil {
 		h.t.Fatal(denial)
 	}
-	return enroll.Party{Client: c, Certificate: chain[0], Address: netip.MustParseAddr("192.0.2.7")}
+	return enroll.Party{Client: c, Chain: proof.Path(), Address: netip.MustParseAddr("192.0.2.7")}
 }
 
 // add provisions a device, and makes it ready.
@@ -586,6 +586,57 @@ func TestWhoMayNotEnrollIsRefused(t *testing.T) {
 	h.enroll(enroll.Request{By: own, CSR: csr(t, newKey(t), "MacID-"+one), Renew: true}, 403, "DeviceNotServed")
 }
 
+// Devices that their maker has given a certificate are registered when they come.
+func TestAMakersDeviceIsRegisteredWhenItComes(t *testing.T) {
+	maker, stranger := testpki.NewRoot(t, "Maker Root"), testpki.NewRoot(t, "Other Root")
+	onBothStores(t, func(t *testing.T, s *store.Store) {
+		h := newHouse(t, s, func(s *enroll.Settings) {
+			s.Claim = enroll.ClaimNone
+			s.Makers = &enroll.Makers{Authorities: []*x509.Certificate{maker.X509}, Claim: enroll.ClaimApproval,
+				IDs: regexp.MustCompile("^AA:BB:CC:"), Labels: map[string]string{"maker": "acme"}}
+		})
+		var err error
+		h.trust, err = verify.New(verify.Config{Name: "fleet", Anchors: []*x509.Certificate{h.authority.Root(), maker.X509, stranger.X509}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		comes := func(root *testpki.Certificate, id string) enroll.Request {
+			return enroll.Request{By: h.party(root.Client("MacID-" + id).X509), CSR: csr(t, newKey(t), "")}
+		}
+		h.enroll(comes(stranger, one), 404, "DeviceNotProvisioned")
+		h.enroll(comes(maker, "00:00:5E:00:53:01"), 404, "DeviceNotProvisioned") // another id than those of the maker
+		other := comes(maker, one)
+		other.Device = two
+		h.enroll(other, 403, "EnrollmentCertificateRefused")
+		h.enroll(h.asks(one, newKey(t), ""), 404, "DeviceNotProvisioned") // with what all have
+		renewing := comes(maker, one)
+		renewing.Renew, renewing.CSR = true, csr(t, newKey(t), "MacID-"+one)
+		h.enroll(renewing, 404, "DeviceNotProvisioned")
+
+		first := comes(maker, one)
+		h.enroll(first, 202, "EnrollmentAwaitsApproval")
+		d, err := s.Devices.Device(t.Context(), one)
+		if err != nil || d.State != countersign.DeviceReady || d.Labels["maker"] != "acme" {
+			t.Fatalf("registered: %+v, %v", d, err)
+		}
+		view, err := h.desk.View(t.Context(), one)
+		if err != nil || view.Claim != enroll.ClaimApproval || len(view.Asked) != 1 {
+			t.Fatalf("%+v, %v", view, err)
+		}
+		if err := h.desk.Approve(t.Context(), ann, one, hex.EncodeToString(view.Asked[0].Key)); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.enroll(first, 200, ""); got.Chain[0].Subject.String() != "CN=MacID-"+one || got.Chain[0].Issuer.String() == maker.X509.Subject.String() {
+			t.Errorf("delivered: %s of %s", got.Chain[0].Subject, got.Chain[0].Issuer)
+		}
+
+		// Where the certificate is enough.
+		h.settings.Makers.Claim = enroll.ClaimNone
+		h.desk.Use(&h.settings)
+		h.enroll(comes(maker, two), 200, "")
+	})
+}
+
 func TestAttemptsAreLimitedPerSourceAndPerDevice(t *testing.T) {
 	h := newHouse(t, openSQLite(t), func(s *enroll.Settings) { s.PerSource, s.PerDevice = 6, 3 })
 	h.add(one)
@@ -625,7 +676,7 @@ func FuzzInitialize(f *testing.F) {
 			q.Header.Set("Accept", accept)
 		}
 		if bootstrap {
-			q.Client, q.Certificate = h.bootstrap.Client, h.bootstrap.Certificate
+			q.Client, q.Chain = h.bootstrap.Client, h.bootstrap.Chain
 		}
 		a := handler.Respond(t.Context(), q)
 		if a.Status < 200 || a.Status > 599 || a.Status == 200 && !bootstrap || a.Status >= 500 {

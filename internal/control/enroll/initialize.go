@@ -38,7 +38,7 @@ func (h Initialize) Respond(ctx context.Context, q *respond.Request) respond.Ans
 	if !ok {
 		return Problem(refuse(406, "EnrollmentNotAcceptable", "Certificates are sent as "+kindPEM+" or "+kindPKCS7+".", ""))
 	}
-	r := Request{By: Party{Client: q.Client, Certificate: q.Certificate, Address: q.Address}, Keyless: pkcs7}
+	r := Request{By: Party{Client: q.Client, Chain: q.Chain, Address: q.Address}, Keyless: pkcs7}
 	if len(q.Body) > 0 {
 		var m message
 		if err := json.Unmarshal(q.Body, &m); err != nil {

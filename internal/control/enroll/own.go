@@ -17,6 +17,12 @@ import (
 // own serves a device that presents a certificate of its own.
 func (a *attempt) own(ctx context.Context) (*Delivery, error) {
 	standing, err := a.standing(ctx)
+	if errors.Is(err, store.ErrUnknown) && a.made() {
+		if err := a.register(ctx); err != nil {
+			return nil, err
+		}
+		standing, err = a.standing(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -37,10 +43,10 @@ func (a *attempt) own(ctx context.Context) (*Delivery, error) {
 	if a.csr == nil {
 		return nil, invalid("the device has its certificate, and sends no signing request for another one")
 	}
-	leaf := a.By.Certificate
-	if leaf == nil {
+	if len(a.By.Chain) == 0 {
 		return nil, errors.New("the client's certificate is not at hand")
 	}
+	leaf := a.By.Chain[0]
 	if a.Renew {
 		if err := sameNames(a.csr.Subject, a.csr.Names, leaf); err != nil {
 			return nil, err

@@ -2,8 +2,10 @@ package publish
 
 import (
 	"fmt"
+	"strings"
 
 	"countersign.dev/internal/config"
+	"countersign.dev/internal/control/ca/pemfile"
 	"countersign.dev/internal/control/device"
 	"countersign.dev/internal/control/enroll"
 	"countersign.dev/internal/traffic/devices"
@@ -41,6 +43,9 @@ func (c *compiler) enrollment() {
 	if d == nil || d.Authority == "" {
 		return
 	}
+	if _, err := MakersOf(d); err != nil {
+		c.fault("devices.makers", err.Error(), "files of certificates, and labels as KEY=VALUE", "")
+	}
 	ids, name := DeviceIDs(d), EnrollmentName(d)
 	const at = "devices.id.name"
 	if name == "" {
@@ -54,6 +59,26 @@ func (c *compiler) enrollment() {
 	if err != nil {
 		c.fault(at, err.Error(), "a name in which devices.id finds the device", "such as MacID-{id}")
 	}
+}
+
+// MakersOf reads what the configuration says of makers; nil: nothing.
+func MakersOf(cfg *config.Devices) (*enroll.Makers, error) {
+	if cfg.Makers == nil {
+		return nil, nil
+	}
+	labels, err := device.ParseLabels(strings.Join(cfg.Makers.Labels, ";"))
+	if err != nil {
+		return nil, err
+	}
+	m := &enroll.Makers{Claim: enroll.Claim(cfg.Makers.Claim), IDs: cfg.Makers.IDs.Regexp(), Labels: labels}
+	for _, path := range cfg.Makers.CABundle {
+		some, err := pemfile.ReadChain(path)
+		if err != nil {
+			return nil, err
+		}
+		m.Authorities = append(m.Authorities, some...)
+	}
+	return m, nil
 }
 
 // devices is what a listener does about devices; nil: nothing.

@@ -19,10 +19,10 @@ type Request struct {
 	Path, Query string
 	Header      http.Header
 	Body        []byte // all of it
-	// Client is to whom the answer was granted: the proof of who asks. Certificate is
-	// the client's; nil: there is none.
-	Client      identify.Client
-	Certificate *x509.Certificate
+	// Client is to whom the answer was granted: the proof of who asks. Chain leads from
+	// its certificate to the anchor; nil: it was not verified.
+	Client identify.Client
+	Chain  []*x509.Certificate
 	// Address is where the request came from.
 	Address netip.Addr
 }

@@ -98,7 +98,7 @@ func (h Handler) read(q *respond.Request) (*enroll.Request, respond.Answer) {
 	if err != nil {
 		return nil, problem(400, "EnrollmentInvalid", "The body is not a signing request in base64 (RFC 8951 section 3.1).")
 	}
-	r := &enroll.Request{By: enroll.Party{Client: q.Client, Certificate: q.Certificate, Address: q.Address}, CSR: der, Keyless: true}
+	r := &enroll.Request{By: enroll.Party{Client: q.Client, Chain: q.Chain, Address: q.Address}, CSR: der, Keyless: true}
 	r.Secret = challenge(der)
 	basic := http.Request{Header: q.Header}
 	if name, password, ok := basic.BasicAuth(); ok {

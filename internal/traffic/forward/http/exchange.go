@@ -18,8 +18,9 @@ import (
 type Terms struct {
 	// Grant says to which group, and that it may be.
 	Grant authorize.Grant
-	// Certificate is the client's, for whoever answers in the place of a target.
-	Certificate *x509.Certificate
+	// Chain leads from the client's certificate to its anchor, for whoever answers in
+	// the place of a target.
+	Chain []*x509.Certificate
 	// Identity holds the rendered fields, "Name: value\r\n" each, that tell the
 	// target who the client is.
 	Identity []byte

@@ -98,7 +98,7 @@ func (e *Exchange) asked(t *Terms, content []byte) *respond.Request {
 		header.Add(string(q.Fields[i].Name), string(q.Fields[i].Value))
 	}
 	return &respond.Request{Method: string(q.Method), Path: string(q.Path), Query: string(q.Query), Header: header,
-		Body: content, Client: t.Grant.Client(), Certificate: t.Certificate, Address: e.client.address.Addr()}
+		Body: content, Client: t.Grant.Client(), Chain: t.Chain, Address: e.client.address.Addr()}
 }
 
 // give sends the answer.
