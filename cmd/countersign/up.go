@@ -60,7 +60,9 @@ func up(ctx context.Context, std stdio, dir string, once bool) error {
 	if len(cfg.TargetGroups) == 0 || len(cfg.TargetGroups[0].Targets) == 0 {
 		return fmt.Errorf("%s: the first target group is where the echo backend listens, and there is none; remove the file to have it made anew", home.config())
 	}
-	home.registry = issuesToDevices(cfg)
+	if issuesToDevices(cfg) {
+		home.initialize = cfg.Devices.Initialize.Path
+	}
 	backend, err := startEcho(cfg.TargetGroups[0].Targets[0].Address)
 	if err != nil {
 		return err

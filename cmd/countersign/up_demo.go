@@ -28,7 +28,7 @@ const patience = 10 * time.Second
 func demonstrate(ctx context.Context, s *screen, h *home, address string) error {
 	d := &demo{ctx: ctx, screen: s, home: h, url: "https://" + address + "/"}
 	parts := []func() error{d.verified, d.nobody, d.stranger, d.revoked}
-	if h.registry {
+	if h.initialize != "" {
 		parts = slices.Concat([]func() error{d.enlisted}, parts, []func() error{d.life})
 	}
 	for _, part := range parts {
@@ -36,7 +36,7 @@ func demonstrate(ctx context.Context, s *screen, h *home, address string) error 
 			return fmt.Errorf("this did not come out as it should: %w", err)
 		}
 	}
-	if !h.registry {
+	if h.initialize == "" {
 		s.title("The life of a device is not shown: %s has no registry of devices that issues.\nRemove the file to have it made anew.", h.config())
 	}
 	s.title("All came out as it should.")

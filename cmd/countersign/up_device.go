@@ -91,7 +91,7 @@ func (d *demo) life() error {
 	if err != nil {
 		return err
 	}
-	n.asks = clientdevice.Config{URL: d.url, RootCAs: d.roots(), Certificate: bootstrap, DeviceID: n.id, Timeout: patience}
+	n.asks = clientdevice.Config{URL: d.url, RootCAs: d.roots(), Certificate: bootstrap, DeviceID: n.id, Path: d.home.initialize, Timeout: patience}
 	for _, part := range []func() error{n.unknown, n.provisioned, n.served, n.renewed, n.cutOff, n.again} {
 		if err := part(); err != nil {
 			return fmt.Errorf("device %s: %w", n.id, err)

@@ -19,10 +19,10 @@ import (
 
 // A home is the directory that up keeps everything in.
 type home struct {
-	dir       string
-	authority *ca.Authority
-	registry  bool   // its configuration has devices, and issues to them
-	newcomer  string // the id of the device whose life was shown
+	dir        string
+	authority  *ca.Authority
+	initialize string // where devices fetch their certificates; "": the configuration has no such place
+	newcomer   string // the id of the device whose life was shown
 }
 
 const (
