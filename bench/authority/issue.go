@@ -102,7 +102,7 @@ func (i Issue) open(ctx context.Context, a *ca.Authority) (func(ctx context.Cont
 	if err != nil {
 		return nil, err
 	}
-	by := enroll.Party{Client: who, Certificate: shared.Certificate, Address: netip.MustParseAddr("192.0.2.7")}
+	by := enroll.Party{Client: who, Chain: who.Chain().Path(), Address: netip.MustParseAddr("192.0.2.7")}
 	desk := enroll.New(enroll.Config{})
 	const unlimited = 1e9
 	desk.Use(&enroll.Settings{Store: i.Store, IDs: ids, Bootstrap: bootstrap, Claim: enroll.ClaimNone, Name: "{id}",
