@@ -108,6 +108,24 @@ func (h *house) party(chain ...*x509.Certificate) enroll.Party {
 	return enroll.Party{Client: c, Chain: proof.Path(), Address: netip.MustParseAddr("192.0.2.7")}
 }
 
+// certificate is one with the name of a device where ids look for it.
+func (h *house) certificate(ids device.IDs, id string) []*x509.Certificate {
+	h.t.Helper()
+	name := strings.ReplaceAll(enroll.NameOf(ids), "{id}", id)
+	r := ca.Request{Profile: "bootstrap", CommonName: id}
+	switch ids.From {
+	case device.FromSANDNS:
+		r.Names = []string{"dns:" + name}
+	case device.FromSANURI:
+		r.Names = []string{"uri:" + name}
+	}
+	issued, err := h.authority.Issue(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return []*x509.Certificate{issued.Certificate, issued.Issuer}
+}
+
 // add provisions a device, and makes it ready.
 func (h *house) add(ids ...string) {
 	h.t.Helper()

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"countersign.dev/internal/control/ca/durable"
 )
@@ -28,12 +29,15 @@ type Box struct {
 }
 
 // Open reads the key in the file at path, and makes one where there is none. It
-// refuses a key that others may read.
+// refuses a key that others may read. A directory that is not there is made.
 func Open(path string) (*Box, error) {
 	key, err := read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		key = make([]byte, keySize)
 		rand.Read(key)
+		if err = os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, err
+		}
 		if err = durable.CreateFile(path, key, 0o600); errors.Is(err, fs.ErrExist) {
 			key, err = read(path) // somebody else was faster
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestWhatIsSealedIsOpenedForItsOwnerUnderItsKeyAlone(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "node.key")
+	path := filepath.Join(t.TempDir(), "data", "node.key")
 	box, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
