@@ -132,6 +132,7 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 	g.registry.logger = g.logger
 	g.issuers.logger = g.logger
 	g.enrollment.open(g.logger)
+	g.registry.outcomes = g.enrollment.desk.Outcomes
 	g.registry.mirror = mirror.New(mirror.Config{Logger: g.logger})
 	g.metrics.DevicesFrom(g.registry.figures)
 	g.node = traffic.New(traffic.Config{Logger: g.logger, Witness: witnesses{&g.seen.witness, g.enrollment.uses}, Devices: g.registry.mirror})

@@ -26,9 +26,10 @@ const storeName = "devices.db"
 // registry is the registry of devices, with what of it belongs to a configuration.
 // The store is opened once: another one takes a start.
 type registry struct {
-	logger  *slog.Logger
-	mirror  *mirror.Mirror     // what of it traffic knows
-	suspect func(ids []string) // told of devices that have changed
+	logger   *slog.Logger
+	mirror   *mirror.Mirror           // what of it traffic knows
+	suspect  func(ids []string)       // told of devices that have changed
+	outcomes func() map[string]uint64 // of enrollments
 
 	mu      sync.Mutex
 	where   string // of store, as it is configured
@@ -159,7 +160,7 @@ func (r *registry) keep(s *store.Store, where string) {
 func (r *registry) figures() telemetry.Devices {
 	s := r.mirror.State()
 	return telemetry.Devices{Known: s.Devices, Connected: s.Held, Lookups: s.Lookups, Hits: s.Hits,
-		Failures: s.Failures, Resyncs: s.Resyncs, Checked: s.Checked}
+		Failures: s.Failures, Resyncs: s.Resyncs, Checked: s.Checked, Enrollments: r.outcomes()}
 }
 
 func (r *registry) release(s *store.Store) {

@@ -84,6 +84,8 @@ var (
 		"Questions to the registry of devices that failed.")
 	descDeviceResyncs = desc("device_registry_resyncs_total",
 		"Times that the state of every known device was read anew, because the registry could not tell what had changed.")
+	descEnrollments = desc("enrollments_total",
+		"Attempts of devices to get a certificate, by outcome: delivered, repeated, or the code of the refusal.", "outcome")
 	descDropped = desc("log_events_dropped_total",
 		"Events that were lost because a log could not keep up or be written.", "log")
 )

@@ -12,6 +12,8 @@ type Devices struct {
 	Lookups, Hits     uint64    // connections, and those whose device was known
 	Failures, Resyncs uint64    // of the registry
 	Checked           time.Time // when it was last up to date; zero: never, nobody asks
+	// Enrollments are attempts to get a certificate, by their outcome.
+	Enrollments map[string]uint64
 }
 
 // DevicesFrom has the metrics tell what ask returns, once the registry was heard of.
@@ -35,4 +37,7 @@ func (d Devices) collect(now time.Time, counter func(*prometheus.Desc, uint64, .
 	gauge(descDeviceAge, now.Sub(d.Checked).Seconds())
 	counter(descDeviceFailures, d.Failures)
 	counter(descDeviceResyncs, d.Resyncs)
+	for outcome, n := range d.Enrollments {
+		counter(descEnrollments, n, outcome)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -87,6 +88,9 @@ type Desk struct {
 
 	inUse atomic.Pointer[office]
 	turns turns
+
+	counting sync.Mutex
+	outcomes map[string]uint64
 }
 
 // An office is settings with what they need.
@@ -185,8 +189,32 @@ func (d *Desk) Authorities() ([]*x509.Certificate, error) {
 	return o.Authority.Chain(), nil
 }
 
+// Outcomes are how many attempts have ended how: delivered, repeated, or the code
+// of a Refusal.
+func (d *Desk) Outcomes() map[string]uint64 {
+	d.counting.Lock()
+	defer d.counting.Unlock()
+	return maps.Clone(d.outcomes)
+}
+
+func (d *Desk) count(delivery *Delivery, refusal *Refusal) {
+	outcome := "delivered"
+	if refusal != nil {
+		outcome = refusal.Code
+	} else if delivery.Again {
+		outcome = "repeated"
+	}
+	d.counting.Lock()
+	defer d.counting.Unlock()
+	if d.outcomes == nil {
+		d.outcomes = map[string]uint64{}
+	}
+	d.outcomes[outcome]++
+}
+
 // tell writes down what became of an attempt.
 func (a *attempt) tell(delivery *Delivery, refusal *Refusal) {
+	a.desk.count(delivery, refusal)
 	log := a.desk.logger.With("device", a.id, "address", a.By.Address.String(), "key", printed(a.key))
 	if id := a.By.Client.Identity(); id != nil {
 		log = log.With("presented", id.Subject, "serial", id.Serial)

@@ -316,6 +316,11 @@ func TestTheLifeOfADevice(t *testing.T) {
 			h.do(verb, one)
 			h.enroll(h.asks(one, newKey(t), ""), 403, "DeviceNotServed")
 		}
+		for outcome, want := range map[string]uint64{"delivered": 3, "repeated": 1, "EnrollmentDelivered": 2, "DeviceNotServed": 2} {
+			if got := h.desk.Outcomes()[outcome]; got != want {
+				t.Errorf("%d attempts ended with %s, want %d", got, outcome, want)
+			}
+		}
 		file, err := h.registry.Show(t.Context(), one)
 		if err != nil || file.TrailFault != nil {
 			t.Fatalf("the trail: %v, %v", err, file.TrailFault)
