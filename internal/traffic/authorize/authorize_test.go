@@ -80,3 +80,22 @@ func TestAStandingThatNobodyMadeIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// What is public is for everybody whom the policy lets in, and for nobody else.
+func TestWhatIsPublicIsForEverybodyWhomThePolicyLetsIn(t *testing.T) {
+	q := authorize.Question{
+		Policy: policy(countersign.ClientAuthOptional), Client: identify.Anonymous(),
+		Devices: &devices.Rule{Mode: devices.Enforce}, Action: route.Action{Public: true},
+	}
+	if grant, denial := authorize.Decide(q); denial != nil || !grant.Given() {
+		t.Errorf("anonymous, where that is let in: %v", denial)
+	}
+	q.Policy = policy(countersign.ClientAuthVerify)
+	if _, denial := authorize.Decide(q); denial == nil || denial.Code != countersign.ClientCertMissing {
+		t.Errorf("anonymous, where that is not let in: %v", denial)
+	}
+	q.Policy, q.Denial = policy(countersign.ClientAuthOptional), countersign.Deny(countersign.StageVerify, countersign.ClientCertExpired, "expired yesterday")
+	if _, denial := authorize.Decide(q); denial != q.Denial {
+		t.Errorf("with a certificate that has expired: %v", denial)
+	}
+}
