@@ -137,6 +137,7 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 	g.metrics.DevicesFrom(g.registry.figures)
 	g.node = traffic.New(traffic.Config{Logger: g.logger, Witness: witnesses{&g.seen.witness, g.enrollment.uses}, Devices: g.registry.mirror})
 	g.registry.suspect = g.node.SuspectDevices
+	g.registry.issuers = g.issuers.issuers
 	g.publisher, err = publish.NewPublisher(publish.PublisherConfig{
 		Path: cfg.File, Node: g.node, Fleet: g.fleet, Metrics: g.metrics,
 		Logger: g.logger, Stdout: cfg.Out, Prepare: g.prepare, Own: g.enrollment.paths,

@@ -15,6 +15,7 @@ import (
 	"countersign.dev/internal/control/ca/issuance/lint"
 	"countersign.dev/internal/control/ca/wellknown"
 	"countersign.dev/internal/control/publish"
+	"countersign.dev/internal/control/withdraw"
 )
 
 // authorities are the authorities of the configuration in force, with where they
@@ -136,6 +137,16 @@ func (a *authorities) named(name string) *ca.Authority {
 		return one.publication.Authority
 	}
 	return nil
+}
+
+// issuers are those in use.
+func (a *authorities) issuers() (all []withdraw.Authority) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, one := range a.running {
+		all = append(all, one.publication.Authority)
+	}
+	return all
 }
 
 // replace puts next into the place of what runs.

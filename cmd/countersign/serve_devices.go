@@ -13,6 +13,7 @@ import (
 	inventory "countersign.dev/internal/control/device"
 	"countersign.dev/internal/control/device/mirror"
 	"countersign.dev/internal/control/publish"
+	"countersign.dev/internal/control/withdraw"
 	"countersign.dev/internal/store"
 	"countersign.dev/internal/store/postgres"
 	"countersign.dev/internal/store/sqlite"
@@ -27,8 +28,9 @@ const storeName = "devices.db"
 // The store is opened once: another one takes a start.
 type registry struct {
 	logger   *slog.Logger
-	mirror   *mirror.Mirror           // what of it traffic knows
-	suspect  func(ids []string)       // told of devices that have changed
+	mirror   *mirror.Mirror     // what of it traffic knows
+	suspect  func(ids []string) // told of devices that have changed
+	issuers  func() []withdraw.Authority
 	outcomes func() map[string]uint64 // of enrollments
 
 	mu      sync.Mutex
@@ -94,7 +96,7 @@ func (r *registry) prepare(ctx context.Context, draft *publish.Draft) (publish.C
 	return publish.Change{
 		Apply: func() {
 			if fresh {
-				r.keep(s, where)
+				r.keep(s, where, cfg.Node.DataDir)
 			}
 			r.use(devices)
 		},
@@ -131,14 +133,23 @@ const (
 	changesEvery = time.Hour
 )
 
-// keep has the store mirrored, and pruned, until stop.
-func (r *registry) keep(s *store.Store, where string) {
+// keep has the store mirrored, followed for the authorities' lists, and pruned,
+// until stop.
+func (r *registry) keep(s *store.Store, where, dataDir string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	r.store, r.where, r.stopped = s, where, cancel
 	r.tending.Go(func() {
 		r.mirror.Follow(ctx, mirror.Source{Standings: s.Standings, Changes: s.Changes, Sightings: s.Sightings, Suspect: r.suspect})
+	})
+	place := "" // of its own, as SQLite's file is: without data_dir everything is looked at after each start
+	if dataDir != "" {
+		place = filepath.Join(dataDir, "withdrawn")
+	}
+	r.tending.Go(func() {
+		withdraw.Follow(ctx, withdraw.Config{Devices: s.Devices, Credentials: s.Credentials, Changes: s.Changes,
+			Authorities: r.issuers, Place: place, Logger: r.logger})
 	})
 	r.tending.Go(func() {
 		t := time.NewTicker(changesEvery)
