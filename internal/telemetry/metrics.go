@@ -37,7 +37,7 @@ type Metrics struct {
 	targets   map[target]*targetMetrics
 	inventory Inventory
 	devices   func() Devices // nil: there are none
-	named     struct { // what the inventory names
+	named     struct {       // what the inventory names
 		listeners map[string]bool
 		targets   map[target]bool
 	}
