@@ -178,7 +178,9 @@ func TestNoConnectionToATargetIsSharedBetweenClientsThatAreAnnounced(t *testing.
 						whose[h.Conn] = name
 					}
 				}
-				if len(whose) != len(clients) {
+				// An HTTP/2 client has its answer before the connection that it came by is
+				// free, so its next request may have to have another one.
+				if more := alpn == "h2" && target == "http"; len(whose) < len(clients) || len(whose) > len(clients) && !more {
 					t.Errorf("%d connections for %d clients", len(whose), len(clients))
 				}
 			})
