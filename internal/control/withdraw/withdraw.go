@@ -1,6 +1,7 @@
 package withdraw
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"log/slog"
 	"math/big"
 	"os"
-	"slices"
 	"time"
 
 	"countersign.dev"
@@ -36,7 +36,10 @@ type Config struct {
 	Authorities func() []Authority
 	// Place is the file that the place in the change log is kept in. It is the
 	// node's own. "": none, and everything is looked at after each start.
-	Place  string
+	Place string
+	// Gather is how long to wait for more when a device has been cut off: a list is
+	// signed whole each time, and listeners that enforce know at once. 0: 5s.
+	Gather time.Duration
 	Logger *slog.Logger
 }
 
@@ -90,12 +93,15 @@ func (f *follower) step(ctx context.Context) error {
 		return err
 	}
 	if known {
-		var changed []string
-		next, err := f.Changes.Since(ctx, from, func(ch store.Change) {
-			if ch.Noun == store.NounDevice && !slices.Contains(changed, ch.Key) {
-				changed = append(changed, ch.Key)
+		changed, next, err := f.since(ctx, from)
+		if err == nil && len(changed) > 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(cmp.Or(f.Gather, 5*time.Second)):
 			}
-		})
+			changed, next, err = f.since(ctx, from)
+		}
 		switch {
 		case errors.Is(err, store.ErrCursorLost):
 			known = false
@@ -120,6 +126,18 @@ func (f *follower) step(ctx context.Context) error {
 		return err
 	}
 	return f.behind(next)
+}
+
+// since returns the devices that were changed.
+func (f *follower) since(ctx context.Context, from store.Cursor) (changed []string, next store.Cursor, err error) {
+	seen := map[string]bool{}
+	next, err = f.Changes.Since(ctx, from, func(ch store.Change) {
+		if ch.Noun == store.NounDevice && !seen[ch.Key] {
+			seen[ch.Key] = true
+			changed = append(changed, ch.Key)
+		}
+	})
+	return changed, next, err
 }
 
 // behind keeps the place behind what was done. Who was interrupted the last time

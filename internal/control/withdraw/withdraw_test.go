@@ -92,7 +92,7 @@ func (r *rig) follow(authorities ...Authority) (stop func()) {
 	var following sync.WaitGroup
 	following.Go(func() {
 		Follow(ctx, Config{Devices: r.store.Devices, Credentials: r.store.Credentials, Changes: r.store.Changes,
-			Authorities: func() []Authority { return authorities }, Place: r.place, Logger: slog.New(slog.DiscardHandler)})
+			Authorities: func() []Authority { return authorities }, Place: r.place, Gather: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
 	})
 	return func() { cancel(); following.Wait() }
 }
@@ -207,7 +207,7 @@ func TestAListThatWasNotSignedKeepsThePlace(t *testing.T) {
 	r := newRig(t)
 	r.device("one")
 	f := &follower{Config: Config{Devices: r.store.Devices, Credentials: r.store.Credentials, Changes: r.store.Changes,
-		Place: r.place, Logger: slog.New(slog.DiscardHandler)}}
+		Place: r.place, Gather: time.Millisecond, Logger: slog.New(slog.DiscardHandler)}}
 	b := &broken{Authority: r.authority}
 	f.Authorities = func() []Authority { return []Authority{b} }
 	if err := f.step(t.Context()); err == nil {
