@@ -123,11 +123,17 @@ func (s *subject) certificate() revocation.Certificate {
 	return revocation.Certificate{Issuer: s.issuer.RawSubject, Serial: s.serial.Bytes()}
 }
 
-// fly has s asked about, unless that is under way; nil: it cannot be now.
-func (a *Asker) fly(l *Line, s *subject) *flight {
+// fly has s asked about, unless that is under way, or needless by now; nil: it
+// cannot be now.
+func (a *Asker) fly(l *Line, s *subject, unless func() bool) *flight {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if f := a.flights[s.key]; f != nil {
+		return f
+	}
+	if unless != nil && unless() { // a flight has landed in this moment
+		f := &flight{make(chan struct{})}
+		close(f.done)
 		return f
 	}
 	if a.closed || len(a.flights) >= mostFlights {

@@ -65,7 +65,7 @@ func (l *Line) Lacks(path []*x509.Certificate, now time.Time) bool {
 			lacks = true
 		case ending:
 			if s, err := l.subject(cert, by); err == nil {
-				l.asker.fly(l, s)
+				l.asker.fly(l, s, nil)
 			}
 		}
 	}
@@ -82,7 +82,7 @@ func (l *Line) Inquire(ctx context.Context, path []*x509.Certificate, now time.T
 		}
 		s, err := l.subject(cert, by)
 		if err == nil {
-			if f := l.asker.fly(l, s); f != nil {
+			if f := l.asker.fly(l, s, func() bool { return l.state(by, cert, now) != lacking }); f != nil {
 				flights = append(flights, f)
 				continue
 			}

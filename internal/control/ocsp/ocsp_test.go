@@ -551,7 +551,7 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	<-began
 	r.Close()
 	<-done
-	if r.fly(r.line, &subject{}) != nil {
+	if r.fly(r.line, &subject{}, nil) != nil {
 		t.Error("asked after the end")
 	}
 }
@@ -593,7 +593,7 @@ func TestACertificateThatFailsIsAskedAboutEverMoreRarely(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		<-r.fly(r.line, s).done
+		<-r.fly(r.line, s, nil).done
 		if a := r.line.View().Find(r.device.Issuer.X509, r.device.X509.SerialNumber); a.Failures != i+1 {
 			t.Errorf("%d failures are counted, want %d", a.Failures, i+1)
 		}

@@ -82,7 +82,7 @@ func (a *Asker) renew(r *renewal) {
 		return
 	}
 	s := *r.subject // the other one may be on its way
-	if l.direct(&s) == nil && a.fly(l, &s) == nil {
+	if l.direct(&s) == nil && a.fly(l, &s, nil) == nil {
 		a.renewAt(l, &s, time.Now().Add(failedFor))
 	}
 }
