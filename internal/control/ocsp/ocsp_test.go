@@ -527,7 +527,9 @@ func TestAStormAgainstADeadResponderEndsInTime(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := most.Load(); n > eachAtOnce {
+	// The responder may notice late that nobody waits any more: those who were
+	// given up overlap with those who come in their place.
+	if n := most.Load(); n > 2*eachAtOnce {
 		t.Errorf("%d requests at once to one responder", n)
 	}
 	asked := r.party.asked.Load()
