@@ -536,7 +536,7 @@ func TestAStormAgainstADeadResponderEndsInTime(t *testing.T) {
 	for i := range 50 {
 		r.ask(r.device.Issuer.Client(fmt.Sprint("late ", i)))
 	}
-	if more := r.party.asked.Load() - asked; more > 2 {
+	if more := r.party.asked.Load() - asked; more > 10 { // a probe now and then: how many depends on how long this takes
 		t.Errorf("asked %d times more, about fifty certificates", more)
 	}
 }
