@@ -15,8 +15,8 @@ import (
 	"countersign.dev"
 	"countersign.dev/internal/control/ca"
 	"countersign.dev/internal/control/ca/crl"
-	"countersign.dev/internal/control/ca/durable"
 	"countersign.dev/internal/control/ca/ledger"
+	"countersign.dev/internal/control/ca/durable"
 	"countersign.dev/internal/store"
 )
 
@@ -44,7 +44,7 @@ type Config struct {
 }
 
 const (
-	interval = 200 * time.Millisecond // between two looks at the change log, at most
+	interval = 200 * time.Millisecond // between two looks at the change log
 	pause    = 5 * time.Second        // after a failure
 )
 
@@ -69,16 +69,21 @@ func Follow(ctx context.Context, cfg Config) {
 		case err == nil && failing:
 			cfg.Logger.Info("the authority's lists follow the registry again")
 		}
-		if failing = err != nil; !failing {
-			if cfg.Changes.Wait(ctx, interval) != nil {
-				return
-			}
-			continue
+		failing = err != nil
+		// Not by Changes.Wait: nothing here is in a hurry, and the calls are the
+		// mirror's, on which live connections wait.
+		wait := interval
+		if failing {
+			wait = pause
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
+		rest(ctx, wait)
+	}
+}
+
+func rest(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 
@@ -95,11 +100,7 @@ func (f *follower) step(ctx context.Context) error {
 	if known {
 		changed, next, err := f.since(ctx, from)
 		if err == nil && len(changed) > 0 {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(cmp.Or(f.Gather, 5*time.Second)):
-			}
+			rest(ctx, cmp.Or(f.Gather, 5*time.Second))
 			changed, next, err = f.since(ctx, from)
 		}
 		switch {
@@ -111,7 +112,7 @@ func (f *follower) step(ctx context.Context) error {
 			return nil
 		default:
 			for _, id := range changed {
-				if err := f.device(ctx, id); err != nil {
+				if err := f.credentials(ctx, id); err != nil {
 					return err
 				}
 			}
@@ -181,7 +182,7 @@ func (f *follower) everything(ctx context.Context) error {
 			return err
 		}
 		for _, d := range page.Devices {
-			if err := f.credentials(ctx, d); err != nil {
+			if err := f.credentials(ctx, d.ID); err != nil {
 				return err
 			}
 		}
@@ -192,20 +193,9 @@ func (f *follower) everything(ctx context.Context) error {
 	}
 }
 
-func (f *follower) device(ctx context.Context, id string) error {
-	d, err := f.Devices.Device(ctx, id)
-	if errors.Is(err, store.ErrUnknown) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return f.credentials(ctx, d)
-}
-
 // credentials has revoked what the registry calls revoked.
-func (f *follower) credentials(ctx context.Context, d countersign.Device) error {
-	all, err := f.Credentials.Of(ctx, d.ID)
+func (f *follower) credentials(ctx context.Context, device string) error {
+	all, err := f.Credentials.Of(ctx, device)
 	if err != nil {
 		return err
 	}
@@ -214,8 +204,8 @@ func (f *follower) credentials(ctx context.Context, d countersign.Device) error 
 			continue
 		}
 		for _, a := range f.Authorities() {
-			if err := f.revoke(ctx, a, d, credential); err != nil {
-				return fmt.Errorf("device %s, certificate %s: %w", d.ID, credential.Serial, err)
+			if err := f.revoke(ctx, a, credential); err != nil {
+				return fmt.Errorf("device %s, certificate %s: %w", device, credential.Serial, err)
 			}
 		}
 	}
@@ -223,7 +213,7 @@ func (f *follower) credentials(ctx context.Context, d countersign.Device) error 
 }
 
 // revoke has a credential revoked by an authority, if that one has issued it.
-func (f *follower) revoke(ctx context.Context, a Authority, d countersign.Device, credential countersign.Credential) error {
+func (f *follower) revoke(ctx context.Context, a Authority, credential countersign.Credential) error {
 	issued, ok, err := a.Status(ctx, credential.Serial)
 	if err != nil {
 		return err
@@ -235,6 +225,10 @@ func (f *follower) revoke(ctx context.Context, a Authority, d countersign.Device
 	serial, ok := new(big.Int).SetString(credential.Serial, 16)
 	if !ok {
 		return fmt.Errorf("the registry has %q, which is no serial number", credential.Serial)
+	}
+	d, err := f.Devices.Device(ctx, credential.Device) // behind what was revoked, so that its state says why
+	if err != nil {
+		return err
 	}
 	reason := crl.PrivilegeWithdrawn
 	if d.State == countersign.DeviceRetired {
