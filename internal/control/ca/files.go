@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"countersign.dev/internal/control/ca/durable"
 	"countersign.dev/internal/control/ca/pemfile"
+	"countersign.dev/internal/control/durable"
 )
 
 // Files are where a certificate was saved.

@@ -12,12 +12,12 @@ import (
 	"strings"
 	"time"
 
-	"countersign.dev/internal/control/ca/durable"
 	"countersign.dev/internal/control/ca/holder"
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/ledger"
 	"countersign.dev/internal/control/ca/pemfile"
 	"countersign.dev/internal/control/ca/request"
+	"countersign.dev/internal/control/durable"
 )
 
 // Defaults of a Founding and a Request.

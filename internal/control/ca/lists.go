@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"countersign.dev/internal/control/ca/crl"
-	"countersign.dev/internal/control/ca/durable"
 	"countersign.dev/internal/control/ca/ledger"
+	"countersign.dev/internal/control/durable"
 	"countersign.dev/internal/wire/dn"
 )
 

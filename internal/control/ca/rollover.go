@@ -10,11 +10,11 @@ import (
 	"slices"
 	"time"
 
-	"countersign.dev/internal/control/ca/durable"
 	"countersign.dev/internal/control/ca/holder"
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/pemfile"
 	"countersign.dev/internal/control/ca/request"
+	"countersign.dev/internal/control/durable"
 )
 
 // A Succession is what the next issuing authority is to be. Its zero values are

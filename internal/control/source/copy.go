@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"countersign.dev/internal/control/durable"
 	"countersign.dev/internal/control/source/origin"
 )
 
@@ -104,25 +105,7 @@ func (c *Copy) keep(path string) error {
 	if err != nil {
 		return err
 	}
-	return Replace(path, io.MultiReader(bytes.NewReader(append(head, '\n')), c.Open()))
-}
-
-// Replace writes a file (mode 0600) in one step. After a crash there is the old
-// one or the new one.
-func Replace(path string, content io.Reader) error {
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // 0600
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(file, content)
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		os.Remove(file.Name()) // the first error says what is wrong
-	}
-	return err
+	return durable.Replace(path, io.MultiReader(bytes.NewReader(append(head, '\n')), c.Open()), 0o600)
 }
 
 // maxHead bounds the first line of a kept copy.

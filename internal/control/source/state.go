@@ -1,12 +1,12 @@
 package source
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"strings"
 	"time"
 
+	"countersign.dev/internal/control/durable"
 	"countersign.dev/internal/control/source/origin"
 )
 
@@ -64,7 +64,7 @@ func (k *Keeper) note(s *source) {
 	}
 	text, err := json.Marshal(notes{s.checked.UTC(), s.due.UTC(), s.failures, s.says()})
 	if err == nil {
-		err = Replace(notesOf(pathOf(k.dir, s.spec.Spec)), bytes.NewReader(append(text, '\n')))
+		err = durable.WriteFile(notesOf(pathOf(k.dir, s.spec.Spec)), append(text, '\n'), 0o600)
 	}
 	if err != nil {
 		k.cfg.Logger.Warn("the state of a source cannot be written down", "source", s.spec.Name(), "error", err)

@@ -13,7 +13,7 @@ import (
 
 	"countersign.dev/client"
 	"countersign.dev/internal/config"
-	"countersign.dev/internal/control/ca/durable"
+	"countersign.dev/internal/control/durable"
 	"countersign.dev/internal/control/publish"
 )
 

@@ -14,7 +14,7 @@ import (
 
 	"countersign.dev/client"
 	"countersign.dev/internal/config"
-	"countersign.dev/internal/control/ca/durable"
+	"countersign.dev/internal/control/durable"
 )
 
 // A candidate is two files in DATA_DIR/staged: NAME.candidate has the content,

@@ -16,7 +16,7 @@ import (
 	"countersign.dev/internal/control/ca"
 	"countersign.dev/internal/control/ca/crl"
 	"countersign.dev/internal/control/ca/ledger"
-	"countersign.dev/internal/control/ca/durable"
+	"countersign.dev/internal/control/durable"
 	"countersign.dev/internal/store"
 )
 

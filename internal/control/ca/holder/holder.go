@@ -11,10 +11,10 @@ import (
 	"os"
 	"strings"
 
-	"countersign.dev/internal/control/ca/durable"
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/pbes2"
 	"countersign.dev/internal/control/ca/pemfile"
+	"countersign.dev/internal/control/durable"
 )
 
 // A Key signs, until it is closed.

@@ -14,8 +14,8 @@ import (
 	"sync"
 	"unique"
 
-	"countersign.dev/internal/control/ca/durable"
 	"countersign.dev/internal/control/ca/gather"
+	"countersign.dev/internal/control/durable"
 )
 
 // A File is a Ledger in a file of JSON lines. Several processes may have it open.

@@ -12,7 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"countersign.dev/internal/control/ca/durable"
+	"countersign.dev/internal/control/durable"
 )
 
 // keySize is that of AES-256; nameSize says how much of its digest names a key.

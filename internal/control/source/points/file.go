@@ -1,7 +1,6 @@
 package points
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"countersign.dev/internal/control/source"
+	"countersign.dev/internal/control/durable"
 )
 
 // maxFile bounds the file.
@@ -93,7 +92,7 @@ func (b *Book) save() {
 	}
 	data, err := json.Marshal(stores)
 	if err == nil {
-		err = source.Replace(b.path, bytes.NewReader(append(data, '\n')))
+		err = durable.WriteFile(b.path, append(data, '\n'), 0o600)
 	}
 	if err != nil {
 		b.cfg.Logger.Error("which revocation lists certificates name cannot be written down", "error", err)

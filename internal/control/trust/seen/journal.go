@@ -10,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"countersign.dev/internal/control/ca/durable"
+	"countersign.dev/internal/control/durable"
 )
 
 // A journal is the file: a head, then records, each of which says something about

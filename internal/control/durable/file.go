@@ -1,16 +1,23 @@
 package durable
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 )
 
-// WriteFile puts data at path with exactly the permission bits of mode,
-// whatever the umask, replacing what was there in one step.
+// WriteFile is Replace with data.
 func WriteFile(path string, data []byte, mode fs.FileMode) error {
+	return Replace(path, bytes.NewReader(data), mode)
+}
+
+// Replace puts content at path with exactly the permission bits of mode,
+// whatever the umask, replacing what was there in one step.
+func Replace(path string, content io.Reader, mode fs.FileMode) error {
 	dir := filepath.Dir(path)
 	// A leading dot keeps a left-over of a crash out of `*.crt` patterns;
 	// CreateTemp opens with 0600, so that a key is never readable meanwhile.
@@ -18,7 +25,7 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	_, err = f.Write(data)
+	_, err = io.Copy(f, content)
 	if err == nil {
 		err = f.Chmod(mode)
 	}
