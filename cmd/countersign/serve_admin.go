@@ -165,10 +165,7 @@ func (a *adminServer) replace(cfg admin.Config, server *admin.Server) {
 	old := a.end
 	a.address, a.end = cfg.Address, nil
 	if server != nil {
-		ctx, cancel := context.WithCancel(context.Background())
-		ended := make(chan error, 1)
-		go func() { ended <- server.Run(ctx) }()
-		a.end = func() error { cancel(); return <-ended }
+		a.end = begin(server.Run)
 		cfg.Logger.Info("listening for operators", "address", cfg.Address, "bound", server.Addr().String())
 	}
 	if old == nil {
@@ -192,6 +189,14 @@ func (a *adminServer) stop() error {
 	}
 	a.ending.Wait()
 	return err
+}
+
+// begin has run go on in the background; end ends it, once, and returns what it did.
+func begin(run func(context.Context) error) (end func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx) }()
+	return func() error { cancel(); return <-ended }
 }
 
 // both makes two changes one.

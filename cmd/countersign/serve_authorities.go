@@ -186,10 +186,7 @@ func (a *authorities) replace(next map[string]*authority, address string, server
 	}
 	a.address, a.endServer = address, nil
 	if server != nil {
-		ctx, cancel := context.WithCancel(context.Background())
-		ended := make(chan error, 1)
-		go func() { ended <- server.Run(ctx) }()
-		a.endServer = func() error { cancel(); return <-ended }
+		a.endServer = begin(server.Run)
 		a.logger.Info("revocation lists are published", "address", address, "bound", server.Addr().String())
 	}
 }

@@ -3,13 +3,14 @@ package admin
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"time"
+
+	"countersign.dev/internal/control/serving"
 )
 
 // DefaultAddress is where the server listens if it is not told otherwise.
@@ -32,9 +33,6 @@ type Config struct {
 	Draining func() bool
 	Logger   *slog.Logger // nil: slog.Default()
 }
-
-// stopTimeout is how long a stop waits for answers under way.
-const stopTimeout = 5 * time.Second
 
 // A Server is bound to its address from New on, and answers while Run runs.
 type Server struct {
@@ -82,21 +80,10 @@ func (s *Server) Run(ctx context.Context) error {
 		s.logger.Warn("the admin address can be reached from other machines, and /metrics asks for no credentials; bind it to 127.0.0.1 or let a firewall guard it",
 			"address", s.Addr().String())
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- s.http.Serve(secured{s.listener, s.secure}) }()
-	select {
-	case err := <-failed:
+	if err := serving.Run(ctx, s.http, secured{s.listener, s.secure}); err != nil {
 		return fmt.Errorf("admin server: %w", err)
-	case <-ctx.Done():
 	}
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	err := s.http.Shutdown(stop)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = s.http.Close() // somebody does not read: cut them off
-	}
-	<-failed // http.ErrServerClosed
-	return err
+	return nil
 }
 
 // Close gives the address back without having run.

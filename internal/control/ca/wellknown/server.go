@@ -2,7 +2,6 @@ package wellknown
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -10,15 +9,13 @@ import (
 	"time"
 
 	"golang.org/x/net/netutil"
+
+	"countersign.dev/internal/control/serving"
 )
 
-const (
-	// maxConnections bounds who asks at the same time: what is published is small,
-	// and caches stand before it.
-	maxConnections = 1024
-	// stopTimeout is how long a stop waits for answers under way.
-	stopTimeout = 5 * time.Second
-)
+// maxConnections bounds who asks at the same time: what is published is small,
+// and caches stand before it.
+const maxConnections = 1024
 
 // A Server is bound to its address from Listen on, and answers while Run runs.
 type Server struct {
@@ -52,21 +49,10 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // Run answers until ctx is done, then lets answers under way finish for a few
 // seconds. It returns nil after such a stop.
 func (s *Server) Run(ctx context.Context) error {
-	failed := make(chan error, 1)
-	go func() { failed <- s.http.Serve(s.listener) }()
-	select {
-	case err := <-failed:
+	if err := serving.Run(ctx, s.http, s.listener); err != nil {
 		return fmt.Errorf("revocation lists and OCSP: %w", err)
-	case <-ctx.Done():
 	}
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	err := s.http.Shutdown(stop)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = s.http.Close() // somebody does not read: cut them off
-	}
-	<-failed // http.ErrServerClosed
-	return err
+	return nil
 }
 
 // Close gives the address back without having run.

@@ -1,0 +1,2 @@
+// Package serving runs an HTTP server until it is to end.
+package serving

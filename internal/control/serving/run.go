@@ -1,0 +1,32 @@
+package serving
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+)
+
+// stopTimeout is how long a stop waits for answers under way.
+const stopTimeout = 5 * time.Second
+
+// Run answers on a listener until ctx is done, then lets answers under way finish
+// for a few seconds. It returns nil after such a stop.
+func Run(ctx context.Context, server *http.Server, on net.Listener) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(on) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	err := server.Shutdown(stop)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close() // somebody does not read: cut them off
+	}
+	<-failed // http.ErrServerClosed
+	return err
+}
