@@ -1,4 +1,4 @@
-// Package testrequire finds the programs that a test runs against.
+// Package testrequire provides the programs that a test runs against.
 //
 // On a machine with Go alone such a test skips with the program's name; where
 // COUNTERSIGN_REQUIRE=all is set, as in CI, it fails instead, so that a green

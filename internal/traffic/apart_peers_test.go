@@ -5,10 +5,8 @@ import (
 	"crypto/tls"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,43 +18,22 @@ import (
 )
 
 // nginxTarget runs nginx as a target that demands headers, and answers with what
-// they say. Its address is open before nginx is: it takes over a listening
-// socket as in an upgrade of its binary.
+// they say.
 func nginxTarget(t *testing.T) string {
 	t.Helper()
-	program := testrequire.Program(t, "nginx")
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	socket, err := ln.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
 	dir := t.TempDir()
-	testpki.WriteFile(t, filepath.Join(dir, "nginx.conf"), []byte(`daemon off; worker_processes 1; pid nginx.pid; error_log stderr;
+	return testrequire.Peer(t, "nginx", func(address string) []string {
+		testpki.WriteFile(t, filepath.Join(dir, "nginx.conf"), []byte(`daemon off; worker_processes 1; pid nginx.pid; error_log stderr;
 events {}
 http {
   access_log off; client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
   server {
-    listen `+ln.Addr().String()+` proxy_protocol;
+    listen `+address+` proxy_protocol;
     location / { return 200 "$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port $http_x_amzn_mtls_clientcert_subject"; }
   }
 }`))
-	cmd := exec.Command(program, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"))
-	cmd.ExtraFiles = []*os.File{socket}
-	cmd.Env = append(os.Environ(), "NGINX=3;")
-	cmd.Stderr = t.Output()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // the master ends its worker, too
-		_ = cmd.Wait()
-	})
-	return ln.Addr().String()
+		return []string{"-p", dir, "-c", filepath.Join(dir, "nginx.conf")}
+	}, testrequire.InheritedByNginx)
 }
 
 func TestNginxIsToldOfTheClient(t *testing.T) {

@@ -4,11 +4,8 @@ import (
 	"bufio"
 	"crypto/tls"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,31 +17,10 @@ import (
 // address that is returned: it is open before HAProxy is.
 func haproxy(t *testing.T, config string) string {
 	t.Helper()
-	program := testrequire.Program(t, "haproxy")
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	socket, err := ln.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
 	path := filepath.Join(t.TempDir(), "haproxy.cfg")
 	config = "defaults\n  timeout connect 20s\n  timeout client 20s\n  timeout server 20s\n" + strings.ReplaceAll(config, "LISTEN", "fd@3")
 	testpki.WriteFile(t, path, []byte(config))
-	cmd := exec.Command(program, "-db", "-f", path)
-	cmd.ExtraFiles = []*os.File{socket}
-	cmd.Stderr = t.Output()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-	})
-	return ln.Addr().String()
+	return testrequire.Peer(t, "haproxy", func(string) []string { return []string{"-db", "-f", path} })
 }
 
 // HAProxy passes TLS on as it is, and says whose it is.

@@ -6,13 +6,11 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -27,23 +25,13 @@ import (
 // variables for the fields of the dialect, and returns its address.
 func startNginx(t *testing.T, dir string) string {
 	t.Helper()
-	program := testrequire.Program(t, "nginx")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	socket, err := listener.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
-	config := `daemon off; worker_processes 1; pid nginx.pid; error_log stderr;
+	return testrequire.Peer(t, "nginx", func(address string) []string {
+		config := `daemon off; worker_processes 1; pid nginx.pid; error_log stderr;
 events {}
 http {
   access_log off; client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
   server {
-    listen ` + listener.Addr().String() + ` ssl;
+    listen ` + address + ` ssl;
     ssl_certificate server.crt; ssl_certificate_key server.key;
     ssl_verify_client optional_no_ca; ssl_client_certificate ca.crt; ssl_verify_depth 4;
     location / {
@@ -52,24 +40,9 @@ http {
     }
   }
 }`
-	path := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, "-p", dir, "-c", path)
-	// nginx takes over a listening socket as in an upgrade of its binary, so that
-	// a client can connect before nginx has read its configuration.
-	cmd.ExtraFiles = []*os.File{socket}
-	cmd.Env = append(os.Environ(), "NGINX=3;")
-	cmd.Stderr = t.Output()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // the master ends its worker, too
-		_ = cmd.Wait()
-	})
-	return listener.Addr().String()
+		write(t, dir, "nginx.conf", []byte(config))
+		return []string{"-p", dir, "-c", filepath.Join(dir, "nginx.conf")}
+	}, testrequire.InheritedByNginx)
 }
 
 func write(t *testing.T, dir, name string, content []byte) {
