@@ -246,8 +246,9 @@ func TestAStopThatTakesTooLongCuts(t *testing.T) {
 	<-asked
 	s.end()
 	s.said("connections were cut that did not finish in time.*connections=1 ", 1)
-	if status := <-got; status != 0 {
-		t.Errorf("a cut exchange is answered %d", status)
+	// The refusal races with the end of the socket that it is written to.
+	if status := <-got; status != 0 && status != nethttp.StatusServiceUnavailable {
+		t.Errorf("a cut exchange is answered %d; want no answer, or 503", status)
 	}
 }
 
