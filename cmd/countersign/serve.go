@@ -23,7 +23,7 @@ import (
 	"countersign.dev/internal/control/trust"
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/telemetry/heapfloor"
-	"countersign.dev/internal/telemetry/heapreturn"
+	"countersign.dev/internal/telemetry/memoryreturn"
 	"countersign.dev/internal/traffic"
 	"countersign.dev/internal/traffic/forward/upstream"
 )
@@ -165,7 +165,7 @@ const heapFloor = 32 << 20
 // start puts the first configuration into force.
 func (g *gateway) start(ctx context.Context) error {
 	telemetry.ApplyLimits(g.logger)
-	endFloor, endReturn := heapfloor.Keep(heapFloor), heapreturn.Watch()
+	endFloor, endReturn := heapfloor.Keep(heapFloor), memoryreturn.Watch()
 	g.endHeap = func() { endReturn(); endFloor() }
 	if err := g.publisher.Publish(ctx); err != nil {
 		return err

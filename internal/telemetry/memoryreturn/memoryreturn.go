@@ -1,12 +1,13 @@
-// Package heapreturn gives memory back to the operating system when the program has fallen silent.
+// Package memoryreturn gives memory back to the operating system when the program has fallen silent.
 //
 // After a burst, a fleet that has connected, the heap is twice as large as what
 // is in use, and stays so: nothing is allocated, so that the garbage collector
 // does not run, and it is the collector that finds out what is free. So when
 // little has been allocated for a while, but much since the last time, the heap
-// is collected once and what is free of it given back. A program that is busy is
-// left alone, and so is one that has nothing to give.
-package heapreturn
+// is collected once, what is free of it given back, and with it the pages of the
+// program's own file. A program that is busy is left alone, and so is one that has
+// nothing to give.
+package memoryreturn
 
 import (
 	"context"
@@ -47,6 +48,7 @@ func Watch() (end func()) {
 			if w.due(w.found[0].Value.Uint64(), w.found[1].Value.Uint64()) {
 				runtime.GC() // what pools hold survives one collection
 				debug.FreeOSMemory()
+				returnImage()
 			}
 		}
 	})

@@ -1,4 +1,4 @@
-package heapreturn
+package memoryreturn
 
 import (
 	"runtime"
