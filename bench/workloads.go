@@ -5,6 +5,7 @@ import (
 
 	"countersign.dev/bench/backend"
 	"countersign.dev/bench/load"
+	"countersign.dev/bench/peer"
 	"countersign.dev/bench/report"
 )
 
@@ -24,6 +25,7 @@ type workload struct {
 	change   *change   // it is made to countersign alone, while the load looks on
 	own      own       // it is countersign's alone
 	enforce  bool      // clients are held against a registry of devices
+	stream   string    // the servers pass bytes on, and this is what their clients speak: peer.TLS or peer.TCP; "": HTTP
 }
 
 // workloads lists all of them, in the order in which they are run.
@@ -31,6 +33,8 @@ func workloads(o options) []workload {
 	get := load.Spec{Kind: "keep-alive", Connections: 16, Path: "/", Answer: backend.Small}
 	with := func(s load.Spec, change func(*load.Spec)) load.Spec { change(&s); return s }
 	handshake := with(get, func(s *load.Spec) { s.Kind, s.Connections = "handshake", 8 })
+	transfer := with(get, func(s *load.Spec) { s.Connections, s.Path, s.Answer = 4, backend.LargePath, backend.Large })
+	echoed := func(s *load.Spec) { s.Echo = 64 }
 	return []workload{
 		{
 			name: "h1-keepalive", metric: report.CPU, required: 0.70, aim: 0.55, load: get,
@@ -60,7 +64,7 @@ func workloads(o options) []workload {
 		},
 		{
 			name: "body-1m", metric: report.CPU, required: 0.75, aim: 0.65,
-			load:  with(get, func(s *load.Spec) { s.Connections, s.Path, s.Answer = 4, backend.LargePath, backend.Large }),
+			load:  transfer,
 			about: "HTTP/1.1 GET on 4 kept connections, answers of 1 MiB",
 		},
 		{
@@ -77,6 +81,25 @@ func workloads(o options) []workload {
 			name: "latency", metric: report.P99, required: 1.2, aim: 0.8, half: true,
 			load:  with(get, func(s *load.Spec) { s.Kind = "paced" }),
 			about: "GETs on 16 kept connections at a fixed rate, half of what the slower peer can do",
+		},
+		{
+			name: "stream-tls-1m", metric: report.CPU, required: 0.80, stream: peer.TLS, load: transfer,
+			about: "bytes of TLS connections to a TCP target: 1 MiB again and again on 4 connections",
+		},
+		{
+			name: "stream-tls-handshake", metric: report.CPU, required: 0.27, stream: peer.TLS,
+			load:  with(handshake, echoed),
+			about: "the same: a new connection with a full handshake, 64 bytes echoed, close; 8 at a time",
+		},
+		{
+			name: "stream-tcp-1m", metric: report.CPU, required: 1.0, stream: peer.TCP,
+			load:  with(transfer, func(s *load.Spec) { s.Plain = true }),
+			about: "bytes of TCP connections to a TCP target: 1 MiB again and again on 4 connections",
+		},
+		{
+			name: "stream-idle", metric: report.Memory, required: 0.50, stream: peer.TLS, idle: true,
+			load:  with(with(get, echoed), func(s *load.Spec) { s.Kind, s.Connections = "idle", o.idleConnections }),
+			about: "TLS connections that have had 64 bytes echoed and are silent: memory for each, with its connection to the target",
 		},
 		{
 			name: "crl-load", metric: report.CPU, load: get, crl: true, start: true,

@@ -16,6 +16,10 @@ const (
 	EchoPath  = "/echo"  // the head of the request as it arrived
 )
 
+// Echo is the first byte of a connection that is given back what it sends: no
+// request of HTTP begins with it.
+const Echo = 0
+
 // Sizes of answers, in bytes.
 const (
 	Small = 64
@@ -90,7 +94,14 @@ var endOfHead = []byte("\r\n\r\n")
 // serve answers the requests of one connection until it ends.
 func (a *answers) serve(conn net.Conn) {
 	buf := make([]byte, 64<<10)
-	have := 0 // bytes of the next request in buf
+	have, err := conn.Read(buf) // bytes of the next request in buf
+	if have > 0 && buf[0] == Echo {
+		echo(conn, buf, have)
+		return
+	}
+	if have == 0 && err != nil {
+		return
+	}
 	for {
 		head := bytes.Index(buf[:have], endOfHead)
 		if head < 0 {
@@ -124,6 +135,19 @@ func (a *answers) serve(conn net.Conn) {
 			}
 		}
 		if _, err := conn.Write(answer); err != nil {
+			return
+		}
+	}
+}
+
+// echo gives back what it is sent, the first n bytes of buf before all else.
+func echo(conn net.Conn, buf []byte, n int) {
+	for {
+		if _, err := conn.Write(buf[:n]); err != nil {
+			return
+		}
+		var err error
+		if n, err = conn.Read(buf); n == 0 && err != nil {
 			return
 		}
 	}

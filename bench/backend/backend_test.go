@@ -66,6 +66,16 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+func TestAnEcho(t *testing.T) {
+	conn := start(t)
+	sent := append([]byte{Echo}, bytes.Repeat([]byte("e"), 200_000)...)
+	go conn.Write(sent)
+	back := make([]byte, len(sent))
+	if _, err := io.ReadFull(conn, back); err != nil || !bytes.Equal(back, sent) {
+		t.Errorf("%d bytes came back otherwise than they were sent, %v", len(back), err)
+	}
+}
+
 func TestAFramingItDoesNotKnowEndsTheConnection(t *testing.T) {
 	conn := start(t)
 	io.WriteString(conn, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")

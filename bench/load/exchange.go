@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"countersign.dev/bench/backend"
 	"countersign.dev/bench/credentials"
 )
 
@@ -49,13 +50,21 @@ func dialers(s Spec, n int) ([]*dialer, error) {
 	return all, nil
 }
 
+// connect connects without TLS.
+func (d *dialer) connect() (net.Conn, error) {
+	raw, err := (&net.Dialer{LocalAddr: d.from}).Dial("tcp", d.address)
+	if err == nil {
+		raw.SetDeadline(d.until)
+	}
+	return raw, err
+}
+
 // dial connects and finishes the handshake.
 func (d *dialer) dial() (*tls.Conn, error) {
-	raw, err := (&net.Dialer{LocalAddr: d.from}).Dial("tcp", d.address)
+	raw, err := d.connect()
 	if err != nil {
 		return nil, err
 	}
-	raw.SetDeadline(d.until)
 	conn := tls.Client(raw, d.config)
 	err = conn.HandshakeContext(context.Background())
 	if err == nil {
@@ -88,6 +97,9 @@ type exchange struct {
 
 // requestOf renders the request of a Spec, to be shared by exchanges.
 func requestOf(s Spec) []byte {
+	if s.Echo > 0 {
+		return append([]byte{backend.Echo}, bytes.Repeat([]byte("e"), s.Echo-1)...)
+	}
 	if s.Upload == 0 {
 		return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n", s.Path, credentials.ServerName)
 	}
@@ -110,6 +122,9 @@ var (
 func (x *exchange) on(conn io.ReadWriter) error {
 	if _, err := conn.Write(x.request); err != nil {
 		return fmt.Errorf("sending a request: %w", err)
+	}
+	if x.request[0] == backend.Echo {
+		return x.returned(conn)
 	}
 	have, head := 0, -1
 	for head < 0 {
@@ -136,6 +151,18 @@ func (x *exchange) on(conn io.ReadWriter) error {
 			return fmt.Errorf("reading an answer, %d bytes before its end: %w", left, err)
 		}
 		left -= n
+	}
+	return nil
+}
+
+// returned reads what was sent, as it comes back.
+func (x *exchange) returned(conn io.Reader) error {
+	back := x.buf[:len(x.request)]
+	if n, err := io.ReadFull(conn, back); err != nil {
+		return fmt.Errorf("reading an echo, %d bytes before its end: %w", len(back)-n, err)
+	}
+	if !bytes.Equal(back, x.request) {
+		return fmt.Errorf("%q came back for %q", back, x.request)
 	}
 	return nil
 }

@@ -1,15 +1,15 @@
 package load
 
 import (
-	"crypto/tls"
 	"errors"
+	"net"
 )
 
 // A keepAlive job sends requests on connections that stay open, on each the next
 // when the last one is answered.
 type keepAlive struct {
 	spec  Spec
-	conns []*tls.Conn
+	conns []net.Conn
 	work  []operation
 }
 
@@ -24,7 +24,7 @@ func connect(s Spec) (*keepAlive, error) {
 	}
 	request := requestOf(s)
 	for _, d := range all {
-		conn, err := d.dial()
+		conn, err := d.open(s.Plain)
 		if err != nil {
 			return nil, errors.Join(err, k.finish())
 		}
@@ -36,6 +36,18 @@ func connect(s Spec) (*keepAlive, error) {
 		return nil, errors.Join(err, k.finish())
 	}
 	return k, nil
+}
+
+// open connects, with TLS unless it is to be plain.
+func (d *dialer) open(plain bool) (net.Conn, error) {
+	if plain {
+		return d.connect()
+	}
+	conn, err := d.dial()
+	if err != nil {
+		return nil, err // not a nil *tls.Conn in an interface
+	}
+	return conn, nil
 }
 
 func (k *keepAlive) do() Result { return closed(k.work, k.spec.Duration) }

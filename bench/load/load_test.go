@@ -89,6 +89,25 @@ func TestAnswersAreChecked(t *testing.T) {
 	}
 }
 
+func TestEchoesAreChecked(t *testing.T) {
+	sent := requestOf(Spec{Echo: 3})
+	for name, c := range map[string]struct {
+		reads []string
+		want  string // of the error; "": none
+	}{
+		"whole":     {[]string{"\x00ee"}, ""},
+		"in pieces": {[]string{"\x00", "ee"}, ""},
+		"another":   {[]string{"\x00ex"}, "came back"},
+		"cut off":   {[]string{"\x00e"}, "1 bytes before its end"},
+		"an answer": {[]string{"HTTP/1.1 200 OK\r\n"}, "came back"},
+	} {
+		err := newExchange(sent, 0).on(&conversation{c.reads})
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
 func TestWorkersStopAtTheirFirstError(t *testing.T) {
 	calls := 0
 	r := closed([]operation{

@@ -20,6 +20,9 @@ type Spec struct {
 	Path   string // of the requests
 	Upload int    // bytes of each request's body; 0: a GET
 	Answer int    // bytes that each answer must have
+	Echo   int    // bytes that are to come back as they were sent, in place of requests; 0: requests
+
+	Plain bool // kind keep-alive: without TLS
 
 	Resume bool    // kind handshake: sessions are resumed; else each handshake is a full one
 	Rate   float64 // kind paced: requests a second, all connections together

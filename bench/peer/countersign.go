@@ -19,6 +19,7 @@ func countersign() Peer {
 		},
 		Arguments: func(file string) []string { return []string{"serve", "-c", file} },
 		Template:  "countersign.yaml.tmpl",
+		Stream:    "countersign.stream.yaml.tmpl",
 	}
 }
 

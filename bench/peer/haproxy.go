@@ -16,5 +16,6 @@ func haproxy() Peer {
 		},
 		Arguments: func(file string) []string { return []string{"-db", "-f", file} },
 		Template:  "haproxy.cfg.tmpl",
+		Stream:    "haproxy.stream.cfg.tmpl",
 	}
 }

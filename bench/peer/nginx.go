@@ -15,5 +15,6 @@ func nginx() Peer {
 		},
 		Arguments: func(file string) []string { return []string{"-c", file} },
 		Template:  "nginx.conf.tmpl",
+		Stream:    "nginx.stream.conf.tmpl",
 	}
 }

@@ -22,6 +22,8 @@ type Site struct {
 	Files       credentials.Files
 	Log         bool // a line for each request, to Dir/access.log
 	Connections int  // of clients that it must be able to hold
+	// Stream says that bytes are passed on, and what clients speak: TLS or TCP; "": HTTP.
+	Stream string
 
 	// For countersign with a registry of devices.
 	Admin   string // host:port of the management API; "": there is none
@@ -30,12 +32,23 @@ type Site struct {
 	Enforce bool   // clients are held against the registry
 }
 
+// What the clients of a server speak that passes bytes on.
+const (
+	TLS = "tls"
+	TCP = "tcp"
+)
+
 // Workers is the number of threads or processes that a server gets: one a core.
 func (s Site) Workers() int { return runtime.NumCPU() }
 
 // Sockets is how many connections a server is set up for: the clients' and
 // those to the backend, with room to spare.
-func (s Site) Sockets() int { return s.Connections + 1024 }
+func (s Site) Sockets() int {
+	if s.Stream != "" {
+		return 2*s.Connections + 1024 // each with its own
+	}
+	return s.Connections + 1024
+}
 
 // Root reports that servers which can give up root's rights must be told not to:
 // their files are in a directory of their owner alone.
@@ -50,8 +63,9 @@ type Peer struct {
 	Version func(ctx context.Context, program string) (string, error)
 	// Arguments are those that run it in the foreground with the configuration file.
 	Arguments func(file string) []string
-	// Template is the name of the template of its configuration.
-	Template string
+	// Template is the name of the template of its configuration, Stream that of
+	// one for passing bytes on.
+	Template, Stream string
 }
 
 // Build says how a program is made that does not come from a package.
@@ -66,12 +80,26 @@ const Self = "countersign"
 // All lists the servers, the one that is to be judged first.
 func All() []Peer { return []Peer{countersign(), nginx(), haproxy()} }
 
+// StreamModule is the file in which Debian has nginx's module for passing bytes
+// on; "" where nginx has it built in.
+func (s Site) StreamModule() string {
+	const file = "/usr/lib/nginx/modules/ngx_stream_module.so"
+	if _, err := os.Stat(file); err != nil {
+		return ""
+	}
+	return file
+}
+
 //go:embed *.tmpl
 var templates embed.FS
 
 // configure writes the configuration for site and returns its path.
 func (p Peer) configure(site Site) (string, error) {
-	t, err := template.ParseFS(templates, p.Template)
+	name := p.Template
+	if site.Stream != "" {
+		name = p.Stream
+	}
+	t, err := template.ParseFS(templates, name)
 	if err != nil {
 		return "", err
 	}
@@ -79,7 +107,7 @@ func (p Peer) configure(site Site) (string, error) {
 	if err := t.Execute(&text, site); err != nil {
 		return "", err
 	}
-	file := filepath.Join(site.Dir, p.Template[:len(p.Template)-len(".tmpl")])
+	file := filepath.Join(site.Dir, name[:len(name)-len(".tmpl")])
 	return file, os.WriteFile(file, text.Bytes(), 0o600)
 }
 

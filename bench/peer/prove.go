@@ -16,6 +16,7 @@ import (
 // Prove checks that a server does the work that is compared: it lets a device
 // in and tells the backend who it is, and keeps out one that is revoked and one
 // that shows no certificate. The clients speak HTTP/1.1, or HTTP/2 and nothing else.
+// One that passes bytes on tells the backend nothing.
 func (s *Server) Prove(ctx context.Context, http2 bool) error {
 	device := s.Site.Files.Clients[0]
 	c, err := newCaller(s.Site, device, http2)
@@ -25,6 +26,12 @@ func (s *Server) Prove(ctx context.Context, http2 bool) error {
 	head, err := c.get(ctx, backend.EchoPath)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	switch s.Site.Stream {
+	case TCP:
+		return nil // whoever comes
+	case TLS:
+		return s.keepsOut(ctx, http2)
 	}
 	names, err := device.Names()
 	if err != nil {
@@ -37,6 +44,12 @@ func (s *Server) Prove(ctx context.Context, http2 bool) error {
 			faults = append(faults, fmt.Errorf("%s does not tell the backend %q, but:\n%s", s.name, want, head))
 		}
 	}
+	return errors.Join(append(faults, s.keepsOut(ctx, http2))...)
+}
+
+// keepsOut checks that a server has clients verified.
+func (s *Server) keepsOut(ctx context.Context, http2 bool) error {
+	var faults []error
 	for who, client := range map[string]credentials.Client{"without a certificate": {}, "with a revoked certificate": s.Site.Files.Revoked} {
 		c, err := newCaller(s.Site, client, http2)
 		if err != nil {
@@ -68,8 +81,12 @@ func newCaller(site Site, c credentials.Client, http2 bool) (*caller, error) {
 	protocols.SetHTTP1(!http2)
 	protocols.SetHTTP2(http2)
 	transport := &http.Transport{TLSClientConfig: cfg, DisableKeepAlives: true, Protocols: protocols}
+	scheme := "https://"
+	if site.Stream == TCP {
+		scheme = "http://"
+	}
 	return &caller{
-		client: http.Client{Transport: transport, Timeout: 5 * time.Second}, url: "https://" + site.Listen, major: major,
+		client: http.Client{Transport: transport, Timeout: 5 * time.Second}, url: scheme + site.Listen, major: major,
 	}, nil
 }
 
