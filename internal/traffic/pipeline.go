@@ -19,6 +19,7 @@ import (
 	"countersign.dev/internal/traffic/handshake/turns"
 	"countersign.dev/internal/traffic/identify"
 	"countersign.dev/internal/traffic/live"
+	"countersign.dev/internal/traffic/route"
 	"countersign.dev/internal/wire/http1"
 	"countersign.dev/internal/wire/tlsname"
 )
@@ -212,13 +213,16 @@ func (s *session) judge(q *http1.Request, now time.Time) verdict {
 	if denial := s.misdirected(q.Host); denial != nil {
 		return verdict{denial: denial}
 	}
-	action, denial := s.listener.Routes.Match(q)
+	device := s.stands()
+	action, denial := s.listener.Routes.Match(&route.Question{
+		Request: q, ServerName: s.shook.ServerName, Source: s.from().Addr(), Client: s.client, Device: device,
+	})
 	if denial != nil {
 		return verdict{denial: denial}
 	}
 	grant, denial := authorize.Decide(authorize.Question{
 		Policy: s.policy, Client: s.client, Denial: s.denial, Action: action,
-		Devices: s.listener.Devices, Device: s.stands(),
+		Devices: s.listener.Devices, Device: device,
 	})
 	s.saw(now)
 	v := verdict{denial: denial, device: s.pending(), grant: grant, identity: s.identity}
