@@ -66,7 +66,7 @@ func (e *Exchange) Forward(t *Terms) Result {
 func (e *Exchange) offerAround(group *upstream.Group) {
 	res := &e.result
 	for n := range min(group.Attempts(), mostTargets) {
-		target, denial := group.Pick(e.tried[:n]...)
+		target, denial := group.Pick(upstream.Asker{}, e.tried[:n]...)
 		if denial != nil {
 			if n == 0 {
 				res.Denial = denial
@@ -74,7 +74,9 @@ func (e *Exchange) offerAround(group *upstream.Group) {
 			return // else the reason why the last one failed says more
 		}
 		e.tried[n], e.tries, res.Target = target, n+1, target
-		if again := e.offer(target); !again {
+		again := e.offer(target)
+		group.Done(target)
+		if !again {
 			return
 		}
 	}

@@ -191,7 +191,7 @@ func TestGroupThatWasRemovedServesThoseWhoHoldItUntilTheDelayIsOver(t *testing.T
 	f.forward.Add(int64(2 * time.Hour))
 	f.apply(t) // the reaper looks
 	for end := time.Now().Add(patience); ; {
-		_, denial := g.Pick()
+		_, denial := g.Pick(Asker{})
 		if denial != nil {
 			if want := `target group "api": it was removed from the configuration`; denial.Reason != want {
 				t.Errorf("got %q, want %q", denial.Reason, want)
@@ -289,7 +289,7 @@ func TestLoadWhileConfigurationsChange(t *testing.T) {
 				mu.RLock()
 				g := groups["api"]
 				mu.RUnlock()
-				tg, denial := g.Pick()
+				tg, denial := g.Pick(Asker{})
 				if denial != nil {
 					t.Error(denial)
 					return

@@ -34,13 +34,14 @@ func (g *Group) Private() bool { return g.private }
 // Attempts returns how many targets may be tried for one request, at least 1.
 func (g *Group) Attempts() int { return g.attempts }
 
-// Pick returns the target to serve next, by the group's algorithm, never one of
-// not: those that failed this request already, balance.MaxTried at most.
+// Pick returns the target to serve next, for a, by the group's algorithm, never
+// one of not: those that failed this request already, balance.MaxTried at most.
+// Done is called once for each target that Pick returned.
 //
 // The choice is among the healthy targets. If there are none, among those whose
 // first check has not ended; if there are none either, among all of them on a
 // group that fails open. Else the denial is NoHealthyTarget.
-func (g *Group) Pick(not ...*Target) (*Target, *countersign.Denial) {
+func (g *Group) Pick(a Asker, not ...*Target) (*Target, *countersign.Denial) {
 	ring := g.roster.ring.Load()
 	var request balance.Request
 	for _, t := range not {
@@ -58,6 +59,14 @@ func (g *Group) Pick(not ...*Target) (*Target, *countersign.Denial) {
 	}
 	return nil, ring.none
 }
+
+// Done says that the request for which Pick returned t is over at t, however
+// it ended.
+func (g *Group) Done(t *Target) {}
+
+// HashedHeader returns the name of the field that the group's algorithm goes
+// by, for Asker.Header; "": none.
+func (g *Group) HashedHeader() string { return "" }
 
 // Targets returns what is known of each target: those of the present
 // configuration in its order, then removed ones that still have something in flight.

@@ -34,7 +34,7 @@ func TestPickNeverReturnsOneThatFailed(t *testing.T) {
 	if second == first {
 		t.Errorf("picked %s again", first.Address())
 	}
-	if _, denial := g.Pick(first, second); denial == nil || denial.Code != countersign.NoHealthyTarget ||
+	if _, denial := g.Pick(Asker{}, first, second); denial == nil || denial.Code != countersign.NoHealthyTarget ||
 		denial.Reason != `target group "api": all 2 usable targets were tried` {
 		t.Errorf("all tried: %v", denial)
 	}
@@ -50,14 +50,14 @@ func TestPickRefusesMoreTriesThanItCanRemember(t *testing.T) {
 	for range balance.MaxTried + 1 {
 		tried = append(tried, pick(t, g, tried...))
 	}
-	if _, denial := g.Pick(tried...); denial == nil || !strings.Contains(denial.Reason, "9 targets were tried") {
+	if _, denial := g.Pick(Asker{}, tried...); denial == nil || !strings.Contains(denial.Reason, "9 targets were tried") {
 		t.Errorf("got %v", denial)
 	}
 }
 
 func TestPickFromNobody(t *testing.T) {
 	g := newFleet(t).apply(t, GroupConfig{Name: "api", FailOpen: true})["api"]
-	_, denial := g.Pick()
+	_, denial := g.Pick(Asker{})
 	if denial == nil || denial.Code != countersign.NoHealthyTarget || denial.Stage != countersign.StageForward ||
 		denial.Reason != `target group "api": it has no targets` {
 		t.Errorf("got %v", denial)
@@ -103,7 +103,7 @@ func TestPickFollowsHealth(t *testing.T) {
 	f.check(t, g, b.address())
 	f.check(t, g, b.address())
 	f.await(t, "api "+b.address()+" unhealthy: Health checks failed: connection refused")
-	if _, denial := g.Pick(); denial == nil || denial.Reason != `target group "api": none of its 2 targets is healthy, and fail_open is off` {
+	if _, denial := g.Pick(Asker{}); denial == nil || denial.Reason != `target group "api": none of its 2 targets is healthy, and fail_open is off` {
 		t.Errorf("nobody is healthy: %v", denial)
 	}
 	a.status.Store(200)
@@ -124,7 +124,7 @@ func TestPickFailsOpen(t *testing.T) {
 	}
 	// The same targets, failing closed: it takes effect without another check.
 	g = f.apply(t, GroupConfig{Name: "api", Targets: []string{a.address(), b.address()}, Health: rarely()})["api"]
-	if _, denial := g.Pick(); denial == nil || denial.Code != countersign.NoHealthyTarget {
+	if _, denial := g.Pick(Asker{}); denial == nil || denial.Code != countersign.NoHealthyTarget {
 		t.Errorf("failing closed: %v", denial)
 	}
 }
@@ -219,13 +219,13 @@ func TestPickAllocatesNothing(t *testing.T) {
 	g := newFleet(t).apply(t, GroupConfig{Name: "api", Targets: []string{"192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"}})["api"]
 	failed := pick(t, g)
 	if n := testing.AllocsPerRun(1000, func() {
-		g.Pick()
-		g.Pick(failed)
+		g.Pick(Asker{})
+		g.Pick(Asker{}, failed)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	nobody := newFleet(t).apply(t, GroupConfig{Name: "api"})["api"]
-	if n := testing.AllocsPerRun(1000, func() { nobody.Pick() }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { nobody.Pick(Asker{}) }); n != 0 {
 		t.Errorf("%v allocations to refuse", n)
 	}
 }
@@ -233,6 +233,6 @@ func TestPickAllocatesNothing(t *testing.T) {
 func BenchmarkPick(b *testing.B) {
 	g := newFleet(b).apply(b, GroupConfig{Name: "api", Targets: []string{"192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"}})["api"]
 	for b.Loop() {
-		g.Pick()
+		g.Pick(Asker{})
 	}
 }

@@ -762,7 +762,7 @@ func TestHTTP2LoadWhileConfigurationsChange(t *testing.T) {
 					return
 				default:
 				}
-				tg, denial := current.Load().Pick()
+				tg, denial := current.Load().Pick(Asker{})
 				if denial != nil {
 					t.Error(denial)
 					return

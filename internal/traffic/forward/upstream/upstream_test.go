@@ -160,7 +160,7 @@ func get(t testing.TB, target *Target, wantReused bool) *Conn {
 
 func pick(t testing.TB, g *Group, not ...*Target) *Target {
 	t.Helper()
-	target, denial := g.Pick(not...)
+	target, denial := g.Pick(Asker{}, not...)
 	if denial != nil {
 		t.Fatal(denial)
 	}
