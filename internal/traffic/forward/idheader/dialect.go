@@ -24,12 +24,12 @@ type dialect struct {
 	render func(*output)
 }
 
-// dialects is the list of all there are.
+// dialects is the list of all that are rendered once per connection; token is not.
 func dialects() []dialect {
 	return []dialect{aws(), nginx(), rfc9440(), xfcc(), traefik()}
 }
 
-// Dialects returns the names of all dialects.
+// Dialects returns the names of all dialects that Config.Dialects may list.
 func Dialects() []Dialect {
 	var names []Dialect
 	for _, d := range dialects() {

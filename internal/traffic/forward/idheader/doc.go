@@ -15,5 +15,8 @@
 // first: that is what Stripped and Plan.Strips are for. Values are printable
 // ASCII, whatever the certificate holds.
 //
+// A token can be believed wherever it came by: it is signed, for one target group
+// and for a minute.
+//
 // A dialect is a file of this package; dialects() is the list of them.
 package idheader

@@ -3,6 +3,7 @@ package idheader
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"countersign.dev"
 	"countersign.dev/internal/traffic/identify"
@@ -17,6 +18,7 @@ type Config struct {
 	Strip []string
 	// Device: targets are told of the client's device too, by Plan.Device.
 	Device bool
+	Token  *Token // nil: none is sent
 	Limits Limits
 }
 
@@ -49,6 +51,7 @@ type Plan struct {
 	own      []own
 	set      names // of own
 	names    names // of own, and what is to be stripped beside
+	token    *Token
 	limits   Limits
 }
 
@@ -71,17 +74,34 @@ func Compile(c Config) (*Plan, error) {
 			setBy[foldString(name)] = "devices: annotate"
 		}
 	}
+	if c.Token != nil {
+		t, err := compileToken(*c.Token)
+		if err != nil {
+			faults = append(faults, err)
+		}
+		p.token = t
+		folded := foldString(t.Header)
+		if by := setBy[folded]; by != "" {
+			faults = append(faults, fmt.Errorf("identity token header %s: %s sets it already", t.Header, by))
+		}
+		setBy[folded] = "dialect " + tokenWord
+		p.set.add(folded)
+		p.names.add(folded)
+	}
 	for i, name := range c.Dialects {
 		d, err := dialectNamed(name)
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
-		if by := setBy[foldString(d.fields[0])]; by != "" {
+		if slices.ContainsFunc(p.dialects, func(o dialect) bool { return o.name == d.name }) {
 			faults = append(faults, fmt.Errorf("identity header dialect %s is listed twice: leave one out", c.Dialects[i]))
 			continue
 		}
 		for _, f := range d.fields {
+			if by := setBy[foldString(f)]; by != "" {
+				faults = append(faults, fmt.Errorf("identity header %s: %s sets it already, and dialect %s would too", f, by, d.name))
+			}
 			setBy[foldString(f)] = "dialect " + string(d.name)
 		}
 		p.dialects = append(p.dialects, d)

@@ -62,7 +62,7 @@ func strippedX(name []byte) bool {
 func strippedXClient(rest []byte) bool {
 	return hasPrefix(rest, "cert") || hasPrefix(rest, "verif") || hasPrefix(rest, "fingerprint") ||
 		hasWord(rest, "s-dn") || hasWord(rest, "i-dn") || hasWord(rest, "dn") || hasWord(rest, "cn") || hasWord(rest, "san") ||
-		hasWord(rest, "subject") || hasWord(rest, "issuer") || hasWord(rest, "serial") ||
+		hasWord(rest, "identity-token") || hasWord(rest, "subject") || hasWord(rest, "issuer") || hasWord(rest, "serial") ||
 		hasWord(rest, "ssl") || hasWord(rest, "tls") || hasWord(rest, "mtls")
 }
 
