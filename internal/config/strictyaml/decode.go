@@ -122,6 +122,8 @@ func (d *decoder) value(n ast.Node, v reflect.Value, f field, path string) {
 		v.Set(p)
 	case hasKeys(v.Type()):
 		d.mapping(n, v, f, path)
+	case v.Kind() == reflect.Map:
+		d.named(n, v, f, path)
 	case isList(v.Type()):
 		d.list(n, v, f, path)
 	default:
@@ -166,15 +168,55 @@ func (d *decoder) list(n ast.Node, v reflect.Value, f field, path string) {
 	}
 }
 
-func (d *decoder) mapping(n ast.Node, v reflect.Value, f field, path string) {
-	fields := d.fieldsOf(v.Type())
-	var entries []*ast.MappingValueNode
+// entriesOf returns what a mapping has; false: n is none.
+func entriesOf(n ast.Node) ([]*ast.MappingValueNode, bool) {
 	switch m := n.(type) {
 	case *ast.MappingNode:
-		entries = m.Values
+		return m.Values, true
 	case *ast.MappingValueNode:
-		entries = []*ast.MappingValueNode{m}
-	default:
+		return []*ast.MappingValueNode{m}, true
+	}
+	return nil, false
+}
+
+// named decodes a mapping whose keys are names of the user's own.
+func (d *decoder) named(n ast.Node, v reflect.Value, f field, path string) {
+	entries, ok := entriesOf(n)
+	switch {
+	case !ok:
+		d.refuse(path, describe(n), d.expected(v.Type(), f), f.hint)
+		return
+	case len(entries) == 0:
+		d.refuse(path, "an empty mapping", d.expected(v.Type(), f), f.absentHint())
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	seen := map[string]int{}
+	for _, entry := range entries {
+		name, at, _, ok := d.key(entry, path, seen)
+		if !ok {
+			continue
+		}
+		d.note(at, entry)
+		if f.keys != "" {
+			rule := d.options.Rules[f.keys]
+			clean, hint, ok := rule.Check(name)
+			if !ok {
+				d.syntaxAt(startOf(entry.Key), at, quote(name)+" as a name", rule.Expected, hint)
+				continue
+			}
+			name = clean
+		}
+		elem := reflect.New(v.Type().Elem()).Elem()
+		d.value(entry.Value, elem, f, at)
+		v.SetMapIndex(reflect.ValueOf(name), elem)
+	}
+}
+
+func (d *decoder) mapping(n ast.Node, v reflect.Value, f field, path string) {
+	fields := d.fieldsOf(v.Type())
+	entries, ok := entriesOf(n)
+	if !ok {
 		alone := slices.IndexFunc(fields, func(f field) bool { return f.alone })
 		if _, isList := n.(*ast.SequenceNode); alone < 0 || isList {
 			d.refuse(path, describe(n), d.expected(v.Type(), f), f.hint)
@@ -196,44 +238,58 @@ func (d *decoder) mapping(n ast.Node, v reflect.Value, f field, path string) {
 	}
 }
 
-// entry decodes one key with its value, and reports whether the key could be
-// read at all. seen holds the lines of the keys before it in the same mapping,
-// 0 for those that need not be there.
-func (d *decoder) entry(entry *ast.MappingValueNode, v reflect.Value, fields []field, path string, seen map[string]int) bool {
+// key reads the key of an entry: readable, unless it could not be made out at all;
+// ok, unless there is a fault. seen holds the lines of the keys before it in the
+// same mapping, 0 for those that need not be there.
+func (d *decoder) key(entry *ast.MappingValueNode, path string, seen map[string]int) (name, at string, readable, ok bool) {
 	where := startOf(entry.Key)
 	key, ok := entry.Key.(*ast.StringNode)
 	switch {
 	case !ok:
 		d.syntaxAt(where, path, quote(entry.Key.GetToken().Value)+" as a key", "a plain word", mergeHint(entry.Key))
-		return false
+		return "", "", false, false
 	case glued(key, entry):
 		d.syntaxAt(where, path, quote(key.Value+":"+entry.Value.GetToken().Value), "", "put text with a colon in quotes here, and a blank behind the colon of a key")
-		return false
+		return "", "", false, false
 	}
-	at := join(path, brief(key.Value))
+	at = join(path, brief(key.Value))
 	if line := seen[key.Value]; line > 0 {
 		d.syntaxAt(where, at, "the key again", "each key once", fmt.Sprintf("it is on line %d already", line))
-		return true
+		return "", "", true, false
 	}
 	seen[key.Value] = where.line
+	return key.Value, at, true, true
+}
 
-	i := slices.IndexFunc(fields, func(f field) bool { return f.key == key.Value && f.key != "" })
+// note remembers where the value at path is: on its key, unless it is plain.
+func (d *decoder) note(path string, entry *ast.MappingValueNode) {
+	d.places[path] = startOf(entry.Key)
+	if _, _, plain := textOf(entry.Value); plain {
+		d.places[path] = startOf(entry.Value)
+	}
+}
+
+// entry decodes one key with its value, and reports whether the key could be
+// read at all.
+func (d *decoder) entry(entry *ast.MappingValueNode, v reflect.Value, fields []field, path string, seen map[string]int) bool {
+	name, at, readable, ok := d.key(entry, path, seen)
+	if !ok {
+		return readable
+	}
+	i := slices.IndexFunc(fields, func(f field) bool { return f.key == name && f.key != "" })
 	if i < 0 {
-		d.unknown(where, at, key.Value, fields)
+		d.unknown(startOf(entry.Key), at, name, fields)
 		return true
 	}
 	f := fields[i]
 	if f.typ == laterType {
-		d.syntaxAt(where, at, "a key that is not supported yet", "", f.hint)
+		d.syntaxAt(startOf(entry.Key), at, "a key that is not supported yet", "", f.hint)
 		for _, other := range f.instead {
 			seen[other] = max(seen[other], 0)
 		}
 		return true
 	}
-	d.places[at] = where
-	if _, _, plain := textOf(entry.Value); plain {
-		d.places[at] = startOf(entry.Value)
-	}
+	d.note(at, entry)
 	d.value(entry.Value, v.Field(f.index), f, at)
 	return true
 }

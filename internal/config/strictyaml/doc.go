@@ -16,6 +16,7 @@
 //	one:"A|B"            the only words allowed
 //	later:"C|D"          words that exist, but are not supported yet
 //	range:"MIN..MAX"     bounds, both included, either may be missing
+//	keys:"RULE"          of a map: a rule of Options.Rules that its keys must pass
 //	is:"RULE"            a rule of Options.Rules that the text must pass
 //	want:"..."           what is expected, where the type does not say it
 //	hint:"..."           what to do when the value is refused
@@ -25,7 +26,7 @@
 //
 // Types: string, bool, int, int64 (a number of bytes: 16KiB), time.Duration,
 // encoding.TextUnmarshaler, structs, pointers to structs (nil when absent),
-// slices of these. Where a slice is wanted, one value alone is a list of one.
+// slices of these, maps of names to these. Where a slice is wanted, one value alone is a list of one.
 // A list may not be empty, neither may a text, and a list of plain values does
 // not repeat itself.
 //

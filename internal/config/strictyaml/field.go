@@ -20,7 +20,7 @@ type field struct {
 	byDefault       string
 	one, later      []string
 	min, max        string
-	is              string
+	is, keys        string
 	want, hint      string
 	instead         []string
 	typ             reflect.Type
@@ -54,6 +54,7 @@ func fieldOf(t reflect.Type, i int) field {
 		one:       words(sf.Tag.Get("one")),
 		later:     words(sf.Tag.Get("later")),
 		is:        sf.Tag.Get("is"),
+		keys:      sf.Tag.Get("keys"),
 		want:      sf.Tag.Get("want"),
 		hint:      sf.Tag.Get("hint"),
 		instead:   words(sf.Tag.Get("instead")),
@@ -101,6 +102,8 @@ func (d *decoder) expected(t reflect.Type, f field) string {
 	switch {
 	case t.Kind() == reflect.Pointer:
 		return d.expected(t.Elem(), f)
+	case t.Kind() == reflect.Map:
+		return "a mapping of names to " + d.expected(t.Elem(), f)
 	case isList(t):
 		return d.expected(t.Elem(), f) + ", or a list of such"
 	case f.want != "":

@@ -10,17 +10,18 @@ import (
 )
 
 type house struct {
-	Name    string            `yaml:"name,required"`
-	Rooms   []room            `yaml:"rooms"`
-	Heights map[string]string // no tag: not decoded
-	Open    bool              `yaml:"open" default:"true"`
-	Age     int               `yaml:"age" default:"7" range:"0..200"`
-	Size    int64             `yaml:"size" default:"2KiB"`
-	Rest    time.Duration     `yaml:"rest" default:"90s"`
-	Words   []string          `yaml:"words" one:"a|b|c" later:"d" default:"a|b"`
-	Cellar  *room             `yaml:"cellar"`
-	Attic   room              `yaml:"attic"`
-	_       Later             `yaml:"garden" instead:"name" hint:"today there is none"`
+	Name    string              `yaml:"name,required"`
+	Rooms   []room              `yaml:"rooms"`
+	Heights map[string]string   // no tag: not decoded
+	Keys    map[string][]string `yaml:"keys" keys:"short" is:"short"`
+	Open    bool                `yaml:"open" default:"true"`
+	Age     int                 `yaml:"age" default:"7" range:"0..200"`
+	Size    int64               `yaml:"size" default:"2KiB"`
+	Rest    time.Duration       `yaml:"rest" default:"90s"`
+	Words   []string            `yaml:"words" one:"a|b|c" later:"d" default:"a|b"`
+	Cellar  *room               `yaml:"cellar"`
+	Attic   room                `yaml:"attic"`
+	_       Later               `yaml:"garden" instead:"name" hint:"today there is none"`
 }
 
 type room struct {
@@ -73,6 +74,7 @@ func TestDecode(t *testing.T) {
 		"name: |-\n  n":                    defaults,
 		"name: ${SIX}-${SIX}":              with(func(h *house) { h.Name = "6-6" }),
 		"name: $${SIX}$x{":                 with(func(h *house) { h.Name = "${SIX}$x{" }),
+		"name: n\nkeys: {a: x, b: [y, z]}": with(func(h *house) { h.Keys = map[string][]string{"A": {"X"}, "B": {"Y", "Z"}} }),
 		"name: ${NEST}":                    with(func(h *house) { h.Name = "${SIX}" }),
 		"name: off":                        with(func(h *house) { h.Name = "off" }),
 	} {
@@ -99,7 +101,12 @@ func TestFaults(t *testing.T) {
 		"name: n\nrooms: far too long": `f:2:8: rooms[0]: found "far too long", expected a short word`,
 		"garden: {}":                   "f:1:1: garden: found a key that is not supported yet; today there is none",
 		"garden: {}\nname: n":          "f:1:1: garden: found a key that is not supported yet; today there is none",
-		"name: n\nsqm: 3":              "f:2:1: sqm: found an unknown key; sqm belongs in rooms[], cellar or attic",
+		"name: n\nkeys: {}":            "f:2:1: keys: found an empty mapping, expected a mapping of names to a short word, or a list of such; leave the key out",
+		"name: n\nkeys: x":             `f:2:7: keys: found "x", expected a mapping of names to a short word, or a list of such`,
+		"name: n\nkeys: {a: x, a: y}":  "f:2:14: keys.a: found the key again, expected each key once; it is on line 2 already",
+		"name: n\nkeys: {a: far too long, a-long-name: x}": `f:2:11: keys.a[0]: found "far too long", expected a short word` + "\n" +
+			`f:2:25: keys.a-long-name: found "a-long-name" as a name, expected a short word`,
+		"name: n\nsqm: 3": "f:2:1: sqm: found an unknown key; sqm belongs in rooms[], cellar or attic",
 	} {
 		_, doc := decode(in)
 		got := doc.Faults().Error()

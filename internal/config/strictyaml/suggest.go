@@ -3,6 +3,7 @@ package strictyaml
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +19,7 @@ func (d *decoder) unknown(at place, path, key string, fields []field) {
 	var expected, hint string
 	if near := Nearest(key, known); near != "" {
 		hint = fmt.Sprintf("did you mean %s?", near)
-	} else if homes := d.homesOf(d.root, "", key); len(homes) > 0 {
+	} else if homes := d.homesOf(d.root, "", key, nil); len(homes) > 0 {
 		hint = fmt.Sprintf("%s belongs in %s", key, oneOf(homes))
 	} else {
 		expected = oneOf(today)
@@ -27,8 +28,12 @@ func (d *decoder) unknown(at place, path, key string, fields []field) {
 }
 
 // homesOf returns the paths below the struct t that have key, as they are in
-// the file: wrong indentation is the commonest mistake.
-func (d *decoder) homesOf(t reflect.Type, path, key string) []string {
+// the file: wrong indentation is the commonest mistake. within are the structs
+// around t, which may be of the same kind.
+func (d *decoder) homesOf(t reflect.Type, path, key string, within []reflect.Type) []string {
+	if slices.Contains(within, t) {
+		return nil
+	}
 	var homes []string
 	for _, f := range d.fieldsOf(t) {
 		if f.key == key && path != "" {
@@ -42,7 +47,7 @@ func (d *decoder) homesOf(t reflect.Type, path, key string) []string {
 			sub = sub.Elem()
 		}
 		if hasKeys(sub) {
-			homes = append(homes, d.homesOf(sub, at, key)...)
+			homes = append(homes, d.homesOf(sub, at, key, append(within, t))...)
 		}
 	}
 	return homes
