@@ -37,14 +37,15 @@ type session struct {
 
 	// What the connection rests on at the moment; refresh replaces it when the
 	// node has published another snapshot.
-	snap     *snapshot.Snapshot
-	listener *snapshot.Listener
-	policy   *handshake.Policy
-	client   identify.Client
-	denial   *countersign.Denial // on_failure: respond, or lost since
-	identity []byte              // rendered header fields
-	private  *upstream.Private   // the client's own connections to targets; nil: none were needed
-	until    time.Time           // when the verdict on the chain can change by time alone
+	snap       *snapshot.Snapshot
+	listener   *snapshot.Listener
+	policy     *handshake.Policy
+	client     identify.Client
+	denial     *countersign.Denial // on_failure: respond, or lost since
+	identity   []byte              // rendered header fields
+	statements []statement         // signed ones, of the client as it is described in identity
+	private    *upstream.Private   // the client's own connections to targets; nil: none were needed
+	until      time.Time           // when the verdict on the chain can change by time alone
 
 	device *belonging // nil: no rule about devices has been met
 	parted bool       // from its device, for good
@@ -183,12 +184,13 @@ func (s *session) stream(e *http.Exchange, denial *countersign.Denial) {
 
 // A verdict is what is decided about a request before anything is done.
 type verdict struct {
-	denial   *countersign.Denial
-	device   *devices.Record // of which nothing is known, so that more may be decided later
-	ends     bool            // the connection cannot go on
-	grant    authorize.Grant
-	identity []byte // what the target is told; never changed, but replaced
-	private  *upstream.Private
+	denial    *countersign.Denial
+	device    *devices.Record // of which nothing is known, so that more may be decided later
+	ends      bool            // the connection cannot go on
+	grant     authorize.Grant
+	identity  []byte // what the target is told; never changed, but replaced
+	statement []byte // and what is signed of it; likewise
+	private   *upstream.Private
 }
 
 // decide is the part of THE ORDER that needs nothing but the head.
@@ -228,6 +230,7 @@ func (s *session) judge(q *http1.Request, now time.Time) verdict {
 	v := verdict{denial: denial, device: s.pending(), grant: grant, identity: s.identity}
 	if denial == nil {
 		v.private = s.apart(action.Forward)
+		v.statement, v.denial = s.states(action.Forward, device)
 	}
 	return v
 }
@@ -279,7 +282,7 @@ func (s *session) handshake() (http.Conn, bool) {
 
 // identify says who the client is and renders what targets are told about it.
 func (s *session) identify() {
-	s.client, s.until = identify.Anonymous(), time.Time{}
+	s.client, s.until, s.statements = identify.Anonymous(), time.Time{}, nil
 	if s.denial == nil && !s.shook.Chain.IsZero() {
 		s.client, s.denial = identify.From(s.shook.Chain)
 		s.until = s.shook.Chain.GoodUntil()

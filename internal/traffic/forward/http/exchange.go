@@ -24,6 +24,8 @@ type Terms struct {
 	// Identity holds the rendered fields, "Name: value\r\n" each, that tell the
 	// target who the client is.
 	Identity []byte
+	// Statement is what is signed of that, likewise; it may be of this request alone.
+	Statement []byte
 	// Private is the client's own connections to targets, nil unless the group's
 	// targets are told of the client by a PROXY header.
 	Private *upstream.Private

@@ -29,6 +29,7 @@ func (e *Exchange) appendRequest(dst []byte) []byte {
 		}
 	}
 	dst = append(dst, e.terms.Identity...)
+	dst = append(dst, e.terms.Statement...)
 	dst = e.appendForwarded(dst)
 	body, length := e.bodyFraming()
 	switch {

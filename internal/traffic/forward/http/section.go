@@ -47,6 +47,7 @@ func (h *requestHead) Encode(enc *http2.Encoder) {
 		}
 	}
 	encodeLines(enc, e.terms.Identity)
+	encodeLines(enc, e.terms.Statement)
 	e.scratch = e.appendForwarded(e.scratch[:0])
 	encodeLines(enc, e.scratch)
 	if q.HasContentLength && !e.switching {
