@@ -45,11 +45,14 @@ func (e *enrollment) paths(cfg *config.Config, l *config.Listener) map[string]ro
 	}
 	own := map[string]route.Action{}
 	if i := cfg.Devices.Initialize; i != nil {
-		own[i.Path] = route.Action{Respond: enroll.Initialize{Desk: e.desk}, Enrolls: true}
+		own[i.Path] = route.Action{Respond: enroll.Initialize{Desk: e.desk}, Enrolls: true, Renews: true}
 	}
 	if a := authorityOf(cfg); a != nil && a.EST {
 		handler := est.Handler{Desk: e.desk, Label: a.Name}
 		own[est.Root] = route.Action{Respond: handler, Enrolls: true}
+		for _, path := range est.RenewalPaths(a.Name) {
+			own[path] = route.Action{Respond: handler, Enrolls: true, Renews: true}
+		}
 		// Who has no certificate yet has to know whom to believe (RFC 7030 section 4.1.1).
 		for _, path := range est.PublicPaths(a.Name) {
 			own[path] = route.Action{Respond: handler, Public: true}
@@ -100,7 +103,7 @@ func (e *enrollment) prepare(cfg *config.Config, devices *registry, issuers *aut
 			Name: publish.EnrollmentName(cfg.Devices), Box: box,
 			PerSource: how.PerSource, PerDevice: how.PerDevice, Retry: how.RetryAfter, Given: devices.given, Makers: makers}
 		if a := issuers.named(cfg.Devices.Authority); a != nil {
-			s.Authority = a
+			s.Authority, s.RenewAfterExpiry = a, authorityOf(cfg).RenewAfterExpiry
 		}
 		e.desk.Use(s)
 	}}, nil

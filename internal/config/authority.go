@@ -31,8 +31,12 @@ type Authority struct {
 	// admin address. Default false.
 	OCSP bool `yaml:"ocsp" default:"false"`
 
-	// RenewAfterExpiry lets clients renew what has expired.
-	_ later `yaml:"renew_after_expiry" hint:"today certificates are renewed while they are good: have devices begin in time"`
+	// RenewAfterExpiry is how long after its end a device may still renew its
+	// certificate, by EST (simplereenroll) or Initialize with its own certificate: if
+	// the device is active, and the certificate the latest it has. Everything else that
+	// it asks for is refused. It is for the authority that devices.authority names.
+	// Left out: not at all.
+	RenewAfterExpiry time.Duration `yaml:"renew_after_expiry" range:"1m..36500d"`
 
 	// EST has devices get and renew their certificates by RFC 7030, below
 	// /.well-known/est/ and /.well-known/est/NAME/ of the listeners that have devices:
@@ -90,6 +94,9 @@ func (a *Authority) check(c *checker, path string) {
 	}
 	if a.EST && (c.Devices == nil || c.Devices.Authority != a.Name) {
 		c.fault(path+".est", "true without devices", "devices.authority: "+a.Name, "EST hands certificates to the devices of the registry")
+	}
+	if a.RenewAfterExpiry > 0 && (c.Devices == nil || c.Devices.Authority != a.Name) {
+		c.fault(path+".renew_after_expiry", "a time without devices", "devices.authority: "+a.Name, "the certificates of the devices in the registry are renewed")
 	}
 	for i := range c.Authorities {
 		other := &c.Authorities[i]

@@ -135,6 +135,11 @@ func (c *Config) Warn(path, found, expected, hint string) Fault {
 // each once. Whoever watches them notices every change of what is configured.
 func (c *Config) Files() []string {
 	files := append([]string{c.name}, c.files...)
+	for i := range c.Authorities {
+		if a := &c.Authorities[i]; a.RenewAfterExpiry > 0 && a.Dir != "" {
+			files = append(files, filepath.Join(a.Dir, "ca.crt")) // which a rollover changes
+		}
+	}
 	slices.Sort(files[1:])
 	return slices.Compact(files)
 }

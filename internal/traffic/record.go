@@ -161,7 +161,9 @@ func (x exchangeRecord) finish(res http.Result, action route.Action) {
 // line.
 func (s *session) logConnection() {
 	c := s.ends()
-	c.Denial = s.denial
+	if c.Denial = s.denial; c.Denial == nil {
+		c.Denial = s.client.Lapse() // it may renew its certificate, and is refused all else
+	}
 	if s.listener.TLS != nil {
 		state := &s.shook.State
 		c.TLSVersion, c.Cipher, c.Curve = state.Version, state.CipherSuite, state.CurveID

@@ -33,7 +33,7 @@ func (a *attempt) run(ctx context.Context) (*Delivery, error) {
 	if wait := o.sources.Take(network(a.By.Address), a.now); wait > 0 {
 		return nil, tooMany(wait, "more than %d attempts a minute come from there (devices.initialize.per_source)", o.PerSource)
 	}
-	if !a.By.Client.Verified() {
+	if !a.By.Client.Verified() && a.By.Client.Lapse() == nil {
 		return nil, refuse(403, "ClientCertMissing", "A client certificate is required.", "no certificate was verified: devices present the one they are made with, or their own")
 	}
 	own, err := o.IDs.Of(a.By.Client.Identity())
@@ -49,10 +49,12 @@ func (a *attempt) run(ctx context.Context) (*Delivery, error) {
 	defer a.desk.turns.take(a.id)()
 	switch {
 	case o.Bootstrap != "" && own == o.Bootstrap:
-		if a.Renew {
+		if a.Renew || a.By.Client.Lapse() != nil {
 			return nil, notOwn("it is the one that all devices are made with: to renew takes the device's own")
 		}
 		return a.first(ctx)
+	case a.By.Client.Lapse() != nil && own == a.id:
+		return a.lapsed(ctx)
 	case own != a.id:
 		return nil, notOwn("it is the certificate of %s, which asks for one of %s", own, a.id)
 	}

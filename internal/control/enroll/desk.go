@@ -47,6 +47,7 @@ type Authority interface {
 	Certify(ctx context.Context, r issuance.Request) (ca.Issued, error)
 	RevokeCertificate(c *x509.Certificate, reason crl.Reason, at time.Time) (ca.Revocation, error)
 	Chain() []*x509.Certificate
+	Issuers() []*x509.Certificate
 }
 
 // Settings are what a configuration says of enrollment.
@@ -63,6 +64,9 @@ type Settings struct {
 	Name string
 	// Authority issues; nil: there is nothing but what operators upload.
 	Authority Authority
+	// RenewAfterExpiry is how long after its end a certificate of Authority may be
+	// renewed; 0: not at all.
+	RenewAfterExpiry time.Duration
 	// Box seals what operators upload; nil: nothing can be.
 	Box *sealed.Box
 	// PerSource and PerDevice are attempts a minute.

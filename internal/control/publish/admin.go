@@ -20,7 +20,7 @@ func (c *compiler) admin() {
 	if a.TrustStore == "" {
 		return
 	}
-	if p, ok := c.policy("node.admin", &config.ClientAuth{Mode: countersign.ClientAuthVerify, TrustStore: a.TrustStore}); ok {
+	if p, ok := c.policy("node.admin", &config.ClientAuth{Mode: countersign.ClientAuthVerify, TrustStore: a.TrustStore}, nil); ok {
 		c.draft.Admin.Operators = p
 	}
 }

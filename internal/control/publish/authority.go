@@ -1,9 +1,14 @@
 package publish
 
 import (
+	"bytes"
+	"crypto/x509"
 	"fmt"
+	"slices"
 
+	"countersign.dev/internal/config"
 	"countersign.dev/internal/control/ca"
+	"countersign.dev/internal/traffic/verify"
 )
 
 // authority looks whether there is one; opening it is for who will use it.
@@ -20,4 +25,31 @@ func (c *compiler) authority(i int) {
 	for file, certificate := range certificates {
 		c.expires("authority", a.Name, file, certificate.NotAfter)
 	}
+}
+
+// renewal is for whose expired certificates a listener is open, where devices can
+// have them renewed; nil: for nobody's.
+func (c *compiler) renewal(l *config.Listener) *verify.Renewal {
+	if c.cfg.Devices == nil || l.Devices == "off" || l.Protocol != "https" {
+		return nil
+	}
+	for i := range c.cfg.Authorities {
+		a := &c.cfg.Authorities[i]
+		if a.Name != c.cfg.Devices.Authority || a.RenewAfterExpiry == 0 || a.Dir == "" {
+			continue
+		}
+		certificates, err := ca.Look(a.Dir)
+		if err != nil {
+			return nil // which is complained about
+		}
+		r := &verify.Renewal{Within: a.RenewAfterExpiry}
+		for file, certificate := range certificates {
+			if file != ca.RootCertFile {
+				r.Issuers = append(r.Issuers, certificate)
+			}
+		}
+		slices.SortFunc(r.Issuers, func(a, b *x509.Certificate) int { return bytes.Compare(a.Raw, b.Raw) })
+		return r
+	}
+	return nil
 }

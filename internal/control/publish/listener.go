@@ -12,6 +12,7 @@ import (
 	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/listen/proxied"
+	"countersign.dev/internal/traffic/verify"
 	"countersign.dev/internal/wire/http1"
 )
 
@@ -93,11 +94,12 @@ func settings(l *config.Listener) http.Settings {
 
 // policies compiles client_auth and server_names; nil if there is a fault.
 func (c *compiler) policies(l *config.Listener, path string) *handshake.Policies {
-	def, ok := c.policy("default", &l.ClientAuth)
+	renewal := c.renewal(l)
+	def, ok := c.policy("default", &l.ClientAuth, renewal)
 	var named []handshake.Named
 	for j := range l.ServerNames {
 		sn := &l.ServerNames[j]
-		p, good := c.policy(policyName(sn.Names), &sn.ClientAuth)
+		p, good := c.policy(policyName(sn.Names), &sn.ClientAuth, renewal)
 		named = append(named, handshake.Named{Names: sn.Names, Policy: p})
 		ok = ok && good
 	}
@@ -109,14 +111,14 @@ func (c *compiler) policies(l *config.Listener, path string) *handshake.Policies
 	return policies
 }
 
-func (c *compiler) policy(name string, a *config.ClientAuth) (*handshake.Policy, bool) {
+func (c *compiler) policy(name string, a *config.ClientAuth, renewal *verify.Renewal) (*handshake.Policy, bool) {
 	p := &handshake.Policy{
 		Name: name, Mode: a.Mode, MaxChainDepth: a.MaxChainDepth, IgnoreExpiry: a.IgnoreExpiry,
 		AdvertiseCANames: a.AdvertiseCANames, OnFailure: a.OnFailure, Close: a.Close, Resumption: a.Resumption,
 	}
 	switch a.Mode {
 	case countersign.ClientAuthOptional, countersign.ClientAuthVerify:
-		p.Store = c.stores[a.TrustStore]
+		p.Store, p.Renewal = c.stores[a.TrustStore], renewal
 		p.Inquirers = c.draft.inquirers(a.TrustStore)
 		return p, p.Store != nil
 	}

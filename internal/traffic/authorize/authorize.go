@@ -51,6 +51,9 @@ func Decide(q Question) (Grant, *countersign.Denial) {
 		return Grant{}, countersign.Deny(countersign.StageAuthorize, countersign.CredentialNotProven,
 			"the request came to authorization without an identified client; this is a fault in countersign, please report it")
 	}
+	if lapse := q.Client.Lapse(); lapse != nil {
+		return renewal(q, lapse)
+	}
 	switch q.Policy.Mode {
 	case countersign.ClientAuthOff:
 	case countersign.ClientAuthPassthrough:
@@ -71,6 +74,18 @@ func Decide(q Question) (Grant, *countersign.Denial) {
 		if denial := q.Device.Refusal(q.Action.Enrolls); denial != nil {
 			return Grant{}, denial
 		}
+	}
+	return Grant{action: q.Action, client: q.Client, given: true}, nil
+}
+
+// renewal decides about a client whose certificate has expired: if its device is
+// active, it may ask for a new one. Nothing else is for it, what is public included.
+func renewal(q Question, lapse *countersign.Denial) (Grant, *countersign.Denial) {
+	if !q.Action.Renews || q.Action.Respond == nil {
+		return Grant{}, lapse
+	}
+	if denial := q.Device.RenewalRefusal(); denial != nil {
+		return Grant{}, denial
 	}
 	return Grant{action: q.Action, client: q.Client, given: true}, nil
 }

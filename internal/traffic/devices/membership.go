@@ -48,7 +48,7 @@ func (m *Membership) Enter(register Register, rule *Rule, client identify.Client
 
 // device is the id of the client's device, or "" and the client's standing.
 func (r *Rule) device(client identify.Client) (string, Standing) {
-	if !client.Verified() {
+	if !client.Verified() && client.Lapse() == nil {
 		return "", nameless(client)
 	}
 	id, err := r.IDs.Of(client.Identity())

@@ -38,6 +38,15 @@ func (s Standing) Refusal(enroll bool) *countersign.Denial {
 	return s.denial
 }
 
+// RenewalRefusal says why the device may not have a certificate renewed that has
+// expired; nil if it may: it is active.
+func (s Standing) RenewalRefusal() *countersign.Denial {
+	if s.made && s.denial == nil {
+		return nil
+	}
+	return s.Refusal(false)
+}
+
 // refused is the standing of a client that is not served. Its stage is authorize.
 func refused(word string, code countersign.Code, format string, args ...any) Standing {
 	return Standing{made: true, word: word, denial: countersign.Deny(countersign.StageAuthorize, code, format, args...)}

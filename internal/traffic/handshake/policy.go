@@ -23,9 +23,10 @@ type Policy struct {
 	// Inquirers find out what decides about a client and is not known beforehand.
 	Inquirers []Inquirer
 
-	MaxChainDepth    int  // 0: as verify.Options
-	IgnoreExpiry     bool // let expired certificates pass
-	AdvertiseCANames bool // name the store's authorities in the CertificateRequest
+	MaxChainDepth    int             // 0: as verify.Options
+	IgnoreExpiry     bool            // let expired certificates pass
+	Renewal          *verify.Renewal // let those pass that have expired lately, to be renewed; nil: none
+	AdvertiseCANames bool            // name the store's authorities in the CertificateRequest
 
 	OnFailure  countersign.OnFailure // "": close
 	Close      countersign.Close     // of a client that is no longer accepted; "": finish
@@ -67,7 +68,7 @@ func (p *Policy) Admit(presented []*x509.Certificate, now time.Time, trace func(
 }
 
 func (p *Policy) options(now time.Time, trace func(verify.Step)) verify.Options {
-	return verify.Options{MaxChainDepth: p.MaxChainDepth, IgnoreExpiry: p.IgnoreExpiry, Now: now, Trace: trace}
+	return verify.Options{MaxChainDepth: p.MaxChainDepth, IgnoreExpiry: p.IgnoreExpiry, Renewal: p.Renewal, Now: now, Trace: trace}
 }
 
 // explain says what the mode makes of a client with that many certificates.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/traffic/verify"
 )
 
 // Rest gives up the memory of the client's parsed certificates, 5 KiB of the
@@ -29,13 +30,17 @@ func (o *Outcome) Again(p *Policy, now time.Time) *countersign.Denial {
 	before := o.Chain
 	before.Wake() // once for all that is asked here
 	var denial *countersign.Denial
-	if p.verifies() && p.Store != nil && before.Verified() {
+	if p.verifies() && p.Store != nil && len(before.Path()) > 0 {
 		o.Chain, denial = p.Store.Again(before, p.options(now, nil))
 	} else {
 		if o.Presented == nil {
 			o.Presented = before.Presented()
 		}
 		o.Chain, denial = p.Admit(o.Presented, now, nil)
+	}
+	if denial == nil && before.Verified() && o.Chain.Lapse() != nil {
+		// What is under way ends with the certificate. A new connection may renew it.
+		o.Chain, denial = verify.Chain{}, o.Chain.Lapse()
 	}
 	if denial != nil && o.Presented == nil {
 		o.Presented = before.Presented() // nothing else holds it now

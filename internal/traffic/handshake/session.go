@@ -163,6 +163,9 @@ func (h *session) decide(cs tls.ConnectionState) {
 		policy = h.deciding
 	}
 	h.chain, h.denial = policy.Admit(cs.PeerCertificates, now, nil)
+	if lapse := h.chain.Lapse(); lapse != nil && cs.DidResume {
+		h.chain, h.denial = verify.Chain{}, lapse // to renew takes the key, in this very handshake
+	}
 }
 
 // wrap is tls.Config.WrapSession. A ticket that nobody may use is a dead one.
@@ -170,6 +173,9 @@ func (h *session) wrap(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, er
 	h.decide(cs)
 	if h.refusal != nil || h.denial != nil {
 		return ticket.Dead(), nil
+	}
+	if h.chain.Lapse() != nil {
+		return ticket.Dead(), nil // it is for one handshake
 	}
 	now, keys := h.server.now(), h.server.keys
 	until := h.began.Add(keys.Lifetime())

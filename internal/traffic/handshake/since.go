@@ -43,6 +43,6 @@ func (p *Policies) Since(before *Policies) (stores map[string]verify.Change, any
 // demandsLike reports whether p demands of an established client what was did,
 // but for the content of the trust store.
 func (p *Policy) demandsLike(was *Policy) bool {
-	return p.Mode == was.Mode && p.MaxChainDepth == was.MaxChainDepth && p.IgnoreExpiry == was.IgnoreExpiry &&
+	return p.Mode == was.Mode && p.MaxChainDepth == was.MaxChainDepth && p.IgnoreExpiry == was.IgnoreExpiry && p.Renewal.Same(was.Renewal) &&
 		(p.Store == nil) == (was.Store == nil) && (p.Store == nil || p.Store.Name() == was.Store.Name())
 }

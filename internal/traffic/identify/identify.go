@@ -52,6 +52,10 @@ func (c Client) Anonymous() bool { return c.known && c.identity == nil }
 // Identity says of a client that is not verified is its own claim.
 func (c Client) Verified() bool { return c.identity != nil && c.chain.Verified() }
 
+// Lapse is that of the client's chain: nil, unless its certificate has expired and
+// may be renewed, and nothing else.
+func (c Client) Lapse() *countersign.Denial { return c.chain.Lapse() }
+
 // Identity describes the client's certificate; nil when there is none. The
 // caller must not change it.
 func (c Client) Identity() *countersign.Identity { return c.identity }

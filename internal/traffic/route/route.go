@@ -38,6 +38,8 @@ type Action struct {
 	// Enrolls: devices get their certificates there, and those may ask that have
 	// none of their own yet.
 	Enrolls bool
+	// Renews: a device may have a certificate renewed there that has expired.
+	Renews bool
 	// Public is for every client that the policy of the connection lets in, whatever
 	// device it is, or none.
 	Public bool

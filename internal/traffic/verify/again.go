@@ -14,7 +14,7 @@ import (
 // time. Only if it does not pass are others looked for, where there can be any.
 func (s *Store) Again(c Chain, o Options) (Chain, *countersign.Denial) {
 	presented := c.Presented()
-	if !c.Verified() || len(presented) == 0 || o.Trace != nil {
+	if !c.held() || len(presented) == 0 || o.Trace != nil {
 		return s.Verify(presented, o)
 	}
 	p := newProof(presented, c.proof.path[1:], s) // its head may be at rest
@@ -29,7 +29,7 @@ func (s *Store) Again(c Chain, o Options) (Chain, *countersign.Denial) {
 	p.alone = c.proof.alone && s.origin.anchors == c.proof.origin.anchors
 	switch {
 	case d == nil:
-		p.goodUntil, p.ignoreExpiry = goodUntil, o.IgnoreExpiry
+		p.goodUntil, p.ignoreExpiry, p.lapse = goodUntil, o.IgnoreExpiry, o.lapse(p.path)
 		return Chain{proof: p}, nil
 	case p.alone:
 		return Chain{}, d

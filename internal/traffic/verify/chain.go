@@ -3,6 +3,8 @@ package verify
 import (
 	"crypto/x509"
 	"time"
+
+	"countersign.dev"
 )
 
 // A Chain is a certificate chain that this package has let pass: verified
@@ -21,6 +23,7 @@ type proof struct {
 	// These depend on the moment of the check and on the policy, not on the certificates.
 	goodUntil    time.Time
 	ignoreExpiry bool
+	lapse        *countersign.Denial
 
 	alone bool // no other path leads from what was presented to the anchors of origin
 
@@ -87,11 +90,24 @@ func (c Chain) Path() []*x509.Certificate {
 }
 
 // Verified reports whether the chain was held against a trust store and passed.
-func (c Chain) Verified() bool { return c.proof != nil && c.proof.path != nil }
+func (c Chain) Verified() bool { return c.held() && c.proof.lapse == nil }
+
+// Lapse says what is wrong with a chain that passed so that its leaf, which has
+// expired, can be renewed, and that proves nothing else: it is not Verified. Nil
+// for every other chain.
+func (c Chain) Lapse() *countersign.Denial {
+	if c.proof == nil {
+		return nil
+	}
+	return c.proof.lapse
+}
+
+// held reports whether the chain rests on a trust store.
+func (c Chain) held() bool { return c.proof != nil && c.proof.path != nil }
 
 // StoreName names the trust store that verified the chain, "" when none did.
 func (c Chain) StoreName() string {
-	if !c.Verified() {
+	if !c.held() {
 		return ""
 	}
 	return c.proof.origin.name
@@ -100,7 +116,7 @@ func (c Chain) StoreName() string {
 // Generation returns the generation of the trust store that verified the
 // chain, zero when none did.
 func (c Chain) Generation() [32]byte {
-	if !c.Verified() {
+	if !c.held() {
 		return [32]byte{}
 	}
 	return c.proof.origin.generation

@@ -70,14 +70,22 @@ func checkValidity(path []*x509.Certificate, o *Options) (goodUntil time.Time, _
 		if o.IgnoreExpiry {
 			continue
 		}
-		if o.Now.After(c.NotAfter) {
+		end := c.NotAfter
+		if i == 0 && o.Now.After(end) {
+			if until, ok := o.Renewal.until(path, o.Now); ok {
+				end = until
+			}
+		}
+		if o.Now.After(end) {
 			return goodUntil, deny(countersign.ClientCertExpired, "%s, %s, expired on %s; it is now %s: it has to be renewed",
 				part(path, i), describe.Certificate(c), describe.Date(c.NotAfter), describe.Date(o.Now))
 		}
-		goodUntil = earlier(goodUntil, c.NotAfter)
+		goodUntil = earlier(goodUntil, end)
 	}
 	if o.Trace != nil {
-		if o.IgnoreExpiry {
+		if d := o.lapse(path); d != nil {
+			o.passed("validity", "%s", d.Reason)
+		} else if o.IgnoreExpiry {
 			o.passed("validity", "every certificate of the path has begun to be valid; whether one has expired is ignored, as ignore_expiry says")
 		} else {
 			o.passed("validity", "every certificate of the path is valid, the first to expire does so on %s", describe.Date(goodUntil))

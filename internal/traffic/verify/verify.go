@@ -17,6 +17,7 @@ const defaultDepth = 4
 type Options struct {
 	MaxChainDepth int        // certificates from leaf to anchor, both counted; 0: 4
 	IgnoreExpiry  bool       // certificates of the path that have expired pass; those not yet valid never do
+	Renewal       *Renewal   // of expired leaves; nil: none
 	Now           time.Time  // zero: the Store's clock
 	Trace         func(Step) // told of every check, in order; nil in live traffic
 }
@@ -73,6 +74,7 @@ func (s *Store) Verify(presented []*x509.Certificate, o Options) (Chain, *counte
 				s.memory.put(key, paths)
 			}
 			p.goodUntil, p.ignoreExpiry, p.alone = goodUntil, o.IgnoreExpiry, len(paths) == 1
+			p.lapse = o.lapse(p.path)
 			return Chain{proof: p}, nil
 		}
 		if stage > furthest {

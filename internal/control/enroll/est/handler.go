@@ -20,6 +20,11 @@ func PublicPaths(label string) []string {
 	return []string{Root + "cacerts", Root + label + "/cacerts"}
 }
 
+// RenewalPaths are those at which a certificate is renewed.
+func RenewalPaths(label string) []string {
+	return []string{Root + "simplereenroll", Root + label + "/simplereenroll"}
+}
+
 // A Handler answers below Root.
 type Handler struct {
 	Desk *enroll.Desk
