@@ -7,9 +7,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
-
-	"countersign.dev/internal/wire/proxyproto"
 )
 
 // A Checker asks one target once whether it is well. Implementations are safe
@@ -45,39 +45,20 @@ func New(c Config) (Checker, error) {
 		return nil, err
 	}
 	switch c = c.WithDefaults(); c.Protocol {
-	case "http":
+	case "http", "https":
 		return newHTTP(c)
 	case "grpc":
 		return newGRPC(c)
 	case "tcp":
-		return tcpCheck{hello: c.hello()}, nil
+		return tcpCheck{c.door()}, nil
+	case "tls":
+		return tlsCheck{c.door()}, nil
 	}
 	return nil, fmt.Errorf("protocol: %q has no checker", c.Protocol)
 }
 
 // reasonLimit bounds the part of a reason that the target has a say in, in bytes.
 const reasonLimit = 200
-
-// hello is what connections to a target begin with.
-func (c Config) hello() []byte { return proxyproto.Plan{Version: c.Proxy}.Local() }
-
-// connect dials for a check, and says hello. The connection ends when ctx does, by deadline or
-// by being closed; release stops that and closes it.
-func connect(ctx context.Context, address string, hello []byte) (c net.Conn, release func(), err error) {
-	var d net.Dialer
-	if c, err = d.DialContext(ctx, "tcp", address); err != nil {
-		return nil, nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { c.Close() })
-	release = func() { stop(); c.Close() }
-	if len(hello) > 0 {
-		if _, err := c.Write(hello); err != nil {
-			release()
-			return nil, nil, err
-		}
-	}
-	return c, release, nil
-}
 
 // failed puts a transport error into words. ctx tells a timeout from an error
 // of the connection, for its end may close the connection under a read.
@@ -88,7 +69,10 @@ func failed(ctx context.Context, err error) Result {
 	why := err.Error()
 	var dns *net.DNSError
 	var errno syscall.Errno
+	var op *net.OpError
 	switch {
+	case errors.As(err, &op) && op.Op == "remote error": // crypto/tls
+		why = "the target ended the connection with the TLS alert " + strconv.Quote(strings.TrimPrefix(op.Err.Error(), "tls: "))
 	case errors.As(err, &errno):
 		why = errno.Error() // "connection refused", without the addresses that the log has anyway
 	case errors.As(err, &dns):

@@ -10,12 +10,14 @@ import (
 // A Config says how the targets of a group are checked. It is comparable: equal
 // values are the same check. The zero value is a GET of / every 10 s.
 type Config struct {
-	Protocol  string        // http | grpc | tcp; "": http
+	Protocol  string        // http | https | grpc | tcp | tls; "": http
+	Port      int           // that is asked in place of the target's own, without a PROXY header; 0: the target's
 	Proxy     int           // version of the PROXY header, with command LOCAL, that connections begin with: 1 or 2; 0: none
-	HTTP2     bool          // http: asked over HTTP/2 with prior knowledge, as grpc always is
-	Path      string        // http: the request target, from "/" on; "": "/"; grpc: the method; "": StandardService
-	Host      string        // http, grpc: the Host field; "": the target's address
-	Matcher   string        // http: statuses that are well, "200-399,418"; "": 200-399; grpc: codes, "0,12"; "": 0
+	TLS       Handshaker    // https, tls: required; grpc: nil is without TLS
+	HTTP2     bool          // http, https: asked over HTTP/2 as grpc always is, without TLS with prior knowledge
+	Path      string        // http, https: the request target, from "/" on; "": "/"; grpc: the method; "": StandardService
+	Host      string        // http, https, grpc: the Host field; "": the target's address
+	Matcher   string        // http, https: statuses that are well, "200-399,418"; "": 200-399; grpc: codes, "0,12"; "": 0
 	Interval  time.Duration // from the start of one check to the start of the next, give or take a tenth; 0: 10s
 	Timeout   time.Duration // of one whole check, at most Interval; 0: 5s, or Interval if that is less
 	Healthy   int           // good checks in a row that make an unhealthy target healthy; 0: 2
@@ -26,7 +28,7 @@ type Config struct {
 func (c Config) WithDefaults() Config {
 	or(&c.Protocol, "http")
 	switch c.Protocol {
-	case "http":
+	case "http", "https":
 		or(&c.Path, "/")
 		or(&c.Matcher, "200-399")
 	case "grpc":
@@ -54,7 +56,7 @@ func (c Config) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	switch c.Protocol {
-	case "http", "grpc":
+	case "http", "https", "grpc":
 		if i := strings.IndexFunc(c.Path, func(r rune) bool { return r <= ' ' || r > '~' || r == '#' }); c.Path[0] != '/' || i >= 0 {
 			fault("path: %q, want a request target that begins with / in visible ASCII, such as /healthz?full=1", c.Path)
 		} else if c.Protocol == "grpc" && !isMethod(c.Path) {
@@ -66,14 +68,23 @@ func (c Config) Validate() error {
 		if _, err := ParseMatcher(c.Protocol, c.Matcher); err != nil {
 			fault("matcher: %w", err)
 		}
-	case "tcp":
+	case "tcp", "tls":
 		for _, f := range [...]struct{ key, value string }{{"path", c.Path}, {"host", c.Host}, {"matcher", c.Matcher}} {
 			if f.value != "" {
-				fault("%s: %q, but a tcp check only connects; remove it or set protocol: http", f.key, f.value)
+				fault("%s: %q, but a %s check only connects; remove it or set protocol: http", f.key, f.value, c.Protocol)
 			}
 		}
 	default:
-		fault("protocol: %q, want http, grpc or tcp", c.Protocol)
+		fault("protocol: %q, want http, https, grpc, tcp or tls", c.Protocol)
+	}
+	switch secure := c.Protocol == "https" || c.Protocol == "tls"; {
+	case secure && c.TLS == nil:
+		fault("protocol: %s without a way to speak TLS to the target", c.Protocol)
+	case c.TLS != nil && !secure && c.Protocol != "grpc":
+		fault("protocol: %q with TLS, want https, tls or grpc", c.Protocol)
+	}
+	if c.Port < 0 || c.Port > 65535 {
+		fault("port: %d, want 1 to 65535", c.Port)
 	}
 	if c.Interval < 0 {
 		fault("interval: %v, want more than 0", c.Interval)

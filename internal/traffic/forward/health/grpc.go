@@ -17,8 +17,8 @@ const StandardService = "/grpc.health.v1.Health/Check"
 // grpcCheck is well if a unary call with an empty message ends with a code in
 // the matcher and, where StandardService says OK, its answer says SERVING.
 type grpcCheck struct {
+	door
 	path, host string
-	hello      []byte
 	matcher    *Matcher
 }
 
@@ -27,13 +27,13 @@ func newGRPC(c Config) (Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &grpcCheck{path: c.Path, host: c.Host, hello: c.hello(), matcher: m}, nil
+	return &grpcCheck{door: c.door(), path: c.Path, host: c.Host, matcher: m}, nil
 }
 
 func (g *grpcCheck) Check(ctx context.Context, address string) Result {
 	// PROTOCOL-HTTP2.md of gRPC, "Requests". The message is empty: of
 	// HealthCheckRequest that is the server as a whole.
-	call := &ask{method: "POST", authority: cmp.Or(g.host, address), path: g.path, content: make([]byte, prefixed), hello: g.hello,
+	call := &ask{method: "POST", door: g.door, authority: cmp.Or(g.host, g.at(address)), path: g.path, content: make([]byte, prefixed),
 		fields: [][2]string{{"te", "trailers"}, {"content-type", "application/grpc"}, {"user-agent", userAgent}}}
 	got, err := call.of(ctx, address)
 	if err != nil {

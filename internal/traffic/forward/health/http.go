@@ -21,8 +21,8 @@ const userAgent = "countersign-health/1"
 // The request is written by hand and the answer read on the caller's
 // goroutine; http.Transport would leave goroutines behind that nobody waits for.
 type httpCheck struct {
+	door
 	path, host string
-	hello      []byte
 	matcher    *Matcher
 }
 
@@ -31,7 +31,7 @@ func newHTTP(c Config) (Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := httpCheck{path: c.Path, host: c.Host, hello: c.hello(), matcher: m}
+	h := httpCheck{door: c.door(), path: c.Path, host: c.Host, matcher: m}
 	if c.HTTP2 {
 		return &http2Check{h}, nil
 	}
@@ -39,7 +39,7 @@ func newHTTP(c Config) (Checker, error) {
 }
 
 func (h *httpCheck) Check(ctx context.Context, address string) Result {
-	conn, release, err := connect(ctx, address, h.hello)
+	conn, release, err := h.open(ctx, address)
 	if err != nil {
 		return failed(ctx, err)
 	}
@@ -54,7 +54,7 @@ func (h *httpCheck) Check(ctx context.Context, address string) Result {
 }
 
 // authority is what the request says whom it is for.
-func (h *httpCheck) authority(address string) string { return cmp.Or(h.host, address) }
+func (h *httpCheck) authority(address string) string { return cmp.Or(h.host, h.at(address)) }
 
 // judge makes a result of the final status, 0 if there was none, and of how
 // reading the answer ended; full: with what answerLimit leaves of it.

@@ -13,17 +13,22 @@ import (
 	"countersign.dev/internal/wire/http2"
 )
 
-// An ask is a request over HTTP/2 with prior knowledge (RFC 9113 section 3.3).
+// An ask is a request over HTTP/2: with prior knowledge (RFC 9113 section 3.3), or
+// agreed upon by ALPN.
 type ask struct {
+	door
 	method, authority, path string
 	fields                  [][2]string
 	content                 []byte
-	hello                   []byte // before all else
 }
 
 // Encode makes an ask the head of itself.
 func (a *ask) Encode(e *http2.Encoder) {
-	e.Request([]byte(a.method), []byte("http"), []byte(a.authority), []byte(a.path), nil)
+	scheme := "http"
+	if a.tls != nil {
+		scheme = "https"
+	}
+	e.Request([]byte(a.method), []byte(scheme), []byte(a.authority), []byte(a.path), nil)
 	for _, f := range a.fields {
 		e.Field([]byte(f[0]), []byte(f[1]))
 	}
@@ -43,11 +48,14 @@ const contentKept = 4 << 10
 // of sends the request to address over a fresh connection and reads the answer
 // to its end, or up to answerLimit. What was read comes with an error too.
 func (a *ask) of(ctx context.Context, address string) (got answer, err error) {
-	conn, release, err := connect(ctx, address, a.hello)
+	conn, release, err := a.open(ctx, address)
 	if err != nil {
 		return got, err
 	}
 	defer release()
+	if secure, ok := conn.(outspoken); ok && secure.ConnectionState().NegotiatedProtocol != "h2" {
+		return got, errors.New("the target does not agree to HTTP/2 by ALPN")
+	}
 	c := http2.New(conn, http2.Config{Client: true, Limits: http1.Limits{Field: answerLimit, Head: answerLimit}})
 	var served sync.WaitGroup
 	served.Go(func() { c.Serve(time.Hour, nil) }) // what ends it, the stream is told too
@@ -133,7 +141,7 @@ func (a *answer) note(fields []http1.Field) {
 type http2Check struct{ httpCheck }
 
 func (h *http2Check) Check(ctx context.Context, address string) Result {
-	request := &ask{method: "GET", authority: h.authority(address), path: h.path, hello: h.hello,
+	request := &ask{door: h.door, method: "GET", authority: h.authority(address), path: h.path,
 		fields: [][2]string{{"user-agent", userAgent}, {"accept", "*/*"}}}
 	got, err := request.of(ctx, address)
 	return h.judge(ctx, got.status, got.full, err)
