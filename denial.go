@@ -1,6 +1,9 @@
 package countersign
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // A Stage is the step of the pipeline that refused: the words of
 // internal/traffic/pipeline.go.
@@ -71,27 +74,46 @@ const (
 	DeviceBootstrap          Code = "DeviceBootstrap"          // the bootstrap certificate was used for something else than enrolling
 	DeviceStateUnavailable   Code = "DeviceStateUnavailable"   // nothing is known of it, and the registry cannot be asked
 
+	// Credential, where require demands one beside or in the place of a certificate.
+	CredentialMissing     Code = "CredentialMissing"     // the request shows none of what is required
+	CredentialInvalid     Code = "CredentialInvalid"     // what it shows is not known here, or not what it claims to be
+	CredentialExpired     Code = "CredentialExpired"     // a token that is not valid any more, or not yet
+	CredentialNotBound    Code = "CredentialNotBound"    // a token that belongs to another certificate than the connection's
+	CredentialLimit       Code = "CredentialLimit"       // limits.credential_failures
+	CredentialUnavailable Code = "CredentialUnavailable" // there is no room to verify it at the moment
+
 	// Request.
-	BadRequest          Code = "BadRequest"          // not HTTP/1.1 as RFC 9112 writes it, or ambiguous about its framing
-	MethodNotAllowed    Code = "MethodNotAllowed"    // TRACE, CONNECT
-	RequestTimeout      Code = "RequestTimeout"      // head or body did not arrive in time
-	BodyTooLarge        Code = "BodyTooLarge"        // limits.body
-	TargetTooLong       Code = "TargetTooLong"       // limits.request_line
-	HeadersTooLarge     Code = "HeadersTooLarge"     // limits.header, limits.headers
-	IdentityTooLarge    Code = "IdentityTooLarge"    // what is to be said about the client does not fit limits.header(s)
-	VersionUnsupported  Code = "VersionUnsupported"  // neither HTTP/1.0 nor HTTP/1.1
-	MisdirectedRequest  Code = "MisdirectedRequest"  // Host belongs to another policy than the connection's server name
-	ExpectationFailed   Code = "ExpectationFailed"   // an Expect other than 100-continue
-	NotImplemented      Code = "NotImplemented"      // a transfer coding we do not know
-	NoRoute             Code = "NoRoute"             // nothing in the listener takes this request
-	NoHealthyTarget     Code = "NoHealthyTarget"     // the group is empty, or all unhealthy and fail_open is false
-	TargetConnectFailed Code = "TargetConnectFailed" // no target could be reached
-	TargetTimeout       Code = "TargetTimeout"       // the target did not answer in time
-	TargetBadResponse   Code = "TargetBadResponse"   // the target's answer is not HTTP/1.1, or too large
-	TargetClosed        Code = "TargetClosed"        // the target closed before it answered
-	ClientClosed        Code = "ClientClosed"        // the client went away before the answer was complete
-	PlainHTTPOnTLS      Code = "PlainHTTPOnTLS"      // a plain HTTP request on a TLS listener
-	ShuttingDown        Code = "ShuttingDown"        // the node is draining
+	BadRequest                   Code = "BadRequest"                   // not HTTP/1.1 as RFC 9112 writes it, or ambiguous about its framing
+	MethodNotAllowed             Code = "MethodNotAllowed"             // TRACE, CONNECT
+	RequestTimeout               Code = "RequestTimeout"               // head or body did not arrive in time
+	BodyTooLarge                 Code = "BodyTooLarge"                 // limits.body
+	TargetTooLong                Code = "TargetTooLong"                // limits.request_line
+	HeadersTooLarge              Code = "HeadersTooLarge"              // limits.header, limits.headers
+	IdentityTooLarge             Code = "IdentityTooLarge"             // what is to be said about the client does not fit limits.header(s)
+	VersionUnsupported           Code = "VersionUnsupported"           // neither HTTP/1.0 nor HTTP/1.1
+	MisdirectedRequest           Code = "MisdirectedRequest"           // Host belongs to another policy than the connection's server name
+	ExpectationFailed            Code = "ExpectationFailed"            // an Expect other than 100-continue
+	NotImplemented               Code = "NotImplemented"               // a transfer coding we do not know
+	NoRoute                      Code = "NoRoute"                      // nothing in the listener takes this request
+	NoHealthyTarget              Code = "NoHealthyTarget"              // the group is empty, or all unhealthy and fail_open is false
+	TargetConnectFailed          Code = "TargetConnectFailed"          // no target could be reached
+	TargetTimeout                Code = "TargetTimeout"                // the target did not answer in time
+	TargetBadResponse            Code = "TargetBadResponse"            // the target's answer is not HTTP/1.1, or too large
+	TargetClosed                 Code = "TargetClosed"                 // the target closed before it answered
+	TargetHandshakeFailed        Code = "TargetHandshakeFailed"        // TLS with the target: no common version or cipher, not TLS at all, an alert
+	TargetRefusedCertificate     Code = "TargetRefusedCertificate"     // the target wants a client certificate, and does not take ours
+	TargetProtocolMismatch       Code = "TargetProtocolMismatch"       // the target does not choose the protocol of the group by ALPN
+	TargetCertUntrusted          Code = "TargetCertUntrusted"          // no authority of target_groups[].tls.ca_bundle issued the target's certificate
+	TargetCertNameMismatch       Code = "TargetCertNameMismatch"       // the target's certificate is for other names
+	TargetCertExpired            Code = "TargetCertExpired"            // the target's certificate, or that of an authority above it, has expired
+	TargetCertNotYetValid        Code = "TargetCertNotYetValid"        // ... is not valid yet
+	TargetCertInvalid            Code = "TargetCertInvalid"            // the target's certificate is not for servers, or not as RFC 5280 has it
+	TargetCertPinMismatch        Code = "TargetCertPinMismatch"        // no key of the target's path is among target_groups[].tls.pins
+	TargetCertCrlHit             Code = "TargetCertCrlHit"             // the target's certificate is revoked
+	TargetCertCrlProcessingError Code = "TargetCertCrlProcessingError" // the revocation list that would tell does not count
+	ClientClosed                 Code = "ClientClosed"                 // the client went away before the answer was complete
+	PlainHTTPOnTLS               Code = "PlainHTTPOnTLS"               // a plain HTTP request on a TLS listener
+	ShuttingDown                 Code = "ShuttingDown"                 // the node is draining
 )
 
 // A Denial is a refusal: where, which code, and the reason in words for the
@@ -101,6 +123,12 @@ type Denial struct {
 	Stage  Stage
 	Code   Code
 	Reason string
+
+	// Challenges say what the client can show instead, each as a value of
+	// WWW-Authenticate (RFC 9110 section 11.6.1).
+	Challenges []string
+	// RetryAfter is when another attempt may succeed; 0: nothing is known of that.
+	RetryAfter time.Duration
 }
 
 // Deny makes a Denial; format and args give the reason as in fmt.Sprintf.

@@ -15,6 +15,7 @@ import (
 type checker struct {
 	*Config
 	stores, groups names
+	credentials    names
 	remote         map[string]placedSource // by URL
 }
 
@@ -27,6 +28,7 @@ type names struct {
 func (c *checker) check() {
 	c.stores = c.collect("trust_stores", len(c.TrustStores), func(i int) string { return c.TrustStores[i].Name })
 	c.groups = c.collect("target_groups", len(c.TargetGroups), func(i int) string { return c.TargetGroups[i].Name })
+	c.credentials = c.collect("credentials", len(c.Credentials), func(i int) string { return c.Credentials[i].Name })
 	c.collect("authorities", len(c.Authorities), func(i int) string { return c.Authorities[i].Name })
 	c.collect("listeners", len(c.Listeners), func(i int) string { return c.Listeners[i].Name })
 
@@ -41,6 +43,9 @@ func (c *checker) check() {
 	for i := range c.TargetGroups {
 		c.TargetGroups[i].check(c, item("target_groups", i))
 	}
+	for i := range c.Credentials {
+		c.Credentials[i].check(c, item("credentials", i))
+	}
 	for i := range c.Authorities {
 		c.Authorities[i].check(c, item("authorities", i))
 	}
@@ -52,6 +57,7 @@ func (c *checker) check() {
 	if c.doc.Faults().Err() == nil { // else a name with a fault may be the one that is meant
 		c.unused(c.stores, "nothing names")
 		c.unused(c.groups, "no listener forwards to")
+		c.unused(c.credentials, "no require names")
 	}
 }
 
@@ -135,6 +141,7 @@ func (l *Listener) check(c *checker, path string) {
 		l.checkHeaders(c, path)
 	}
 	l.checkDevices(c, path)
+	c.requirement(l.Require, path+".require", l)
 	l.ProxyProtocol.check(c, path+".proxy_protocol")
 	l.Limits.check(c, path+".limits")
 	if l.Default.Forward != "" {

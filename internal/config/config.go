@@ -36,8 +36,9 @@ type Config struct {
 	// TargetGroups are the backends, referred to by name.
 	TargetGroups []TargetGroup `yaml:"target_groups"`
 
-	// Credentials of clients beside certificates: API keys, basic, bearer tokens.
-	_ later `yaml:"credentials" hint:"today a client is known by its certificate"`
+	// Credentials are what clients can show beside certificates, or in their place,
+	// where require names it.
+	Credentials []Credential `yaml:"credentials"`
 
 	// Devices is the registry of devices, which operators ask by the management
 	// API. Left out: there is none.

@@ -34,6 +34,11 @@ type Limits struct {
 	// WaitingHandshakes bounds how many wait for their turn; each takes some
 	// 20 KiB of memory. Beyond: closed at once. Default 10000.
 	WaitingHandshakes int `yaml:"waiting_handshakes" default:"10000" range:"1..1000000"`
+
+	// CredentialFailures bounds how many credentials a minute that do not hold may
+	// come from one address, or one IPv6 /64. Beyond: 429, whatever it shows, until
+	// some of the minute has passed. Default 60; 0 for no bound.
+	CredentialFailures int `yaml:"credential_failures" default:"60" range:"0..1000000"`
 }
 
 func (l *Limits) check(c *checker, path string) {

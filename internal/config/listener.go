@@ -56,8 +56,9 @@ type Listener struct {
 	// Rules choose by path, host, method, header, query, source or client.
 	_ later `yaml:"rules" hint:"today every request of a listener goes where default says"`
 
-	// Require says what must hold for every request.
-	_ later `yaml:"require" hint:"today client_auth with mode verify requires a certificate"`
+	// Require lists what has to hold for every request, all of it; else the answer
+	// is 401, or 403 if only a certificate is missing.
+	Require []Requirement `yaml:"require"`
 
 	// Default is where requests go.
 	Default Action `yaml:"default,required" hint:"say which target group gets the requests: {forward: GROUP}"`

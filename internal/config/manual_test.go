@@ -100,7 +100,7 @@ func TestDefaults(t *testing.T) {
 			ClientAuth:    ClientAuth{Mode: countersign.ClientAuthOff, MaxChainDepth: 4, OnFailure: countersign.OnFailureClose, Close: countersign.CloseFinish, Resumption: true},
 			Devices:       "off",
 			Forwarded:     "append",
-			Limits:        Limits{RequestLine: 16 << 10, Header: 16 << 10, Headers: 64 << 10, Body: 0, ResponseHeaders: 32 << 10, WaitingHandshakes: 10_000},
+			Limits:        Limits{RequestLine: 16 << 10, Header: 16 << 10, Headers: 64 << 10, Body: 0, ResponseHeaders: 32 << 10, WaitingHandshakes: 10_000, CredentialFailures: 60},
 			Timeouts: Timeouts{
 				Handshake: 10 * time.Second, Headers: 10 * time.Second, Idle: time.Minute, KeepAlive: time.Hour, Response: time.Minute,
 			},
@@ -139,7 +139,7 @@ func TestEveryKeyIsDecoded(t *testing.T) {
 	compare(t, ClientAuth{Mode: countersign.ClientAuthVerify, TrustStore: "ops", MaxChainDepth: 4, OnFailure: countersign.OnFailureClose, Close: countersign.CloseFinish, Resumption: true},
 		c.Listeners[0].ServerNames[0].ClientAuth)
 	compare(t, []IdentityHeader{{Dialect: "aws"}, {Set: "X-Client-Info", Value: "{subject}"}}, c.Listeners[0].IdentityHeaders)
-	compare(t, Limits{8 << 10, 8192, 32 << 10, 1 << 30, 16 << 10, 8, 500}, c.Listeners[0].Limits)
+	compare(t, Limits{8 << 10, 8192, 32 << 10, 1 << 30, 16 << 10, 8, 500, 60}, c.Listeners[0].Limits)
 	compare(t, []Certificate{{Cert: "testdata/server.crt", Key: "testdata/server.key"}, {Cert: "/etc/ops.crt", Key: "/etc/ops.key"}}, c.Listeners[0].Certificates)
 	compare(t, TrustStore{
 		Name:     "fleet",

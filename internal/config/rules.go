@@ -37,6 +37,7 @@ func (r *rules) table() map[string]strictyaml.Rule {
 		"network":        {Expected: "an IP address or a network, such as 10.0.0.0/8", Check: network},
 		"server name":    {Expected: "a host name, or *. before one", Check: serverName},
 		"header name":    {Expected: "a header name, such as X-Client-Info", Check: headerName},
+		"token":          {Expected: "a word of letters, digits and punctuation (RFC 9110 section 5.6.2)", Check: tokenWord},
 		"health path":    {Expected: "a path, such as /healthz", Check: healthPath},
 	}
 }
@@ -241,6 +242,12 @@ func isHostname(s string) bool {
 
 // tokenForm is a token, RFC 9110 section 5.6.2.
 var tokenForm = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")
+
+// tokenWord is a token, or two with a slash, as a media type.
+func tokenWord(s string) (clean, hint string, ok bool) {
+	first, second, slash := strings.Cut(s, "/")
+	return s, "", tokenForm.MatchString(first) && (!slash || tokenForm.MatchString(second))
+}
 
 // reserved are the header names that a message cannot do without, or that do not
 // reach the backend: framing, routing, hop by hop (RFC 9110 section 7.6.1).

@@ -150,19 +150,7 @@ func (c *checker) sources(list []Source, path, refresh string) {
 			c.fault(at, quoted("cdp"), bundleForms, "distribution points have revocation lists, not authorities; ./cdp is a file of that name")
 			continue
 		}
-		fetched, s3 := s.Remote() || s.Points(), strings.HasPrefix(s.URL, "s3://")
-		for key, applies := range map[string]bool{"ca": fetched, "timeout": fetched, "endpoint": s3, "region": s3} {
-			if !applies && c.doc.Has(at+"."+key) {
-				kind := "a file"
-				switch {
-				case s.Points():
-					kind = "cdp"
-				case s.Remote():
-					kind = "an https:// URL"
-				}
-				c.fault(at+"."+key, key+" with "+kind, "", "leave it out")
-			}
-		}
+		c.placed(s, at)
 		switch {
 		case s.Points():
 			remote = true
@@ -174,6 +162,23 @@ func (c *checker) sources(list []Source, path, refresh string) {
 	}
 	if !remote && c.doc.Has(refresh) {
 		c.doc.Report(c.Warn(refresh, "how often nothing is asked for", "", "files are read when they change, only URLs are asked for"))
+	}
+}
+
+// placed refuses the keys of a source that are for another kind of it.
+func (c *checker) placed(s Source, at string) {
+	fetched, s3 := s.Remote() || s.Points(), strings.HasPrefix(s.URL, "s3://")
+	for key, applies := range map[string]bool{"ca": fetched, "timeout": fetched, "endpoint": s3, "region": s3} {
+		if !applies && c.doc.Has(at+"."+key) {
+			kind := "a file"
+			switch {
+			case s.Points():
+				kind = "cdp"
+			case s.Remote():
+				kind = "an https:// URL"
+			}
+			c.fault(at+"."+key, key+" with "+kind, "", "leave it out")
+		}
 	}
 }
 
