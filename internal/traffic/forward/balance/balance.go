@@ -1,6 +1,9 @@
 package balance
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // A Member is what an algorithm may know of a target.
 type Member interface {
@@ -8,26 +11,38 @@ type Member interface {
 	InFlight() int64 // exchanges under way now; changes all the time
 }
 
+// A Set is what there is to choose from. Nobody changes it afterwards.
+type Set struct {
+	Members []Member
+	// Weights are the shares of Members, one each, more than 0. nil: all alike.
+	Weights []float64
+	// InFlight counts the exchanges of all Members together. nil: they are summed
+	// up for each choice that needs it.
+	InFlight func() int64
+}
+
 // An Algorithm prepares choices. It outlives the sets of targets it chooses
 // from, so what is to survive a change of health (a position, a load) is kept
 // here. Safe for concurrent use.
 type Algorithm interface {
-	// Over prepares choosing among members, which the caller does not change
-	// afterwards. It runs when a target's health changes, not per request.
-	Over(members []Member) Picker
+	// Over prepares choosing from s. It runs when a target's health or share
+	// changes, not per request.
+	Over(s Set) Picker
 }
 
 // A Picker chooses among the members that it was made over. Safe for concurrent
 // use, also beside the Pickers made before and after it.
 type Picker interface {
 	// Pick returns the index of a member that r.Tried does not hold, or -1 if
-	// there is none. It runs for every request: no allocation, no waiting.
+	// there is none. It runs for every request: no allocation, no waiting, and
+	// time that hardly grows with the number of members.
 	Pick(r Request) int
 }
 
 // A Request is what a choice depends on besides the targets.
 type Request struct {
 	Tried Tried // members that failed this request already
+	Key   Key   // what hash goes by; 0: anything
 }
 
 // MaxTried is how many members a Tried holds: one less than the attempts that a
@@ -64,12 +79,21 @@ func (t *Tried) Has(i int) bool {
 	return false
 }
 
+// Names are those of the algorithms in the configuration; the first is the default.
+var Names = [...]string{"round_robin", "least_outstanding_requests", "weighted_random", "hash"}
+
 // New returns the algorithm with the given name of the configuration; "" is
 // round_robin.
 func New(name string) (Algorithm, error) {
 	switch name {
 	case "", "round_robin":
 		return &roundRobin{}, nil
+	case "least_outstanding_requests":
+		return leastOutstanding{}, nil
+	case "weighted_random":
+		return weightedRandom{}, nil
+	case "hash":
+		return hash{}, nil
 	}
-	return nil, fmt.Errorf("algorithm: %q, want round_robin", name)
+	return nil, fmt.Errorf("algorithm: %q, want %s", name, strings.Join(Names[:], ", "))
 }

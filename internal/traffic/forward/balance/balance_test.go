@@ -9,14 +9,18 @@ import (
 	"countersign.dev/internal/traffic/forward/balance/balancetest"
 )
 
-func TestRoundRobinConforms(t *testing.T) { balancetest.Run(t, "round_robin") }
+func TestAlgorithmsConform(t *testing.T) {
+	for _, name := range balance.Names {
+		t.Run(name, func(t *testing.T) { balancetest.Run(t, name) })
+	}
+}
 
 func TestRoundRobinTakesTurns(t *testing.T) {
 	a, err := balance.New("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := a.Over(balancetest.Members(3))
+	p := a.Over(balance.Set{Members: balancetest.Members(3)})
 	pick := func(n int, tried ...int) (picked []int) {
 		var r balance.Request
 		for _, i := range tried {
@@ -33,7 +37,7 @@ func TestRoundRobinTakesTurns(t *testing.T) {
 	if got, want := pick(3, 1), []int{2, 2, 0}; !slices.Equal(got, want) {
 		t.Errorf("without 1 picked %v, want %v", got, want)
 	}
-	p = a.Over(balancetest.Members(4))
+	p = a.Over(balance.Set{Members: balancetest.Members(4)})
 	if got, want := pick(4), []int{2, 3, 0, 1}; !slices.Equal(got, want) {
 		t.Errorf("over another set picked %v, want %v: the turn goes on", got, want)
 	}
@@ -55,7 +59,7 @@ func TestTriedIsBounded(t *testing.T) {
 }
 
 func TestUnknownAlgorithm(t *testing.T) {
-	if _, err := balance.New("random"); err == nil || !strings.Contains(err.Error(), `"random", want round_robin`) {
+	if _, err := balance.New("random"); err == nil || !strings.Contains(err.Error(), `"random", want round_robin, least`) {
 		t.Errorf("got %v", err)
 	}
 }

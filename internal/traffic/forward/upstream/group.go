@@ -130,7 +130,7 @@ func ringOf(group string, usable []*Target, from source, why string, algorithm b
 	for i, t := range usable {
 		members[i] = t
 	}
-	r := &ring{targets: usable, picker: algorithm.Over(members), source: from}
+	r := &ring{targets: usable, picker: algorithm.Over(balance.Set{Members: members}), source: from}
 	if len(usable) == 0 {
 		r.source = fromNothing
 		r.none = countersign.Deny(countersign.StageForward, countersign.NoHealthyTarget, "target group %q: %s", group, why)

@@ -3,6 +3,7 @@ package balancetest
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,13 +21,37 @@ type Target struct {
 func (t *Target) Address() string { return t.Name }
 func (t *Target) InFlight() int64 { return t.Load.Load() }
 
-// Members returns n targets without load, 192.0.2.1:80 and following.
+// Members returns n targets without load, 192.0.2.1:80 and following, no two alike.
 func Members(n int) []balance.Member {
 	members := make([]balance.Member, n)
 	for i := range members {
-		members[i] = &Target{Name: fmt.Sprintf("192.0.2.%d:80", i+1)}
+		members[i] = &Target{Name: fmt.Sprintf("192.0.%d.%d:80", 2+i/250, i%250+1)}
 	}
 	return members
+}
+
+// Spread picks n times from p, with another key each time, and returns how often
+// each of members was picked. A member keeps what it was given: it is under way
+// for as long as the test lasts.
+func Spread(p balance.Picker, members []balance.Member, n int) []int {
+	picked := make([]int, len(members))
+	for key := range n {
+		i := p.Pick(balance.Request{Key: balance.KeyOfString(fmt.Sprint("client ", key))})
+		picked[i]++
+		members[i].(*Target).Load.Add(1)
+	}
+	return picked
+}
+
+// A watched member counts how often somebody looks at it.
+type watched struct {
+	balance.Member
+	looks *atomic.Int64
+}
+
+func (w watched) InFlight() int64 {
+	w.looks.Add(1)
+	return w.Member.InFlight()
 }
 
 // Run tests the algorithm with the given name of the configuration.
@@ -42,14 +67,14 @@ func Run(t *testing.T, name string) {
 	}
 
 	t.Run("nobody to choose from", func(t *testing.T) {
-		if i := fresh(t).Over(nil).Pick(balance.Request{}); i != -1 {
+		if i := fresh(t).Over(balance.Set{}).Pick(balance.Request{}); i != -1 {
 			t.Errorf("picked %d of none, want -1", i)
 		}
 	})
 
 	t.Run("everyone is used", func(t *testing.T) {
 		const n = 5
-		p := fresh(t).Over(Members(n))
+		p := fresh(t).Over(balance.Set{Members: Members(n)})
 		used := make([]int, n)
 		for range n * 100 {
 			used[p.Pick(balance.Request{})]++
@@ -71,7 +96,7 @@ func Run(t *testing.T, name string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := a.Over(members)
+		p := a.Over(balance.Set{Members: members})
 		var r balance.Request
 		for range n {
 			i := p.Pick(r)
@@ -85,6 +110,51 @@ func Run(t *testing.T, name string) {
 		}
 	}))
 
+	t.Run("everyone gets the share that its weight says", rapid.MakeCheck(func(t *rapid.T) {
+		n := rapid.IntRange(2, 40).Draw(t, "members")
+		weights := make([]float64, n)
+		var sum float64
+		for i := range weights {
+			weights[i] = float64(rapid.IntRange(1, 20).Draw(t, "weight"))
+			sum += weights[i]
+		}
+		a, err := balance.New(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		members := Members(n)
+		const times = 20_000
+		picked := Spread(a.Over(balance.Set{Members: members, Weights: weights}), members, times)
+		for i, got := range picked {
+			// hash bounds the load, and chance is a part of some: never more than a
+			// third beside it, or what chance makes of a small number.
+			want := times * weights[i] / sum
+			if math.Abs(float64(got)-want) > want/3+6*math.Sqrt(want) {
+				t.Fatalf("member %d with weight %v of %v was picked %d times of %d, want about %.0f", i, weights[i], sum, got, times, want)
+			}
+		}
+	}))
+
+	t.Run("time does not grow with the number of members", func(t *testing.T) {
+		// Not the time, which depends on the machine: how many members are looked at.
+		const n = 10_000
+		members := make([]balance.Member, n)
+		var looks atomic.Int64
+		for i, m := range Members(n) {
+			members[i] = watched{m, &looks}
+		}
+		inFlight := func() int64 { return 0 }
+		p := fresh(t).Over(balance.Set{Members: members, InFlight: inFlight})
+		looks.Store(0)
+		const times = 100
+		for key := range times {
+			p.Pick(balance.Request{Key: balance.Key(key + 1)})
+		}
+		if per := looks.Load() / times; per > 4 {
+			t.Errorf("%d members were looked at for a choice among %d", per, n)
+		}
+	})
+
 	t.Run("sets change under way", func(t *testing.T) {
 		a := fresh(t)
 		var wg sync.WaitGroup
@@ -92,7 +162,7 @@ func Run(t *testing.T, name string) {
 			wg.Go(func() {
 				for n := range 200 {
 					members := Members(n % 7)
-					p := a.Over(members)
+					p := a.Over(balance.Set{Members: members})
 					for range 20 {
 						i := p.Pick(balance.Request{})
 						if i >= len(members) || (i < 0) != (len(members) == 0) {
@@ -110,11 +180,19 @@ func Run(t *testing.T, name string) {
 	})
 
 	t.Run("no allocation", func(t *testing.T) {
-		p := fresh(t).Over(Members(5))
-		var r balance.Request
-		r.Tried.Add(2)
-		if n := testing.AllocsPerRun(1000, func() { p.Pick(r) }); n != 0 {
-			t.Errorf("%v allocations in Pick", n)
+		for _, n := range []int{5, 500} {
+			weights := make([]float64, n)
+			for i := range weights {
+				weights[i] = float64(1 + i)
+			}
+			for _, weights := range [][]float64{nil, weights} {
+				p := fresh(t).Over(balance.Set{Members: Members(n), Weights: weights})
+				r := balance.Request{Key: 7}
+				r.Tried.Add(2)
+				if n := testing.AllocsPerRun(1000, func() { p.Pick(r) }); n != 0 {
+					t.Errorf("%v allocations in Pick", n)
+				}
+			}
 		}
 	})
 }
