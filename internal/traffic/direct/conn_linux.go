@@ -45,6 +45,8 @@ type transfer struct {
 	p    []byte
 	n    int // of p are done
 	err  error
+	now  bool   // what is not there yet is not waited for
+	lend Lender // of p, once there is something to read; nil: p is there
 	call func(fd uintptr) (done bool)
 }
 
@@ -77,8 +79,8 @@ func (c *conn) writeOut(p []byte) (int, error) {
 
 // named makes of err what the net package would have returned.
 func (c *conn) named(op string, err error) error {
-	if err == nil {
-		return nil
+	if err == nil || err == errNotYet {
+		return err
 	}
 	if wrapped, ok := err.(*net.OpError); ok { // of the raw connection: a deadline, or closed
 		err = wrapped.Err
@@ -99,9 +101,19 @@ func (t *transfer) run(wait func(func(uintptr) bool) error, p []byte) (int, erro
 
 // read is done when there was something to read, the end included.
 func (t *transfer) read(fd uintptr) bool {
-	n, errno := do(syscall.SYS_RECVFROM, fd, t.p, 0)
+	p := t.p
+	if t.lend != nil {
+		p = t.lend.Borrow()
+	}
+	n, errno := do(syscall.SYS_RECVFROM, fd, p, 0)
 	if errno == syscall.EAGAIN {
-		return false
+		if t.lend != nil {
+			t.lend.Return()
+		}
+		if t.now {
+			t.err = errNotYet
+		}
+		return t.now
 	}
 	t.set("read", n, errno)
 	return true

@@ -17,7 +17,7 @@ import (
 // A GroupConfig is a target group as the configuration describes it.
 type GroupConfig struct {
 	Name                string
-	Protocol            string          // of its targets: http | h2 | grpc; "": http
+	Protocol            string          // of its targets: http | h2 | grpc | tcp; "": http
 	Targets             []string        // host:port each, none twice
 	Algorithm           string          // as balance.New names it; "": round_robin
 	Proxy               proxyproto.Plan // the PROXY header that connections begin with; zero: none
@@ -31,8 +31,9 @@ type GroupConfig struct {
 }
 
 // protocols are what targets speak: HTTP/1.1; HTTP/2 with prior knowledge (RFC
-// 9113 section 3.3); gRPC over it. The first is the default.
-var protocols = [...]string{"http", "h2", "grpc"}
+// 9113 section 3.3); gRPC over it; bytes, whatever they mean. The first is the
+// default.
+var protocols = [...]string{"http", "h2", "grpc", "tcp"}
 
 // A plan is a GroupConfig found good, with defaults and what is made of it.
 type plan struct {
@@ -55,7 +56,7 @@ func prepare(c GroupConfig) (plan, error) {
 		fault(errors.New("name: empty, want a name"))
 	}
 	if !slices.Contains(protocols[:], cmp.Or(c.Protocol, protocols[0])) {
-		fault(fmt.Errorf("protocol: %q, want http, h2 or grpc", c.Protocol))
+		fault(fmt.Errorf("protocol: %q, want http, h2, grpc or tcp", c.Protocol))
 	}
 	for i, address := range c.Targets {
 		fault(checkAddress(address))

@@ -24,6 +24,7 @@ type Conn struct {
 	target *Target
 	pool   *pool
 	probe
+	ending    ending
 	idleSince time.Time
 	reused    bool
 	held      bool // by an exchange; guarded by the pool's mu
@@ -70,7 +71,10 @@ func (c *Conn) Close() error {
 }
 
 // shut closes the socket.
-func (c *Conn) shut() { c.tcp.Close() }
+func (c *Conn) shut() {
+	c.tcp.Close()
+	c.ending.tell()
+}
 
 // A probe looks at an idle socket without waiting. What it needs is made with
 // the connection, so that a look allocates nothing.

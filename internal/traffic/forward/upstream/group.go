@@ -24,7 +24,7 @@ type Group struct {
 // Name returns the group's name in the configuration.
 func (g *Group) Name() string { return g.name }
 
-// Protocol returns what the targets speak: http, h2 or grpc.
+// Protocol returns what the targets speak: http, h2, grpc or tcp.
 func (g *Group) Protocol() string { return g.protocol }
 
 // Private reports whether the targets are told of the client by a PROXY header,

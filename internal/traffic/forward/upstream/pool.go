@@ -150,6 +150,7 @@ func (p *pool) end() (used int) {
 	p.open, p.idle = nil, nil
 	p.mu.Unlock()
 	for c := range open {
+		c.ending.gone.Store(true)
 		c.shut()
 	}
 	return len(open)

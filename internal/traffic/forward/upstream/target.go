@@ -61,7 +61,7 @@ func (t *Target) Address() string { return t.address }
 
 // HTTP2 reports whether the target speaks HTTP/2: whether it is for Stream, or
 // for Get and Dial.
-func (t *Target) HTTP2() bool { return t.protocol != protocols[0] }
+func (t *Target) HTTP2() bool { return t.protocol == "h2" || t.protocol == "grpc" }
 
 // Private reports whether the target is told of the client by a PROXY header:
 // then it is for a client's Private, and none of its connections is shared.

@@ -1,0 +1,143 @@
+package stream
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/authorize"
+	"countersign.dev/internal/traffic/direct"
+	"countersign.dev/internal/traffic/forward/upstream"
+)
+
+// Terms are under what the bytes of a connection are forwarded.
+type Terms struct {
+	// Grant is leave to forward them.
+	Grant authorize.Grant
+	// Private are the client's own connections to targets; nil for a group whose
+	// targets are not told of clients.
+	Private *upstream.Private
+	// Asker is for whom a target is picked.
+	Asker upstream.Asker
+	// Preface was read from the client already.
+	Preface []byte
+}
+
+// A Result is what became of a connection.
+type Result struct {
+	End    End
+	Denial *countersign.Denial // why the gateway ended it, if it did
+	Tried  []*upstream.Target  // the last one was connected to, if any was
+	// Chosen is when a target was connected; zero: none was.
+	Chosen         time.Time
+	Received, Sent int64 // from and to the client
+}
+
+// mostTargets bounds how many targets one connection can be offered to; the
+// configuration allows no more.
+const mostTargets = 10
+
+// Refuse ends a connection that goes nowhere.
+func (p *Pipe) Refuse(d *countersign.Denial, reset bool) {
+	p.stop(&ending{how: Refused, denial: d, resets: reset})
+	p.finish()
+}
+
+// Forward connects to a target of the granted group and carries bytes for as long
+// as there are some; it returns when the connection is over, or silent. A zero
+// Grant is refused.
+func (p *Pipe) Forward(t Terms) {
+	p.terms = t
+	if !t.Grant.Given() {
+		p.Refuse(countersign.Deny(countersign.StageForward, countersign.CredentialNotProven,
+			"forwarding was asked for without a grant; this is a fault in countersign, please report it"), true)
+		return
+	}
+	if denial := p.connect(); denial != nil {
+		p.Refuse(denial, true) // a target that closed in order would have said so
+		return
+	}
+	p.result.Chosen = time.Now()
+	p.moved.Store(p.result.Chosen.UnixNano())
+	p.up.preface = t.Preface
+	p.left.Store(2)
+	go p.down.start()
+	p.up.start()
+}
+
+// connect connects to one target after the other, until one is there.
+func (p *Pipe) connect() (denial *countersign.Denial) {
+	group := p.terms.Grant.Action().Forward
+	asker := p.terms.Asker
+	asker.Gone = p.ctx.Done()
+	for n := range min(group.Attempts(), mostTargets) {
+		target, none := group.Pick(asker, p.result.Tried...)
+		if none != nil {
+			if n == 0 {
+				denial = none
+			}
+			return denial // else the reason why the last one failed says more
+		}
+		p.result.Tried = append(p.result.Tried, target)
+		conn, err := p.dial(target)
+		if err == nil {
+			err = p.attach(conn)
+		}
+		if err == nil {
+			return nil
+		}
+		group.Done(target)
+		if e := p.ending.Load(); e != nil {
+			return e.denial
+		}
+		denial = unreachable(err)
+	}
+	return denial
+}
+
+func (p *Pipe) dial(t *upstream.Target) (*upstream.Conn, error) {
+	if p.terms.Private != nil {
+		return p.terms.Private.Dial(p.ctx, t)
+	}
+	return t.Dial(p.ctx)
+}
+
+// attach makes conn the way to the target, or gives it up.
+func (p *Pipe) attach(conn *upstream.Conn) error {
+	way, ok := conn.NetConn().(Conn)
+	socket, tcp := conn.Net().(*net.TCPConn)
+	if !ok || !tcp {
+		conn.Release(false)
+		return errors.New("the connection cannot be closed in one direction alone")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ending.Load() != nil {
+		conn.Release(false)
+		return errEnding
+	}
+	p.target.init(way, socket)
+	p.conn, p.attached = conn, true
+	conn.OnEnd(func() {
+		p.up.call()
+		p.down.call()
+	})
+	return nil
+}
+
+// release gives the connection to the target back, which closes it.
+func (p *Pipe) release() {
+	p.conn.Release(false)
+	p.terms.Grant.Action().Forward.Done(p.conn.Target())
+}
+
+func unreachable(err error) *countersign.Denial {
+	return countersign.Deny(countersign.StageForward, countersign.TargetConnectFailed,
+		"no target could be reached; of the last one: %v", err)
+}
+
+func timedOut(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+var _ Conn = (*direct.TLS)(nil)

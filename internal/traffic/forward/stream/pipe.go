@@ -1,0 +1,253 @@
+package stream
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/traffic/listen/parking"
+)
+
+// Config is what a Pipe is made from.
+type Config struct {
+	Client   Conn
+	Socket   *net.TCPConn // beneath Client
+	Settings *Settings
+	Accepted time.Time     // when the client came: its lifetime counts from then
+	Grace    time.Duration // what is left of the lifetime after Interrupt
+	Silence  time.Duration // after which a direction is parked
+	Lot      *parking.Lot  // nil: silent directions keep their goroutines
+	// Guard runs a part of the work and reports whether it went through without a
+	// fault in this program.
+	Guard func(part func()) bool
+	// Done is called once, when nothing is left of the connection.
+	Done func(*Result)
+}
+
+// A Pipe is a client's connection that carries bytes. Refuse, or Forward, is
+// called once; the other methods may be called from any goroutine.
+type Pipe struct {
+	cfg      Config
+	set      *Settings
+	client   side
+	target   side
+	up, down half
+
+	ctx    context.Context // of connecting to a target
+	cancel context.CancelFunc
+
+	ending  atomic.Pointer[ending]
+	closing atomic.Bool
+	moved   atomic.Int64 // UnixNano of the last byte in either direction
+	until   atomic.Int64 // UnixNano at which the connection has to be over; 0: never
+	left    atomic.Int32 // directions that are not over yet
+
+	mu       sync.Mutex
+	attached bool // target is there
+
+	terms  Terms
+	conn   *upstream.Conn
+	result Result
+}
+
+// New returns a Pipe for the client's connection, which belongs to it from now on.
+func New(c Config) *Pipe {
+	p := &Pipe{cfg: c, set: c.Settings}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.client.init(c.Client, c.Socket)
+	p.up = half{pipe: p, from: &p.client, to: &p.target, other: &p.down}
+	p.down = half{pipe: p, from: &p.target, to: &p.client, other: &p.up}
+	if p.set.Lifetime > 0 {
+		p.until.Store(c.Accepted.Add(p.set.Lifetime).UnixNano())
+	}
+	return p
+}
+
+// An End is how a connection ended.
+type End string
+
+// The ends of a connection, as the access log names them.
+const (
+	Finished    End = "finished"     // both parties said that they are through
+	ClientBroke End = "client_reset" // the client broke off
+	TargetBroke End = "target_reset" // the target broke off
+	Idle        End = "idle_timeout" // timeouts.idle
+	Lifetime    End = "lifetime"     // timeouts.lifetime, or what shutdown_timeout has left of it
+	Refused     End = "refused"      // with the Denial
+	Expelled    End = "expelled"     // with the Denial: the client is not accepted any more
+	Deregister  End = "deregistered" // the target was taken out of service
+	Cut         End = "cut"          // at the end of shutdown_timeout
+	Faulty      End = "fault"        // in this program
+)
+
+// resets reports whether the parties are told that something is missing.
+func (e End) resets() bool {
+	return e == ClientBroke || e == TargetBroke || e == Cut || e == Faulty
+}
+
+// An ending is why everything stops.
+type ending struct {
+	how    End
+	denial *countersign.Denial
+	resets bool
+}
+
+// stop ends both directions, for that reason unless there is one already.
+func (p *Pipe) stop(e *ending) {
+	e.resets = e.resets || e.how.resets()
+	if !p.ending.CompareAndSwap(nil, e) {
+		return
+	}
+	p.cancel()
+	p.mu.Lock()
+	p.client.wake()
+	if p.attached {
+		p.target.wake()
+	}
+	p.mu.Unlock()
+	p.up.call()
+	p.down.call()
+}
+
+// over ends the pipe if its time is over, and reports whether it is ending.
+func (p *Pipe) over(now time.Time) bool {
+	if p.ending.Load() != nil {
+		return true
+	}
+	at := now.UnixNano()
+	switch until := p.until.Load(); {
+	case until != 0 && at >= until:
+		p.stop(&ending{how: Lifetime})
+	case at-p.moved.Load() >= int64(p.set.Idle):
+		p.stop(&ending{how: Idle, resets: p.set.ResetIdle})
+	default:
+		return false
+	}
+	return true
+}
+
+// deadline is when over will be true if nothing happens.
+func (p *Pipe) deadline() time.Time {
+	at := p.moved.Load() + int64(p.set.Idle)
+	if until := p.until.Load(); until != 0 {
+		at = min(at, until)
+	}
+	return time.Unix(0, at)
+}
+
+// patience is how long a direction waits before it looks around.
+func (p *Pipe) patience() time.Duration { return min(p.cfg.Silence, p.set.Idle) }
+
+// failed ends the pipe because one side broke off: that which h writes to, or else
+// that which it reads from.
+func (p *Pipe) failed(h *half, err error, writing bool) {
+	if p.ending.Load() != nil {
+		return
+	}
+	broken := h.from
+	if writing {
+		broken = h.to
+		p.mu.Lock()
+		through := h.other.ended
+		p.mu.Unlock()
+		if through { // it has said all it had to say, and does not listen
+			p.stop(&ending{how: Finished})
+			return
+		}
+	}
+	if timedOut(err) { // a write that nobody took
+		p.stop(&ending{how: Idle, resets: true})
+		return
+	}
+	how := ClientBroke
+	if broken == &p.target {
+		how = TargetBroke
+		if p.conn.Gone() {
+			how = Deregister
+		}
+	}
+	p.stop(&ending{how: how})
+}
+
+// halfEnded notes that the end of a direction was passed on.
+func (p *Pipe) halfEnded(h *half) {
+	p.mu.Lock()
+	h.ended = true
+	p.mu.Unlock()
+}
+
+// leave is called by each direction that is over. The last one says goodbye.
+func (p *Pipe) leave() {
+	if p.left.Add(-1) == 0 {
+		p.finish()
+	}
+}
+
+// finish closes what is open and tells the result.
+func (p *Pipe) finish() {
+	r := &p.result
+	r.End = Finished
+	e := p.ending.Load()
+	if e != nil {
+		r.End = e.how
+		if r.Denial == nil {
+			r.Denial = e.denial
+		}
+	}
+	r.Received, r.Sent = p.up.bytes, p.down.bytes
+	resets := e != nil && e.resets
+	if p.conn != nil {
+		if resets {
+			p.target.reset()
+		}
+		p.release()
+	}
+	if resets {
+		p.client.reset()
+	} else {
+		p.client.farewell(p.down.ended && !p.up.ended)
+	}
+	p.cancel()
+	p.cfg.Done(r)
+}
+
+// Interrupt leaves the connection a moment to come to its end by itself, Config.Grace.
+func (p *Pipe) Interrupt() {
+	if p.closing.Swap(true) {
+		return
+	}
+	at := time.Now().Add(p.cfg.Grace).UnixNano()
+	for {
+		was := p.until.Load()
+		if was != 0 && was <= at {
+			return
+		}
+		if p.until.CompareAndSwap(was, at) {
+			break
+		}
+	}
+	p.up.call()
+	p.down.call()
+}
+
+// Closing reports that Interrupt was called.
+func (p *Pipe) Closing() bool { return p.closing.Load() }
+
+// Expel ends the connection, because its client is not accepted any more.
+func (p *Pipe) Expel(why *countersign.Denial) { p.stop(&ending{how: Expelled, denial: why}) }
+
+// Reset ends the connection at once, without a goodbye.
+func (p *Pipe) Reset(why *countersign.Denial) {
+	p.stop(&ending{how: Expelled, denial: why, resets: true})
+	p.client.reset() // whatever is under way
+}
+
+// Cut ends the connection at once.
+func (p *Pipe) Cut() {
+	p.stop(&ending{how: Cut})
+	p.client.reset()
+}

@@ -1,0 +1,84 @@
+package stream
+
+import (
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"countersign.dev/internal/traffic/deadline"
+	"countersign.dev/internal/traffic/direct"
+)
+
+// bufferSize is what one read can take: four of the largest TLS records.
+const bufferSize = 64 << 10
+
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+// A Conn is one end of what is carried: TLS or TCP.
+type Conn interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// A side is the connection with one of the two parties.
+type side struct {
+	conn    Conn
+	tls     *direct.TLS  // conn, if it is TLS
+	socket  *net.TCPConn // beneath
+	readBy  deadline.Lazy
+	writeBy deadline.Lazy
+}
+
+func (s *side) init(conn Conn, socket *net.TCPConn) {
+	s.conn, s.socket = conn, socket
+	s.tls, _ = conn.(*direct.TLS)
+}
+
+// rest gives up what is kept for reading; nobody reads.
+func (s *side) rest() {
+	if s.tls != nil {
+		s.tls.Rest()
+	}
+}
+
+// long ago: a deadline that has whoever waits for the socket stop.
+var past = time.Unix(1, 0)
+
+// wake has whoever reads or writes stop.
+func (s *side) wake() { s.socket.SetDeadline(past) }
+
+// closeWrite tells the party that nothing more comes.
+func (s *side) closeWrite() error {
+	err := s.conn.CloseWrite()
+	if s.tls != nil { // of which CloseWrite sends the alert alone
+		s.socket.CloseWrite()
+	}
+	return err
+}
+
+// reset ends the connection without close_notify and FIN.
+func (s *side) reset() {
+	s.socket.SetLinger(0)
+	s.socket.Close()
+}
+
+// lingerFor and lingerBytes bound how long a party that still sends is listened
+// to, so that a TCP reset does not destroy our last bytes before they are read.
+const (
+	lingerFor   = 2 * time.Second
+	lingerBytes = 256 << 10
+)
+
+// farewell says goodbye. What an unheard party still sends is read away within
+// bounds.
+func (s *side) farewell(unheard bool) {
+	defer s.socket.Close()
+	s.socket.SetDeadline(time.Now().Add(lingerFor))
+	if s.closeWrite() == nil && unheard {
+		io.CopyN(io.Discard, onlyReader{s.socket}, lingerBytes)
+	}
+}
+
+// onlyReader hides WriteTo, which would read past the bound.
+type onlyReader struct{ io.Reader }
