@@ -191,16 +191,27 @@ func (l *Listener) checkServerNames(c *checker, path string) {
 
 func (l *Listener) checkHeaders(c *checker, path string) {
 	first := map[string]int{}
-	for i, h := range l.IdentityHeaders {
+	for i := range l.IdentityHeaders {
+		h, at := &l.IdentityHeaders[i], item(path+".identity_headers", i)
+		if t := h.Token; t != nil {
+			if h.Set != "" || h.Value != "" {
+				c.fault(at, "token beside set or value", "one of both", "make them two entries of the list")
+			}
+			t.check(c, at+".token")
+			h.Dialect = "token"
+		}
 		name := h.Dialect + foldHeader(h.Set)
 		if name == "" {
 			continue // refused already
 		}
 		if j, twice := first[name]; twice {
-			c.fault(fmt.Sprintf("%s.identity_headers[%d]", path, i), quoted(h.Dialect+h.Set)+" again", "each once", fmt.Sprintf("it is identity_headers[%d] already", j))
+			c.fault(at, quoted(h.Dialect+h.Set)+" again", "each once", fmt.Sprintf("it is identity_headers[%d] already", j))
 			continue
 		}
 		first[name] = i
+		if h.Dialect == "token" && h.Token == nil {
+			h.Token = plainToken()
+		}
 	}
 }
 

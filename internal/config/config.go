@@ -155,6 +155,9 @@ func (c *Config) OwnHeaders() []string {
 			if h.Set != "" {
 				names = append(names, h.Set)
 			}
+			if h.Token != nil {
+				names = append(names, h.Token.Header)
+			}
 		}
 	}
 	slices.Sort(names)

@@ -207,7 +207,7 @@ func (c *checker) enrollment() {
 func (i *Initialize) check(c *checker) {
 	const at = "devices.initialize.path"
 	switch p := i.Path; {
-	case !strings.HasPrefix(p, "/") || strings.ContainsAny(p, "?#%\\ *") || strings.Contains(p, "//") || strings.HasSuffix(p, "/") || p != strings.ToValidUTF8(p, "?"):
+	case !ownPath(p):
 		c.fault(at, quoted(p), "an absolute path without a trailing slash, escapes or wildcards", "such as /.well-known/countersign/initialize")
 	case strings.HasPrefix(p+"/", "/.well-known/est/"):
 		c.fault(at, quoted(p), "another path", "below /.well-known/est/ is EST (RFC 7030)")

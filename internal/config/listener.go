@@ -106,19 +106,22 @@ type ProxyProtocol struct {
 }
 
 // An IdentityHeader is a dialect, which is a set of headers under the names that
-// some product gives them, or one header of an own name.
+// some product gives them, or one header of an own name, or a token.
 type IdentityHeader struct {
 	// Dialect is written as a word alone: aws (X-Amzn-Mtls-Clientcert...), nginx
 	// (X-SSL-Client-...), rfc9440 (Client-Cert, Client-Cert-Chain), xfcc
-	// (X-Forwarded-Client-Cert) or traefik (X-Forwarded-Tls-Client-Cert...). Empty
-	// with an own name.
-	Dialect string `yaml:",alone" one:"aws|nginx|rfc9440|xfcc|traefik" later:"token"`
+	// (X-Forwarded-Client-Cert), traefik (X-Forwarded-Tls-Client-Cert...), or token,
+	// a signed statement. Empty with an own name.
+	Dialect string `yaml:",alone" one:"aws|nginx|rfc9440|xfcc|traefik|token"`
 
 	// Set is an own name, such as X-Client-Info.
 	Set string `yaml:"set,required" is:"header name"`
 
 	// Value is what the header says: text with placeholders such as {subject}.
 	Value string `yaml:"value,required"`
+
+	// Token is the dialect token in another form than the word alone stands for.
+	Token *Token `yaml:"token" instead:"set|value"`
 }
 
 // An Action says what becomes of a request.

@@ -91,7 +91,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(faults)
 	}
 	want := &Config{
-		Node: Node{Admin: Admin{Address: "127.0.0.1:9901"}, MaxConnections: 100_000, ShutdownTimeout: 30 * time.Second, SeenClients: 100_000, Store: "sqlite"},
+		Node: Node{Admin: Admin{Address: "127.0.0.1:9901"}, MaxConnections: 100_000, ShutdownTimeout: 30 * time.Second, SeenClients: 100_000, Store: "sqlite", Signing: Signing{Rotate: 24 * time.Hour}},
 		Logs: Logs{Program: ProgramLog{Format: "text"}},
 		Listeners: []Listener{{
 			Name: "web", Address: ":8080", Protocol: "http",

@@ -39,6 +39,9 @@ type Node struct {
 	// at the admin address, and in files.
 	Revocation *RevocationService `yaml:"revocation"`
 
+	// Signing is about the keys of the identity header dialect token.
+	Signing Signing `yaml:"signing"`
+
 	// Zone of this node, for balancing within a zone.
 	_ later `yaml:"zone" hint:"today every target is used alike: leave it out"`
 }

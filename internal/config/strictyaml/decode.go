@@ -282,11 +282,11 @@ func (d *decoder) entry(entry *ast.MappingValueNode, v reflect.Value, fields []f
 		return true
 	}
 	f := fields[i]
+	for _, other := range f.instead {
+		seen[other] = max(seen[other], 0)
+	}
 	if f.typ == laterType {
 		d.syntaxAt(startOf(entry.Key), at, "a key that is not supported yet", "", f.hint)
-		for _, other := range f.instead {
-			seen[other] = max(seen[other], 0)
-		}
 		return true
 	}
 	d.note(at, entry)

@@ -20,9 +20,9 @@
 //	is:"RULE"            a rule of Options.Rules that the text must pass
 //	want:"..."           what is expected, where the type does not say it
 //	hint:"..."           what to do when the value is refused
+//	instead:"A|B"        the required keys that this one makes superfluous
 //
-// A field of type Later stands for a key that exists, but is not supported yet;
-// instead:"A|B" names the required keys that it would make superfluous.
+// A field of type Later stands for a key that exists, but is not supported yet.
 //
 // Types: string, bool, int, int64 (a number of bytes: 16KiB), time.Duration,
 // encoding.TextUnmarshaler, structs, pointers to structs (nil when absent),
