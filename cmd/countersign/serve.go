@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"syscall"
@@ -26,6 +27,7 @@ import (
 	"countersign.dev/internal/telemetry/memoryreturn"
 	"countersign.dev/internal/traffic"
 	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/traffic/route"
 )
 
 func newServeCommand(std stdio) *cobra.Command {
@@ -96,6 +98,7 @@ type gateway struct {
 	admin      adminServer
 	issuers    authorities
 	enrollment enrollment
+	tokens     tokens
 	again      chan struct{} // asks for a reload
 	signaled   chan os.Signal
 	endHeap    func() // of what is done about the heap's size
@@ -131,6 +134,7 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 	g.seen.logger = g.logger
 	g.registry.logger = g.logger
 	g.issuers.logger = g.logger
+	g.tokens.logger = g.logger
 	g.enrollment.open(g.logger)
 	g.registry.outcomes = g.enrollment.desk.Outcomes
 	g.registry.mirror = mirror.New(mirror.Config{Logger: g.logger})
@@ -140,7 +144,7 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 	g.registry.issuers = g.issuers.issuers
 	g.publisher, err = publish.NewPublisher(publish.PublisherConfig{
 		Path: cfg.File, Node: g.node, Fleet: g.fleet, Metrics: g.metrics,
-		Logger: g.logger, Stdout: cfg.Out, Prepare: g.prepare, Own: g.enrollment.paths,
+		Logger: g.logger, Stdout: cfg.Out, Prepare: g.prepare, Own: g.paths, Tokens: &g.tokens,
 	})
 	if err != nil {
 		return nil, err
@@ -185,8 +189,8 @@ func (g *gateway) prepare(draft *publish.Draft) (publish.Change, error) {
 		return rules, err
 	}
 	move, err := g.admin.move(admin.Config{
-		Address: cfg.Node.Admin.Address, TLS: g.management.tls.Load, API: g.management.api, WellKnown: &g.issuers,
-		Metrics: g.metrics.Handler(), Ready: g.notReady, Draining: g.node.Draining, Logger: g.logger,
+		Address: cfg.Node.Admin.Address, TLS: g.management.tls.Load, API: g.management.api, WellKnown: &g.issuers, TokenKeys: g.tokens.publication(),
+		Metrics: g.metrics.Handler(), Ready: g.notReady, Well: g.unwell, Draining: g.node.Draining, Logger: g.logger,
 	})
 	if err != nil {
 		rules.Abandon()
@@ -214,6 +218,12 @@ func (g *gateway) prepare(draft *publish.Draft) (publish.Change, error) {
 		return enrolling, err
 	}
 	change := both(both(both(both(both(rules, move), g.seen.prepare(cfg.Node)), devices), issuers), enrolling)
+	signing, err := g.tokens.prepare(cfg)
+	if err != nil {
+		change.Abandon()
+		return signing, err
+	}
+	change = both(signing, change)
 	apply := change.Apply
 	change.Apply = func() {
 		apply()
@@ -227,12 +237,30 @@ func (g *gateway) prepare(draft *publish.Draft) (publish.Change, error) {
 	return change, nil
 }
 
+// paths are those of a listener that the node answers itself.
+func (g *gateway) paths(cfg *config.Config, l *config.Listener) map[string]route.Action {
+	own := map[string]route.Action{}
+	maps.Copy(own, g.enrollment.paths(cfg, l))
+	maps.Copy(own, g.tokens.paths(l))
+	return own
+}
+
 // notReady says what keeps the node from serving; nothing when it serves.
 func (g *gateway) notReady() []string {
 	if g.node.Current() == nil {
 		return []string{"no configuration is in force yet"}
 	}
 	return nil
+}
+
+// unwell says which of the target groups that node.health names have nobody to
+// serve with.
+func (g *gateway) unwell() []string {
+	draft := g.publisher.Status().Draft
+	if draft == nil || draft.Config.Node.Health == nil {
+		return nil
+	}
+	return g.fleet.Unwell(draft.Config.Node.Health.TargetGroups)
 }
 
 // run serves until a signal, or until ctx ends, and then drains.
@@ -301,6 +329,7 @@ func (g *gateway) stop() error {
 	stopped := g.admin.stop()
 	g.enrollment.stop()
 	g.registry.stop()
+	g.tokens.stop()
 	err := errors.Join(stopped, g.issuers.stop(), g.fleet.Close(last), g.publisher.Close(last), g.management.stop())
 	if g.endHeap != nil {
 		g.endHeap()

@@ -34,6 +34,9 @@ func (c *checker) check() {
 
 	c.Node.Admin.check(c, "node.admin")
 	c.Logs.check(c)
+	if h := c.Node.Health; h != nil {
+		h.check(c, "node.health")
+	}
 	for i := range c.Listeners {
 		c.Listeners[i].check(c, item("listeners", i))
 	}

@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // A Node is about the program as a whole.
 type Node struct {
@@ -39,6 +42,9 @@ type Node struct {
 	// at the admin address, and in files.
 	Revocation *RevocationService `yaml:"revocation"`
 
+	// Health is what /healthz depends on. Left out: on nothing but the node itself.
+	Health *NodeHealth `yaml:"health"`
+
 	// Signing is about the keys of the identity header dialect token.
 	Signing Signing `yaml:"signing"`
 
@@ -62,6 +68,28 @@ type Admin struct {
 	// that it accepts may use the management API, from anywhere. Needs
 	// certificates. Left out: callers on the same machine, with the token.
 	TrustStore string `yaml:"trust_store"`
+}
+
+// NodeHealth has a balancer in front take the node out when it has nobody left to
+// serve with.
+type NodeHealth struct {
+	// TargetGroups must each have a target that is healthy, or /healthz answers
+	// 503. One without health_check is always healthy.
+	TargetGroups []string `yaml:"target_groups,required" want:"the name of a target group"`
+}
+
+func (h *NodeHealth) check(c *checker, path string) {
+	for i, name := range h.TargetGroups {
+		at := fmt.Sprintf("%s.target_groups[%d]", path, i)
+		serves := c.groups.used[name]
+		c.refer(at, name, c.groups, "target group")
+		c.groups.used[name] = serves // to be asked about is no use of it
+		for _, g := range c.TargetGroups {
+			if g.Name == name && g.HealthCheck == nil {
+				c.doc.Report(c.Warn(at, quoted(name)+", which has no health_check", "", "its targets are taken for healthy, whatever becomes of them"))
+			}
+		}
+	}
 }
 
 func (a *Admin) check(c *checker, path string) {

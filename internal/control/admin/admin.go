@@ -24,11 +24,16 @@ type Config struct {
 	API     http.Handler // of /v1/ and /openapi.json; nil: there is none
 	// WellKnown answers below /.well-known/countersign/; nil: nothing is there.
 	WellKnown http.Handler
+	// TokenKeys answers at /.well-known/jwks.json; nil: nothing is there.
+	TokenKeys http.Handler
 	// TLS is asked for every connection; nil, or where it returns nil: plain HTTP.
 	TLS func() *tls.Config
 	// Ready returns why the node cannot take traffic yet, one sentence each; none
 	// when it can.
 	Ready func() []string
+	// Well returns what the node lacks to serve with, one sentence each, for a
+	// balancer in front that asks /healthz; none when it lacks nothing.
+	Well func() []string
 	// Draining reports whether the node is being stopped.
 	Draining func() bool
 	Logger   *slog.Logger // nil: slog.Default()

@@ -80,11 +80,13 @@ func ask(t *testing.T, method, url, accept string) (*http.Response, string) {
 
 func TestAnswers(t *testing.T) {
 	var draining atomic.Bool
-	var reasons atomic.Pointer[[]string]
+	var reasons, unwell atomic.Pointer[[]string]
+	unwell.Store(new([]string))
 	reasons.Store(&[]string{"no configuration is in force yet", "listener devices is not open"})
 	url, _ := start(t, admin.Config{
 		Metrics:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "up 1\n") }),
 		Ready:    func() []string { return *reasons.Load() },
+		Well:     func() []string { return *unwell.Load() },
 		Draining: draining.Load,
 	})
 	type answer struct {
@@ -129,6 +131,12 @@ func TestAnswers(t *testing.T) {
 	check(
 		answer{"GET", "/readyz", "", 200, text, "ok\n"},
 	)
+	unwell.Store(&[]string{`target group "api" has no healthy target`})
+	check( // a balancer in front is to send no more, but nothing is to be started anew for it
+		answer{"GET", "/healthz", "", 503, text, "target group \"api\" has no healthy target\n"},
+		answer{"GET", "/readyz", "", 200, text, "ok\n"},
+	)
+	unwell.Store(new([]string))
 	draining.Store(true)
 	check(
 		answer{"GET", "/healthz", "", 503, text, "the node is draining\n"},

@@ -13,25 +13,10 @@ func newHandler(c Config) http.Handler {
 	draining := func() bool { return c.Draining != nil && c.Draining() }
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, r *http.Request) {
-		if draining() {
-			fail(w, r, http.StatusServiceUnavailable, "the node is draining")
-			return
-		}
-		succeed(w, r)
+		answer(w, r, draining(), c.Well)
 	})
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, r *http.Request) {
-		var reasons []string
-		if c.Ready != nil {
-			reasons = c.Ready()
-		}
-		if draining() {
-			reasons = append([]string{"the node is draining"}, reasons...)
-		}
-		if len(reasons) > 0 {
-			fail(w, r, http.StatusServiceUnavailable, reasons...)
-			return
-		}
-		succeed(w, r)
+		answer(w, r, draining(), c.Ready)
 	})
 	pages := "/healthz or /readyz"
 	if c.Metrics != nil {
@@ -53,6 +38,10 @@ func newHandler(c Config) http.Handler {
 			c.WellKnown.ServeHTTP(w, r)
 			return
 		}
+		if c.TokenKeys != nil && r.URL.Path == "/.well-known/jwks.json" {
+			c.TokenKeys.ServeHTTP(w, r)
+			return
+		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -62,6 +51,22 @@ func newHandler(c Config) http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// answer says that all is well, or what is not.
+func answer(w http.ResponseWriter, r *http.Request, draining bool, lacking func() []string) {
+	var reasons []string
+	if draining {
+		reasons = []string{"the node is draining"}
+	}
+	if lacking != nil {
+		reasons = append(reasons, lacking()...)
+	}
+	if len(reasons) > 0 {
+		fail(w, r, http.StatusServiceUnavailable, reasons...)
+		return
+	}
+	succeed(w, r)
 }
 
 func succeed(w http.ResponseWriter, r *http.Request) {
