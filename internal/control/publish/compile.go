@@ -18,6 +18,7 @@ import (
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/verify"
@@ -67,6 +68,8 @@ type Options struct {
 	Points *points.Book
 	// Newest are the policies of a listener in force, by its name.
 	Newest func(listener string) *handshake.Policies
+	// Tokens signs what targets are told.
+	Tokens idheader.Signer
 	// OCSP asks responders. nil: nobody is asked, and nothing is known.
 	OCSP *ocsp.Asker
 

@@ -141,9 +141,14 @@ func (c *compiler) identityHeaders(l *config.Listener, path string) *idheader.Pl
 		Limits: idheader.Limits{Header: int(l.Limits.Header), Headers: int(l.Limits.Headers)},
 	}
 	for _, h := range l.IdentityHeaders {
-		if h.Dialect != "" {
+		switch {
+		case h.Token != nil:
+			cfg.Token = &idheader.Token{
+				Header: h.Token.Header, Issuer: h.Token.Issuer, Audience: h.Token.Audience, Lifetime: h.Token.Lifetime, Signer: c.options.Tokens,
+			}
+		case h.Dialect != "":
 			cfg.Dialects = append(cfg.Dialects, idheader.Dialect(h.Dialect))
-		} else {
+		default:
 			cfg.Set = append(cfg.Set, idheader.Header{Name: h.Set, Value: h.Value})
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/traffic"
 	"countersign.dev/internal/traffic/accesslog"
+	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/route"
@@ -41,6 +42,10 @@ type PublisherConfig struct {
 
 	// Own returns the paths of a listener that the node answers itself. nil: none.
 	Own func(*config.Config, *config.Listener) map[string]route.Action
+
+	// Tokens signs what targets are told. nil: a listener that has a token sent
+	// refuses every request.
+	Tokens idheader.Signer
 }
 
 // A Change is ready to be made.
@@ -167,7 +172,7 @@ func (p *Publisher) options() Options {
 	if p.inForce != nil {
 		known = p.inForce.found
 	}
-	return Options{found: known, Keys: p.keys, InForce: p.inForce, Sources: p.sources, OCSP: p.asker, Points: p.points, Newest: p.newest}
+	return Options{found: known, Keys: p.keys, InForce: p.inForce, Sources: p.sources, OCSP: p.asker, Points: p.points, Newest: p.newest, Tokens: p.cfg.Tokens}
 }
 
 // enforce puts draft into force.
