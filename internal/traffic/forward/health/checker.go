@@ -7,9 +7,9 @@ import (
 	"io"
 	"net"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
+
+	"countersign.dev"
 )
 
 // A Checker asks one target once whether it is well. Implementations are safe
@@ -69,10 +69,10 @@ func failed(ctx context.Context, err error) Result {
 	why := err.Error()
 	var dns *net.DNSError
 	var errno syscall.Errno
-	var op *net.OpError
+	var denial *countersign.Denial // of package secure
 	switch {
-	case errors.As(err, &op) && op.Op == "remote error": // crypto/tls
-		why = "the target ended the connection with the TLS alert " + strconv.Quote(strings.TrimPrefix(op.Err.Error(), "tls: "))
+	case errors.As(err, &denial):
+		why = denial.Reason
 	case errors.As(err, &errno):
 		why = errno.Error() // "connection refused", without the addresses that the log has anyway
 	case errors.As(err, &dns):
@@ -82,8 +82,12 @@ func failed(ctx context.Context, err error) Result {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		why = "the target closed the connection in the middle of its answer"
 	}
-	if len(why) > reasonLimit { // a parser quotes what the target sent
-		why = why[:reasonLimit] + "..."
+	limit := reasonLimit // a parser quotes what the target sent
+	if denial != nil {
+		limit = 3 * reasonLimit // names, and what to do
+	}
+	if len(why) > limit {
+		why = why[:limit] + "..."
 	}
 	return Result{Code: FailedHealthChecks, Reason: "Health checks failed: " + why}
 }

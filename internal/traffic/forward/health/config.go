@@ -5,23 +5,35 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"countersign.dev/internal/traffic/forward/upstream/secure"
 )
 
-// A Config says how the targets of a group are checked. It is comparable: equal
-// values are the same check. The zero value is a GET of / every 10 s.
+// A Config says how the targets of a group are checked. The zero value is a GET of
+// / every 10 s.
 type Config struct {
-	Protocol  string        // http | https | grpc | tcp | tls; "": http
-	Port      int           // that is asked in place of the target's own, without a PROXY header; 0: the target's
-	Proxy     int           // version of the PROXY header, with command LOCAL, that connections begin with: 1 or 2; 0: none
-	TLS       Handshaker    // https, tls: required; grpc: nil is without TLS
-	HTTP2     bool          // http, https: asked over HTTP/2 as grpc always is, without TLS with prior knowledge
-	Path      string        // http, https: the request target, from "/" on; "": "/"; grpc: the method; "": StandardService
-	Host      string        // http, https, grpc: the Host field; "": the target's address
-	Matcher   string        // http, https: statuses that are well, "200-399,418"; "": 200-399; grpc: codes, "0,12"; "": 0
-	Interval  time.Duration // from the start of one check to the start of the next, give or take a tenth; 0: 10s
-	Timeout   time.Duration // of one whole check, at most Interval; 0: 5s, or Interval if that is less
-	Healthy   int           // good checks in a row that make an unhealthy target healthy; 0: 2
-	Unhealthy int           // bad checks in a row that make a healthy target unhealthy; 0: 2
+	Protocol  string         // http | https | grpc | tcp | tls; "": http
+	Port      int            // that is asked in place of the target's own, without a PROXY header; 0: the target's
+	Proxy     int            // version of the PROXY header, with command LOCAL, that connections begin with: 1 or 2; 0: none
+	TLS       *secure.Client // https, tls: required; grpc: nil is without TLS. For HTTP/2 it demands h2 by ALPN
+	HTTP2     bool           // http, https: asked over HTTP/2 as grpc always is, without TLS with prior knowledge
+	Path      string         // http, https: the request target, from "/" on; "": "/"; grpc: the method; "": StandardService
+	Host      string         // http, https, grpc: the Host field; "": the target's address
+	Matcher   string         // http, https: statuses that are well, "200-399,418"; "": 200-399; grpc: codes, "0,12"; "": 0
+	Interval  time.Duration  // from the start of one check to the start of the next, give or take a tenth; 0: 10s
+	Timeout   time.Duration  // of one whole check, at most Interval; 0: 5s, or Interval if that is less
+	Healthy   int            // good checks in a row that make an unhealthy target healthy; 0: 2
+	Unhealthy int            // bad checks in a row that make a healthy target unhealthy; 0: 2
+}
+
+// Same reports whether c and d are the same check, but perhaps for what is said over
+// TLS: a certificate that was renewed is no other check.
+func (c Config) Same(d Config) bool {
+	if (c.TLS == nil) != (d.TLS == nil) {
+		return false
+	}
+	c.TLS, d.TLS = nil, nil
+	return c == d
 }
 
 // WithDefaults returns c with every zero field replaced by what it stands for.

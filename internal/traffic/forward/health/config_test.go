@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/upstream/secure"
 )
 
 func TestConfigDefaults(t *testing.T) {
@@ -37,11 +38,11 @@ func TestConfigFaults(t *testing.T) {
 		"protocol":            {health.Config{Protocol: "icmp"}, []string{`protocol: "icmp", want http, https, grpc, tcp or tls`}},
 		"https without":       {health.Config{Protocol: "https"}, []string{"protocol: https without a way to speak TLS"}},
 		"tls without":         {health.Config{Protocol: "tls"}, []string{"protocol: tls without a way to speak TLS"}},
-		"http with TLS":       {health.Config{TLS: &handshaker{}}, []string{`protocol: "http" with TLS`}},
-		"https":               {c: health.Config{Protocol: "https", TLS: &handshaker{}, HTTP2: true, Path: "/a", Matcher: "200", Port: 65535}},
-		"grpc over TLS":       {c: health.Config{Protocol: "grpc", TLS: &handshaker{}}},
+		"http with TLS":       {health.Config{TLS: new(secure.Client)}, []string{`protocol: "http" with TLS`}},
+		"https":               {c: health.Config{Protocol: "https", TLS: new(secure.Client), HTTP2: true, Path: "/a", Matcher: "200", Port: 65535}},
+		"grpc over TLS":       {c: health.Config{Protocol: "grpc", TLS: new(secure.Client)}},
 		"port":                {health.Config{Port: 65536}, []string{"port: 65536, want 1 to 65535"}},
-		"path for tls":        {health.Config{Protocol: "tls", Path: "/", TLS: &handshaker{}}, []string{`path: "/", but a tls check only connects`}},
+		"path for tls":        {health.Config{Protocol: "tls", Path: "/", TLS: new(secure.Client)}, []string{`path: "/", but a tls check only connects`}},
 		"relative path":       {health.Config{Path: "healthz"}, []string{`path: "healthz", want`}},
 		"path splits request": {health.Config{Path: "/ HTTP/1.1\r\nX: y"}, []string{`path: "/ HTTP/1.1\r\nX: y", want`}},
 		"host splits request": {health.Config{Host: "a\r\nX: y"}, []string{`host: "a\r\nX: y", want`}},
@@ -73,6 +74,20 @@ func TestConfigFaults(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestARenewedCertificateIsNoOtherCheck(t *testing.T) {
+	a := health.Config{Protocol: "https", TLS: new(secure.Client)}
+	b := a
+	if b.TLS = new(secure.Client); !a.Same(b) || !b.Same(a) {
+		t.Error("another client makes another check")
+	}
+	if b.Path = "/healthz"; a.Same(b) {
+		t.Error("another path does not")
+	}
+	if b = a; b.TLS == nil || b.Same(health.Config{Protocol: "https"}) {
+		t.Error("no TLS at all does not")
 	}
 }
 

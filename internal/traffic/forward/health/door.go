@@ -2,40 +2,24 @@ package health
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"strconv"
 
+	"countersign.dev/internal/traffic/forward/upstream/secure"
 	"countersign.dev/internal/wire/proxyproto"
 )
 
-// A Handshaker speaks TLS to targets. Equal ones do so alike, and it is
-// comparable: a pointer.
-type Handshaker interface {
-	// Handshake makes conn, which leads to address (host:port), a connection of
-	// TLS, and offers protocols by ALPN; none for none. It is over when ctx is. It
-	// leaves conn to the caller when it fails.
-	Handshake(ctx context.Context, conn net.Conn, address string, protocols []string) (*tls.Conn, error)
-}
-
 // A door is how a check comes to its target.
 type door struct {
-	hello     []byte // before all else
-	port      int    // in place of the target's; 0: its own
-	tls       Handshaker
-	protocols []string // offered by ALPN
+	hello []byte // before all else
+	port  int    // in place of the target's; 0: its own
+	tls   *secure.Client
 }
 
 func (c Config) door() door {
 	d := door{port: c.Port, tls: c.TLS}
 	if c.Port == 0 { // another port is another server's, which nobody told of PROXY headers
 		d.hello = proxyproto.Plan{Version: c.Proxy}.Local()
-	}
-	switch {
-	case c.Protocol == "grpc", c.HTTP2:
-		d.protocols = []string{"h2"}
-	case c.Protocol == "https":
-		d.protocols = []string{"http/1.1"}
 	}
 	return d
 }
@@ -73,18 +57,21 @@ func (d door) open(ctx context.Context, address string) (c net.Conn, release fun
 	if d.tls == nil {
 		return raw, release, nil
 	}
-	secure, err := d.tls.Handshake(ctx, raw, address, d.protocols)
+	conn, err := d.tls.Handshake(ctx, raw, address)
 	if err != nil {
 		release()
 		return nil, nil, err
 	}
-	return outspoken{secure}, release, nil
+	return outspoken{conn, raw.(*net.TCPConn)}, release, nil
 }
 
 // An outspoken connection of TLS is one whose reader is told why it ended. A target
 // that refuses our certificate sends an alert and closes: what is written then
 // fails, but the alert is still there to be read.
-type outspoken struct{ *tls.Conn }
+type outspoken struct {
+	*secure.Conn
+	raw *net.TCPConn
+}
 
 func (c outspoken) Write(p []byte) (int, error) {
 	c.Conn.Write(p)

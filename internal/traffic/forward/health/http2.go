@@ -53,9 +53,6 @@ func (a *ask) of(ctx context.Context, address string) (got answer, err error) {
 		return got, err
 	}
 	defer release()
-	if secure, ok := conn.(outspoken); ok && secure.ConnectionState().NegotiatedProtocol != "h2" {
-		return got, errors.New("the target does not agree to HTTP/2 by ALPN")
-	}
 	c := http2.New(conn, http2.Config{Client: true, Limits: http1.Limits{Field: answerLimit, Head: answerLimit}})
 	var served sync.WaitGroup
 	served.Go(func() { c.Serve(time.Hour, nil) }) // what ends it, the stream is told too

@@ -2,10 +2,8 @@ package health
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 )
 
 // tlsCheck is well if the target finishes a TLS handshake, and accepts the
@@ -18,7 +16,7 @@ func (t tlsCheck) Check(ctx context.Context, address string) Result {
 		return failed(ctx, err)
 	}
 	defer release()
-	if err := accepted(conn.(outspoken).Conn); err != nil && ctx.Err() == nil {
+	if err := accepted(conn.(outspoken)); err != nil && ctx.Err() == nil {
 		return failed(ctx, err)
 	}
 	return Result{OK: true} // at the latest when nothing was said against it for the time of a whole check
@@ -28,11 +26,8 @@ func (t tlsCheck) Check(ctx context.Context, address string) Result {
 // 1.3 a handshake is over for the client before the target has looked at it (RFC
 // 8446 section 4.4.2.4): an alert may follow. The target is told that there is
 // nothing to come, and so has no reason to keep the connection.
-func accepted(conn *tls.Conn) error {
-	gone := conn.CloseWrite()
-	if tcp, ok := conn.NetConn().(*net.TCPConn); ok {
-		gone = errors.Join(gone, tcp.CloseWrite())
-	}
+func accepted(conn outspoken) error {
+	gone := errors.Join(conn.CloseWrite(), conn.raw.CloseWrite())
 	var first [1]byte
 	_, err := conn.Read(first[:]) // an alert waits there even if the target is gone
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

@@ -1,11 +1,12 @@
 package health_test
 
 import (
-	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,18 +14,9 @@ import (
 	"countersign.dev/internal/testpki"
 	"countersign.dev/internal/traffic/forward/health"
 	"countersign.dev/internal/traffic/forward/health/healthtest"
+	"countersign.dev/internal/traffic/forward/upstream/secure"
 	"countersign.dev/internal/wire/proxyproto"
 )
-
-// A handshaker speaks TLS with crypto/tls alone.
-type handshaker struct{ config *tls.Config }
-
-func (h *handshaker) Handshake(ctx context.Context, conn net.Conn, _ string, protocols []string) (*tls.Conn, error) {
-	cfg := h.config.Clone()
-	cfg.NextProtos = protocols
-	c := tls.Client(conn, cfg)
-	return c, c.HandshakeContext(ctx)
-}
 
 // A secured target is one with a certificate, that asks for one.
 type secured struct {
@@ -40,10 +32,27 @@ func newSecured(t *testing.T) secured {
 	}}
 }
 
-// knows is a check's side that has a certificate from issuer.
-func (s secured) knows(issuer *testpki.Certificate) *handshaker {
-	return &handshaker{&tls.Config{RootCAs: s.root.Pool(), ServerName: "target", Certificates: []tls.Certificate{issuer.Client("gateway").TLS()}}}
+// shows is a check's side that shows certificate; nil: none.
+func (s secured) shows(t *testing.T, certificate *testpki.Certificate, protocols ...string) *secure.Client {
+	return client(t, secure.Config{Roots: []*x509.Certificate{s.root.X509}, ServerName: "target", Protocols: protocols}, certificate)
 }
+
+func client(t *testing.T, c secure.Config, certificate *testpki.Certificate) *secure.Client {
+	if certificate != nil {
+		own := certificate.TLS()
+		own.Leaf = certificate.X509
+		c.Certificate = &own
+	}
+	c.Demanded = slices.Equal(c.Protocols, []string{"h2"})
+	made, err := secure.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+// gateway is a certificate of ours that s trusts.
+func (s secured) gateway() *testpki.Certificate { return s.root.Client("gateway") }
 
 // over serves with TLS.
 func (s secured) over(serve func(net.Conn)) func(net.Conn) {
@@ -60,17 +69,17 @@ func silent(c net.Conn) { io.Copy(io.Discard, c) }
 
 func TestTLSConforms(t *testing.T) {
 	s := newSecured(t)
-	healthtest.Run(t, health.Config{Protocol: "tls", TLS: s.knows(s.root)}, s.over(silent))
+	healthtest.Run(t, health.Config{Protocol: "tls", TLS: s.shows(t, s.gateway())}, s.over(silent))
 }
 
 func TestHTTPSConforms(t *testing.T) {
 	s := newSecured(t)
-	healthtest.Run(t, health.Config{Protocol: "https", TLS: s.knows(s.root)}, s.over(answering("HTTP/1.1 204 No Content\r\n\r\n")))
+	healthtest.Run(t, health.Config{Protocol: "https", TLS: s.shows(t, s.gateway())}, s.over(answering("HTTP/1.1 204 No Content\r\n\r\n")))
 }
 
 func TestATargetThatSpeaksFirstIsWell(t *testing.T) {
 	s := newSecured(t)
-	check(t, health.Config{Protocol: "tls", TLS: s.knows(s.root)}, healthtest.Serve(t, s.over(func(c net.Conn) {
+	check(t, health.Config{Protocol: "tls", TLS: s.shows(t, s.gateway())}, healthtest.Serve(t, s.over(func(c net.Conn) {
 		io.WriteString(c, "220 mail.example.com\r\n")
 		silent(c)
 	})), "")
@@ -79,23 +88,20 @@ func TestATargetThatSpeaksFirstIsWell(t *testing.T) {
 // With TLS 1.3 the alert comes after the client's handshake.
 func TestATargetThatRefusesTheCertificateIsNotWell(t *testing.T) {
 	s := newSecured(t)
-	stranger := s.knows(testpki.NewRoot(t, "Others"))
-	nobody := s.knows(s.root)
-	nobody.config.Certificates = nil
+	stranger, nobody := s.shows(t, testpki.NewRoot(t, "Others").Client("gateway")), s.shows(t, nil)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		s.server.MinVersion, s.server.MaxVersion = version, version
 		for _, protocol := range []string{"tls", "https", "grpc"} {
-			check(t, health.Config{Protocol: protocol, TLS: stranger}, healthtest.Serve(t, s.over(silent)), "with the TLS alert")
-			check(t, health.Config{Protocol: protocol, TLS: nobody}, healthtest.Serve(t, s.over(silent)), "with the TLS alert")
+			check(t, health.Config{Protocol: protocol, TLS: stranger}, healthtest.Serve(t, s.over(silent)), "refused our certificate")
+			check(t, health.Config{Protocol: protocol, TLS: nobody}, healthtest.Serve(t, s.over(silent)), "there is none to show")
 		}
 	}
 }
 
 func TestACheckedTargetsCertificateIsVerified(t *testing.T) {
 	s := newSecured(t)
-	h := s.knows(s.root)
-	h.config.ServerName = "another"
-	check(t, health.Config{Protocol: "tls", TLS: h}, healthtest.Serve(t, s.over(silent)), "not another")
+	c := client(t, secure.Config{Roots: []*x509.Certificate{s.root.X509}, ServerName: "another"}, nil)
+	check(t, health.Config{Protocol: "tls", TLS: c}, healthtest.Serve(t, s.over(silent)), "want another; issue it a certificate for that name, or set tls.server_name")
 }
 
 func TestHTTP2AndGRPCOverTLS(t *testing.T) {
@@ -105,17 +111,17 @@ func TestHTTP2AndGRPCOverTLS(t *testing.T) {
 			w.WriteHeader(500)
 		}
 	})
-	check(t, health.Config{Protocol: "https", HTTP2: true, Path: "/up", Host: "app.internal", TLS: s.knows(s.root)}, h2, "")
+	check(t, health.Config{Protocol: "https", HTTP2: true, Path: "/up", Host: "app.internal", TLS: s.shows(t, s.gateway(), "h2")}, h2, "")
 	grpc := httpServer(t, s, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/grpc")
 		w.Header().Set("Trailer", "Grpc-Status")
 		w.Write([]byte{0, 0, 0, 0, 2, 8, 1})
 		w.Header().Set("Grpc-Status", "0")
 	})
-	check(t, health.Config{Protocol: "grpc", TLS: s.knows(s.root)}, grpc, "")
+	check(t, health.Config{Protocol: "grpc", TLS: s.shows(t, s.gateway(), "h2")}, grpc, "")
 	s.server = s.server.Clone()
 	s.server.NextProtos = nil
-	check(t, health.Config{Protocol: "grpc", TLS: s.knows(s.root)}, healthtest.Serve(t, s.over(silent)), "does not agree to HTTP/2")
+	check(t, health.Config{Protocol: "grpc", TLS: s.shows(t, s.gateway(), "h2")}, healthtest.Serve(t, s.over(silent)), "h2")
 }
 
 // httpServer serves handler over TLS with HTTP/2 until the test ends.
@@ -160,7 +166,7 @@ func TestAnotherPortIsAskedWithoutAPROXYHeader(t *testing.T) {
 // The header comes in plain before TLS: the target's proxy protocol is told first.
 func TestAPROXYHeaderComesBeforeTLS(t *testing.T) {
 	s := newSecured(t)
-	check(t, health.Config{Protocol: "https", TLS: s.knows(s.root), Proxy: 2}, healthtest.Serve(t, func(c net.Conn) {
+	check(t, health.Config{Protocol: "https", TLS: s.shows(t, s.gateway()), Proxy: 2}, healthtest.Serve(t, func(c net.Conn) {
 		h, err := proxyproto.Read(c.(*net.TCPConn))
 		if err == nil && h.Local {
 			s.over(answering("HTTP/1.1 204 No Content\r\n\r\n"))(c)
