@@ -5,6 +5,7 @@ import (
 
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/traffic/accesslog"
+	"countersign.dev/internal/traffic/credential"
 	"countersign.dev/internal/traffic/devices"
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/forward/idheader"
@@ -43,6 +44,10 @@ type Listener struct {
 	Policies *handshake.Policies
 	// Devices says what is demanded of clients as devices; nil: nothing.
 	Devices *devices.Rule
+	// Require is what must hold of every request; nil: nothing.
+	Require *credential.Requirement
+	// CredentialFailures is how many a minute one source may have; 0: any number.
+	CredentialFailures int
 	// Identity says which fields tell a target who the client is.
 	Identity *idheader.Plan
 	Routes   *route.Table

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/snapshot"
+	"countersign.dev/internal/traffic/credential"
 	"countersign.dev/internal/traffic/devices"
 	"countersign.dev/internal/traffic/handshake/turns"
 	"countersign.dev/internal/traffic/listen"
@@ -48,6 +49,7 @@ type Node struct {
 	draining bool
 	running  sync.WaitGroup // accept loops and sessions
 
+	attempts   *credential.Attempts
 	witness    Witness // may be nil
 	devices    devices.Register
 	admitted   *live.Registry
@@ -78,6 +80,7 @@ func New(cfg Config) *Node {
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.expelled.log = cfg.Logger
+	n.attempts = credential.NewAttempts()
 	n.admitted = live.NewRegistry()
 	n.enforcer = live.NewEnforcer(live.Config{Registry: n.admitted, Ended: n.tellOf, Told: n.expelled.sum})
 	var err error

@@ -10,6 +10,7 @@ import (
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/traffic/accesslog"
 	"countersign.dev/internal/traffic/authorize"
+	"countersign.dev/internal/traffic/credential"
 	"countersign.dev/internal/traffic/devices"
 	"countersign.dev/internal/traffic/direct"
 	"countersign.dev/internal/traffic/forward/http"
@@ -43,6 +44,7 @@ type session struct {
 	client     identify.Client
 	denial     *countersign.Denial // on_failure: respond, or lost since
 	identity   []byte              // rendered header fields
+	shows      *showing            // nil: nothing had to be shown so far
 	statements []statement         // signed ones, of the client as it is described in identity
 	private    *upstream.Private   // the client's own connections to targets; nil: none were needed
 	until      time.Time           // when the verdict on the chain can change by time alone
@@ -150,7 +152,7 @@ func (s *session) exchange() (more, unread bool) {
 	if denial != nil {
 		return x.refuse(denial, true)
 	}
-	v := s.decide(x.Request, x.Started())
+	v := s.prove(x.Request, x.Started(), s.decide(x.Request, x.Started(), nil))
 	if v.denial != nil {
 		return x.refuse(v.denial, v.ends)
 	}
@@ -163,7 +165,7 @@ func (s *session) exchange() (more, unread bool) {
 func (s *session) stream(e *http.Exchange, denial *countersign.Denial) {
 	x, v := s.begin(e), verdict{denial: denial}
 	if denial == nil {
-		v = s.decide(x.Request, x.Started())
+		v = s.decide(x.Request, x.Started(), nil)
 	}
 	if x.Started().Sub(s.accepted) > x.listener.KeepAlive {
 		// While this request is open: those that the client sends before it knows
@@ -172,7 +174,7 @@ func (s *session) stream(e *http.Exchange, denial *countersign.Denial) {
 	}
 	s.crew.do(func() {
 		s.guard(func() {
-			if v.denial == nil {
+			if v = s.prove(x.Request, x.Started(), v); v.denial == nil {
 				x.forward(v)
 			} else if x.refuse(v.denial, v.ends); v.ends {
 				s.front.Interrupt()
@@ -185,20 +187,22 @@ func (s *session) stream(e *http.Exchange, denial *countersign.Denial) {
 // A verdict is what is decided about a request before anything is done.
 type verdict struct {
 	denial    *countersign.Denial
-	device    *devices.Record // of which nothing is known, so that more may be decided later
-	ends      bool            // the connection cannot go on
+	device    *devices.Record      // of which nothing is known, so that more may be decided later
+	evidence  *credential.Evidence // that has to be verified before this is the last word; nil: it is
+	ends      bool                 // the connection cannot go on
 	grant     authorize.Grant
 	identity  []byte // what the target is told; never changed, but replaced
 	statement []byte // and what is signed of it; likewise
 	private   *upstream.Private
 }
 
-// decide is the part of THE ORDER that needs nothing but the head.
-func (s *session) decide(q *http1.Request, now time.Time) verdict {
-	v := s.judge(q, now)
+// decide is the part of THE ORDER that needs nothing but the head, and what was
+// found out about it before; nil: nothing.
+func (s *session) decide(q *http1.Request, now time.Time, found *credential.Evidence) verdict {
+	v := s.judge(q, now, found)
 	if v.device != nil { // under a rule about devices that is new: seldom
 		s.node.learn(v.device)
-		v = s.judge(q, now)
+		v = s.judge(q, now, found)
 	}
 	if v.ends {
 		s.node.enforcer.Refused(&s.entry, v.denial)
@@ -206,7 +210,7 @@ func (s *session) decide(q *http1.Request, now time.Time) verdict {
 	return v
 }
 
-func (s *session) judge(q *http1.Request, now time.Time) verdict {
+func (s *session) judge(q *http1.Request, now time.Time, found *credential.Evidence) verdict {
 	s.standing.Lock()
 	defer s.standing.Unlock()
 	if denial := s.refresh(now); denial != nil {
@@ -222,14 +226,21 @@ func (s *session) judge(q *http1.Request, now time.Time) verdict {
 	if denial != nil {
 		return verdict{denial: denial}
 	}
-	grant, denial := authorize.Decide(authorize.Question{
+	ask := authorize.Question{
 		Policy: s.policy, Client: s.client, Denial: s.denial, Action: action,
-		Devices: s.listener.Devices, Device: device,
-	})
+		Devices: s.listener.Devices, Device: device, Require: s.listener.Require,
+	}
+	if ask.Require != nil || action.Require != nil {
+		ask.Shown = s.shown(q, now, found)
+	}
+	grant, denial := authorize.Decide(ask)
 	s.saw(now)
-	v := verdict{denial: denial, device: s.pending(), grant: grant, identity: s.identity}
+	v := verdict{denial: denial, device: s.pending(), grant: grant, identity: s.identity, evidence: unresolved(ask.Shown)}
 	if denial == nil {
 		v.private = s.apart(action.Forward)
+		v.identity, v.denial = s.attests(grant.Proof())
+	}
+	if v.denial == nil {
 		v.statement, v.denial = s.states(action.Forward, device)
 	}
 	return v

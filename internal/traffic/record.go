@@ -9,10 +9,10 @@ import (
 	"countersign.dev"
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/traffic/accesslog"
+	"countersign.dev/internal/traffic/authorize"
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/identify"
-	"countersign.dev/internal/traffic/route"
 	"countersign.dev/internal/wire/http1"
 )
 
@@ -72,7 +72,7 @@ func (x exchangeRecord) refuse(d *countersign.Denial, ends bool) (more, unread b
 	unread = ends || x.Request.Body != http1.NoBody
 	closing := unread || !x.Request.KeepAlive || x.s.front.Closing()
 	status, err := x.Refuse(d, closing)
-	x.finish(http.Result{Denial: d, Status: status}, route.Action{})
+	x.finish(http.Result{Denial: d, Status: status}, authorize.Grant{})
 	return !closing && err == nil, unread
 }
 
@@ -98,7 +98,7 @@ func (x exchangeRecord) forward(v verdict) (more, unread bool) {
 		res.Status, err = x.Refuse(res.Denial, closing)
 		res.KeepAlive = !closing && err == nil
 	}
-	x.finish(res, v.grant.Action())
+	x.finish(res, v.grant)
 	return res.KeepAlive, res.Unread
 }
 
@@ -110,7 +110,8 @@ func (s *session) verified() []*x509.Certificate {
 }
 
 // finish counts the exchange and commits its line.
-func (x exchangeRecord) finish(res http.Result, action route.Action) {
+func (x exchangeRecord) finish(res http.Result, grant authorize.Grant) {
+	action := grant.Action()
 	now := x.Ended()
 	metrics := x.listener.Metrics
 	metrics.Request(action.Metrics, res.Status, now.Sub(x.Started()), x.Received(), x.Sent())
@@ -120,6 +121,9 @@ func (x exchangeRecord) finish(res http.Result, action route.Action) {
 		return
 	}
 	ev.Time = now
+	if p := grant.Proof(); p.Given() {
+		ev.AuthSubject, ev.AuthType, ev.AuthCredential = p.Subject(), p.Type(), p.Credential().Name
+	}
 	ev.Status, ev.Denial = res.Status, res.Denial
 	ev.ReceivedBytes, ev.SentBytes = x.Received(), x.Sent()
 	ev.WebSocket = res.Switched

@@ -50,6 +50,10 @@ type Access struct {
 	Actions     string // forward, fixed-response, redirect ...; several with commas
 	Denial      *countersign.Denial
 
+	// AuthSubject is who the request has shown to be, beside a certificate;
+	// AuthType and AuthCredential are what it has shown. "": nothing.
+	AuthSubject, AuthType, AuthCredential string
+
 	// Classification is AWS's verdict on the request's form (Acceptable,
 	// Ambiguous, Severe) with its reason (BadContentLength ...).
 	Classification       string

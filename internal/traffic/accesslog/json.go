@@ -214,6 +214,9 @@ func appendAccessJSON(dst []byte, a *Access, clock *clock) []byte {
 	o.bytes("transformed_uri", a.text(a.transformedURI))
 	o.text("request_transform_status", a.TransformStatus)
 	o.peer(a.Connection)
+	o.text("auth_subject", cut(a.AuthSubject))
+	o.text("auth_type", a.AuthType)
+	o.text("auth_credential", a.AuthCredential)
 	o.denial(a.Denial)
 	return append(o.b, '}', '\n')
 }

@@ -2,10 +2,12 @@ package authorize
 
 import (
 	"countersign.dev"
+	"countersign.dev/internal/traffic/credential"
 	"countersign.dev/internal/traffic/devices"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/identify"
 	"countersign.dev/internal/traffic/route"
+	"countersign.dev/internal/wire/http1"
 )
 
 // A Question is everything a decision rests on.
@@ -23,14 +25,20 @@ type Question struct {
 	Device devices.Standing
 	// Action is what the request was routed to.
 	Action route.Action
+	// Require is what the listener demands of every request; nil: nothing.
+	Require *credential.Requirement
+	// Shown is what the request shows; its Client is that above. nil: nothing.
+	Shown *credential.Question
 }
 
 // A Grant is leave to forward one request to one target group. Its zero value
 // grants nothing.
 type Grant struct {
-	action route.Action
-	client identify.Client
-	given  bool
+	action  route.Action
+	client  identify.Client
+	require *credential.Requirement // of the listener
+	proof   credential.Proof
+	given   bool
 }
 
 // Given reports whether g was made by Decide.
@@ -41,6 +49,15 @@ func (g Grant) Action() route.Action { return g.action }
 
 // Client is to whom it was granted.
 func (g Grant) Client() identify.Client { return g.client }
+
+// Proof is of the credential that was shown; the zero value if none had to be.
+func (g Grant) Proof() credential.Proof { return g.proof }
+
+// Withholds reports whether targets are not to see the field of the request,
+// because it has a credential that was meant for us.
+func (g Grant) Withholds(fl *http1.Field) bool {
+	return g.require.Withholds(fl) || g.action.Require.Withholds(fl)
+}
 
 // Decide answers q with a Grant, or with the reason why not.
 func Decide(q Question) (Grant, *countersign.Denial) {
@@ -75,7 +92,20 @@ func Decide(q Question) (Grant, *countersign.Denial) {
 			return Grant{}, denial
 		}
 	}
-	return Grant{action: q.Action, client: q.Client, given: true}, nil
+	g := Grant{action: q.Action, client: q.Client, require: q.Require, given: true}
+	if q.Action.Public || q.Require == nil && q.Action.Require == nil {
+		return g, nil
+	}
+	var shown credential.Question
+	if q.Shown != nil {
+		shown = *q.Shown
+	}
+	shown.Client = q.Client
+	var denial *countersign.Denial
+	if g.proof, denial = credential.Judge(&shown, q.Require, q.Action.Require); denial != nil {
+		return Grant{}, denial
+	}
+	return g, nil
 }
 
 // renewal decides about a client whose certificate has expired: if its device is

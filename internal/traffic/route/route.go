@@ -5,6 +5,7 @@ import (
 
 	"countersign.dev"
 	"countersign.dev/internal/telemetry"
+	"countersign.dev/internal/traffic/credential"
 	"countersign.dev/internal/traffic/devices"
 	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/traffic/identify"
@@ -43,6 +44,8 @@ type Action struct {
 	// Public is for every client that the policy of the connection lets in, whatever
 	// device it is, or none.
 	Public bool
+	// Require is what must hold of the request beside; nil: nothing.
+	Require *credential.Requirement
 }
 
 // A Table is the compiled routes of one listener: immutable, safe for

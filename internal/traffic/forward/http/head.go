@@ -97,7 +97,7 @@ func (e *Exchange) appendContent(dst, p []byte, done bool) []byte {
 }
 
 func (e *Exchange) trailsToTarget(fl *http1.Field) bool {
-	return !e.Request.Hop(fl) && !e.set.Identity.Strips(fl.Name)
+	return !e.Request.Hop(fl) && !e.set.Identity.Strips(fl.Name) && !e.terms.Grant.Withholds(fl)
 }
 
 func appendChunk(dst, data []byte) []byte {
@@ -129,7 +129,7 @@ func (e *Exchange) toTarget(fl *http1.Field) bool {
 			return false
 		}
 	default:
-		if e.set.Identity.Strips(fl.Name) {
+		if e.set.Identity.Strips(fl.Name) || e.terms.Grant.Withholds(fl) {
 			return false
 		}
 	}

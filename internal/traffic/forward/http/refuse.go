@@ -6,6 +6,7 @@ import (
 	nethttp "net/http"
 	"regexp"
 	"strconv"
+	"time"
 
 	"countersign.dev"
 	"countersign.dev/internal/wire/http1"
@@ -32,6 +33,15 @@ func (e *Exchange) Refuse(d *countersign.Denial, closing bool) (status int, err 
 	a := refusal{answer: answerTo(d.Code), code: d.Code, closing: closing}
 	if d.Code == countersign.ClientClosed {
 		return a.status, nil // there is nobody to tell
+	}
+	if a.status == 401 { // RFC 9110 section 15.5.2
+		for _, challenge := range d.Challenges {
+			a.fields = append(a.fields, [2]string{"WWW-Authenticate", challenge})
+		}
+	}
+	if d.RetryAfter > 0 {
+		seconds := (d.RetryAfter + time.Second - 1) / time.Second
+		a.fields = append(a.fields, [2]string{"Retry-After", strconv.FormatInt(int64(seconds), 10)})
 	}
 	a.kind, a.body = "text/plain; charset=utf-8", []byte(a.title+" ("+string(d.Code)+")\n")
 	if e.acceptsProblem() {

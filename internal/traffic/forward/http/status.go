@@ -41,6 +41,13 @@ var answers = map[countersign.Code]answer{
 	countersign.TargetTimeout:       {504, "The service behind did not answer in time."},
 	countersign.VersionUnsupported:  {505, "The HTTP version is not supported."},
 
+	countersign.CredentialMissing:     {401, "A credential is required and none was presented."},
+	countersign.CredentialInvalid:     {401, "The credential that was presented is not valid."},
+	countersign.CredentialExpired:     {401, "The token that was presented is not valid at this time."},
+	countersign.CredentialNotBound:    {401, "The token that was presented belongs to another client certificate."},
+	countersign.CredentialLimit:       {429, "Too many credentials that are not valid came from this address."},
+	countersign.CredentialUnavailable: {503, "The credential that was presented cannot be verified at the moment."},
+
 	countersign.DeviceUnnamed:            {403, "The client certificate names no device."},
 	countersign.DeviceNotProvisioned:     {404, "The device is not provisioned."},
 	countersign.DeviceNotActive:          {403, "The device is not active yet."},

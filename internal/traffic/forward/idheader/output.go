@@ -35,6 +35,7 @@ type output struct {
 	client   identify.Client
 	conn     Connection
 	standing standing
+	shown    *Credential // by the request; nil: nothing, or it is not about one
 	denial   *countersign.Denial // the first one; nothing is appended after it
 }
 

@@ -69,6 +69,9 @@ func Compile(c Config) (*Plan, error) {
 		faults = append(faults, fmt.Errorf("identity header limits %d and %d: want 0 for the default, or more", c.Limits.Header, c.Limits.Headers))
 	}
 	setBy := map[string]string{} // folded name -> who sets it
+	for _, name := range []string{authSubject, authType, authCredential} {
+		setBy[foldString(name)] = "require"
+	}
 	if c.Device {
 		for _, name := range []string{deviceID, deviceState} {
 			setBy[foldString(name)] = "devices: annotate"

@@ -31,7 +31,8 @@ func Stripped(name []byte) bool {
 func strippedX(name []byte) bool {
 	switch name[2] | 0x20 {
 	case 'a':
-		return hasPrefix(name, "x-amzn-mtls") || hasPrefix(name, "x-arr-clientcert")
+		return hasPrefix(name, "x-amzn-mtls") || hasPrefix(name, "x-arr-clientcert") ||
+			isName(name, "x-auth-subject") || isName(name, "x-auth-type") || isName(name, "x-auth-credential")
 	case 'c':
 		return hasPrefix(name, "x-clientcert") || hasPrefix(name, "x-client-") && strippedXClient(name[len("x-client-"):])
 	case 'd':

@@ -13,6 +13,9 @@ type own struct {
 	name       string
 	parts      []part
 	identifies bool // the value names the client
+	// The value says what a request has shown: it is left out of requests that
+	// have shown nothing.
+	authenticates bool
 }
 
 // A part is literal text, or a placeholder when append is set.
@@ -23,7 +26,7 @@ type part struct {
 
 type placeholder struct {
 	name       string
-	identifies bool // it says who the client is
+	identifies bool // it says who the client is, by its certificate
 	append     func(dst []byte, o *output) []byte
 }
 
@@ -45,11 +48,14 @@ func placeholders() []placeholder {
 		{"server_name", false, func(b []byte, o *output) []byte { return appendText(b, o.conn.ServerName) }},
 		{"tls_version", false, func(b []byte, o *output) []byte { return appendText(b, o.conn.TLSVersion) }},
 		{"tls_cipher", false, func(b []byte, o *output) []byte { return appendText(b, o.conn.TLSCipher) }},
+		{"auth_subject", false, func(b []byte, o *output) []byte { return appendText(b, o.shown.Subject) }},
+		{"auth_type", false, func(b []byte, o *output) []byte { return appendText(b, o.shown.Type) }},
+		{"auth_credential", false, func(b []byte, o *output) []byte { return appendText(b, o.shown.Name) }},
 	}
 }
 
 func (h *own) render(o *output) {
-	if h.identifies && o.standing != verified {
+	if h.identifies && o.standing != verified || h.authenticates && o.shown == nil {
 		return
 	}
 	var value []byte
@@ -87,6 +93,7 @@ func compileOwn(h Header) (own, error) {
 		}
 		out.parts = append(out.parts, p)
 		out.identifies = out.identifies || identifies
+		out.authenticates = out.authenticates || strings.HasPrefix(rest, "{auth_")
 		rest = after
 	}
 	return out, errors.Join(faults...)

@@ -1,0 +1,99 @@
+package traffic
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/credential"
+	"countersign.dev/internal/traffic/forward/idheader"
+	"countersign.dev/internal/wire/http1"
+)
+
+// What requests show beside a certificate. Most is known at once; what takes
+// longer is verified where nobody else waits, and then it is decided again.
+
+// proofWait bounds how long a request waits for what it shows to be verified.
+const proofWait = 10 * time.Second
+
+// A showing is what is kept between the requests of a connection that have
+// something to show, so that the same again costs little.
+type showing struct {
+	question credential.Question
+	evidence credential.Evidence
+
+	plan  *idheader.Plan
+	base  []byte // the identity that was added to
+	proof credential.Proof
+	told  []byte // the identity with the proof
+}
+
+// shown is the question that a request puts with its fields.
+func (s *session) shown(q *http1.Request, now time.Time, found *credential.Evidence) *credential.Question {
+	if s.shows == nil {
+		s.shows = &showing{}
+	}
+	if found == nil {
+		found = &s.shows.evidence
+	}
+	s.shows.question = credential.Question{
+		Now: now, Evidence: found,
+		Source: s.from().Addr(), Attempts: s.node.attempts, Most: s.listener.CredentialFailures,
+	}
+	if q != nil { // else there are bytes alone, which show nothing
+		s.shows.question.Fields = q.Fields
+	}
+	return &s.shows.question
+}
+
+// unresolved returns what has to be verified before the decision about a request
+// is the last word; nil: it is. The caller may keep it.
+func unresolved(q *credential.Question) *credential.Evidence {
+	if q == nil || !q.Evidence.Pending() {
+		return nil
+	}
+	kept := *q.Evidence
+	*q.Evidence = credential.Evidence{}
+	return &kept
+}
+
+// prove has what a request shows verified for as long as its verdict is not the
+// last word. It may take long.
+func (s *session) prove(q *http1.Request, now time.Time, v verdict) verdict {
+	if v.evidence == nil {
+		return v
+	}
+	ctx, cancel := context.WithTimeout(s.node.ctx, proofWait)
+	defer cancel()
+	for v.evidence != nil {
+		if ctx.Err() != nil {
+			v.denial = countersign.Deny(countersign.StageAuthorize, countersign.CredentialUnavailable,
+				"what the request shows could not be verified within %s", proofWait)
+			v.denial.RetryAfter = time.Second
+			break
+		}
+		v.evidence.Resolve(ctx)
+		v = s.decide(q, now, v.evidence)
+	}
+	return v
+}
+
+// attests returns what targets are told of the client that has shown p.
+func (s *session) attests(p credential.Proof) ([]byte, *countersign.Denial) {
+	if !p.Given() {
+		return s.identity, nil
+	}
+	w, plan := s.shows, s.listener.Identity
+	if w.told != nil && w.proof == p && w.plan == plan && bytes.Equal(w.base, s.identity) {
+		return w.told, nil
+	}
+	told, denial := plan.Credential(s.identity[:len(s.identity):len(s.identity)], s.client, s.describe(), idheader.Credential{
+		Subject: p.Subject(), Type: p.Type(), Name: p.Credential().Name,
+	})
+	if denial != nil {
+		return nil, denial
+	}
+	w.plan, w.base, w.proof, w.told = plan, s.identity, p, told
+	return told, nil
+}
