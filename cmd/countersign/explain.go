@@ -153,6 +153,9 @@ func explain(ctx context.Context, w io.Writer, l *snapshot.Listener, presented [
 	switch {
 	case client.Anonymous():
 		fmt.Fprintln(w, "\nadmitted, anonymous: targets are told of no certificate")
+	case client.Lapse() != nil:
+		fmt.Fprintf(w, "\nadmitted to renew its certificate, and for nothing else: %s\n", client.Identity().Subject)
+		fields = nil
 	case client.Verified():
 		fmt.Fprintf(w, "\nadmitted, verified: %s\n", client.Identity().Subject)
 	default:

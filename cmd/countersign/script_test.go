@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 //	web NAME DIR CERT KEY      # files over TLS; stop
 //	responder NAME DIR SIGNER  # openssl's OCSP responder; stop
 //	postgres FILE              # a PostgreSQL, whose URL is in FILE
+//	aged DIR DATA NAME=ID...   # devices whose certificates have expired
 //	client NAME ...            # a connection that is kept
 //	waitfor FILE PATTERN       # until the file says so
 //
@@ -56,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"web":         cmdWeb,
 			"responder":   cmdResponder,
 			"postgres":    cmdPostgres,
+			"aged":        cmdAged,
 		},
 	})
 }
