@@ -92,6 +92,7 @@ const (
 	IdentityTooLarge             Code = "IdentityTooLarge"             // what is to be said about the client does not fit limits.header(s)
 	VersionUnsupported           Code = "VersionUnsupported"           // neither HTTP/1.0 nor HTTP/1.1
 	MisdirectedRequest           Code = "MisdirectedRequest"           // Host belongs to another policy than the connection's server name
+	AmbiguousPath                Code = "AmbiguousPath"                // its path can be read in ways that lead to different rules
 	ExpectationFailed            Code = "ExpectationFailed"            // an Expect other than 100-continue
 	NotImplemented               Code = "NotImplemented"               // a transfer coding we do not know
 	NoRoute                      Code = "NoRoute"                      // nothing in the listener takes this request

@@ -46,6 +46,14 @@ type Action struct {
 	Public bool
 	// Require is what must hold of the request beside; nil: nothing.
 	Require *credential.Requirement
+	// Reply answers the request in the place of a target; nil: it does not.
+	Reply *Reply
+	// Rewrite changes what the target is asked for; nil: nothing.
+	Rewrite *Rewrite
+	// Close: who is refused is not told why; the connection ends.
+	Close bool
+	// Rule is whose action it is; nil: the default's, or the node's own.
+	Rule *Rule
 }
 
 // A Table is the compiled routes of one listener: immutable, safe for
@@ -54,18 +62,29 @@ type Table struct {
 	// Own are the paths that the node answers itself, before all else: those that
 	// end in "/" stand for what is below them too.
 	Own map[string]Action
+	// Rules come next; nil: there are none.
+	Rules *Rules
 	// Default takes every request that no rule takes.
 	Default Action
 }
 
-// Match returns the action for what q asks, or a Denial with the code NoRoute.
+// Match returns the action for what q asks, or a Denial with the code NoRoute or
+// AmbiguousPath. It allocates nothing, unless it refuses.
 func (t *Table) Match(q *Question) (Action, *countersign.Denial) {
 	if len(t.Own) > 0 && q.Request != nil {
 		if a, ok := t.own(q.Request.Path); ok {
 			return a, nil
 		}
 	}
-	if t.Default.Forward == nil {
+	if t.Rules != nil {
+		switch rule, denial := t.Rules.match(q); {
+		case denial != nil:
+			return Action{}, denial
+		case rule != nil:
+			return rule.action(), nil
+		}
+	}
+	if t.Default.Forward == nil && t.Default.Reply == nil {
 		return Action{}, countersign.Deny(countersign.StageRoute, countersign.NoRoute,
 			"no rule takes this and the listener has no default; give it default: {forward: GROUP}")
 	}

@@ -89,6 +89,15 @@ func (c Chain) Path() []*x509.Certificate {
 	return append([]*x509.Certificate{leaf}, c.proof.path[1:]...)
 }
 
+// Issuer returns the certificate of the authority that issued the leaf; nil when the
+// chain was not verified, or the leaf is an anchor itself. It allocates nothing.
+func (c Chain) Issuer() *x509.Certificate {
+	if c.proof == nil || len(c.proof.path) < 2 {
+		return nil
+	}
+	return c.proof.path[1]
+}
+
 // Verified reports whether the chain was held against a trust store and passed.
 func (c Chain) Verified() bool { return c.held() && c.proof.lapse == nil }
 

@@ -18,6 +18,7 @@ type answer struct {
 // about the client's certificate and is answered 403.
 var answers = map[countersign.Code]answer{
 	countersign.BadRequest:          {400, "The request is not valid HTTP/1.1."},
+	countersign.AmbiguousPath:       {400, "The path can be read in more than one way."},
 	countersign.PlainHTTPOnTLS:      {400, "This is a TLS port; the request was plain HTTP. Use https."},
 	countersign.MethodNotAllowed:    {405, "The method is not allowed."},
 	countersign.RequestTimeout:      {408, "The request did not arrive in time."},

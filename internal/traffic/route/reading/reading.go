@@ -178,3 +178,19 @@ func appendEncoded(dst []byte, c byte) []byte {
 	const digits = "0123456789ABCDEF"
 	return append(dst, '%', digits[c>>4], digits[c&15])
 }
+
+// AppendForm appends a name or a value of a query as forms have them: decoded, "+"
+// being a blank.
+func AppendForm(dst, text []byte) []byte {
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if octet, ok := encoded(text[i:]); ok {
+			c = octet
+			i += 2
+		} else if c == '+' {
+			c = ' '
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}

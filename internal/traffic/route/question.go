@@ -1,0 +1,112 @@
+package route
+
+import (
+	"bytes"
+	"sync"
+
+	"countersign.dev/internal/traffic/route/reading"
+	"countersign.dev/internal/wire/http1"
+)
+
+// Notes are what was made out of a request on behalf of its rules, each at most once.
+type notes struct {
+	fields  []int32 // by slot: 0 not looked for, -1 none, else the first one from 1
+	query   []pair
+	text    []byte // of decoded pairs
+	queried bool
+
+	spelled, resolved, lenient, scratch []byte
+}
+
+type pair struct{ name, value []byte }
+
+// mostKept bounds what notes keep for the next request, in bytes of each kind.
+const mostKept = 8 << 10
+
+var notebooks = sync.Pool{New: func() any { return new(notes) }}
+
+func (r *Rules) takeNotes() *notes {
+	n := notebooks.Get().(*notes)
+	if cap(n.fields) < r.headers {
+		n.fields = make([]int32, r.headers)
+	}
+	n.fields = n.fields[:r.headers]
+	clear(n.fields)
+	return n
+}
+
+// giveBack makes n available to other requests. Nothing of one is kept for the next.
+func (n *notes) giveBack() {
+	if len(n.query) > 256 || cap(n.text)+cap(n.spelled)+cap(n.resolved)+cap(n.lenient)+cap(n.scratch) > mostKept {
+		return
+	}
+	clear(n.query)
+	n.query, n.queried = n.query[:0], false
+	notebooks.Put(n)
+}
+
+// host is whom the request is for, without a port and without the dot of the root;
+// of bytes the name that was asked for.
+func (q *Question) host() []byte {
+	host := q.Request.Host
+	if i := bytes.LastIndexByte(host, ':'); i >= 0 && host[len(host)-1] != ']' {
+		host = host[:i]
+	}
+	if n := len(host); n > 0 && host[n-1] == '.' {
+		host = host[:n-1]
+	}
+	return host
+}
+
+// named calls yield with each value that h is about, until that returns true.
+func (n *notes) named(q *http1.Request, h *Named, yield func([]byte) bool) bool {
+	at := n.fields[h.slot]
+	if at == 0 {
+		at = -1
+		for i := range q.Fields {
+			if http1.FoldEqual(q.Fields[i].Name, h.Name) {
+				at = int32(i + 1)
+				break
+			}
+		}
+		n.fields[h.slot] = at
+	}
+	if at < 0 {
+		return false
+	}
+	for i := int(at) - 1; i < len(q.Fields); i++ {
+		if fl := &q.Fields[i]; http1.FoldEqual(fl.Name, h.Name) && yield(fl.Value) {
+			return true
+		}
+	}
+	return false
+}
+
+// pairs are those of the query, decoded as a form's are: "+" is a blank.
+func (n *notes) pairs(q *http1.Request) []pair {
+	if n.queried {
+		return n.query
+	}
+	n.queried, n.text = true, n.text[:0]
+	for rest := q.Query; len(rest) > 0; {
+		item, after, _ := bytes.Cut(rest, ampersand)
+		if rest = after; len(item) == 0 {
+			continue
+		}
+		name, value, _ := bytes.Cut(item, equals)
+		n.query = append(n.query, pair{n.decoded(name), n.decoded(value)})
+	}
+	return n.query
+}
+
+var ampersand, equals = []byte("&"), []byte("=")
+
+// decoded is p, or where something in it is encoded a copy of it.
+func (n *notes) decoded(p []byte) []byte {
+	if bytes.IndexByte(p, '%') < 0 && bytes.IndexByte(p, '+') < 0 {
+		return p
+	}
+	start := len(n.text)
+	n.text = reading.AppendForm(n.text, p)
+	return n.text[start:len(n.text):len(n.text)]
+}

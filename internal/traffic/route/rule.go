@@ -1,0 +1,119 @@
+package route
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+
+	"countersign.dev/internal/telemetry"
+	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/traffic/route/pattern"
+)
+
+// A Rule is what becomes of the requests that meet its conditions. It must not
+// change once it is compiled.
+type Rule struct {
+	// Name is how logs call it; "": by its priority.
+	Name string
+	// Priority is its place among the rules of the listener, from 1.
+	Priority int
+	// When has its conditions; nil: every request meets them.
+	When   *Conditions
+	Action Action
+	// Shares are the target groups that share its requests, with their weights. Left
+	// out: Action.Forward gets them, if anybody.
+	Shares []Share
+	total  uint32
+}
+
+// A Share is a part of the requests of a rule: one of the weights of all its shares.
+type Share struct {
+	Group   *upstream.Group
+	Metrics *telemetry.GroupMetrics
+	Weight  int
+}
+
+// Conditions are met by a request if each of them is, of which each is met by one of
+// its values.
+type Conditions struct {
+	Host   []*pattern.Pattern // without a port
+	Path   []*pattern.Pattern // as it is spelled in one way: reading.AppendSpelled
+	Method []string
+	Source []netip.Prefix
+	Client *Client
+	Header []Named // each of which must be met
+	Query  []Named
+	Not    *Conditions // which must not be met
+}
+
+// Named is a condition on what has a name: one of the values that have it must be
+// one of Values.
+type Named struct {
+	Name   string // a header's in lower case
+	Values []*pattern.Pattern
+	slot   int // of a header among those of all rules
+}
+
+// Rules are rules that are ready to be asked, in their order. They are immutable.
+type Rules struct {
+	list    []Rule
+	headers int  // how many different ones there are conditions on
+	paths   bool // whether any is about the path
+}
+
+// Compile makes rules ready; the first that takes a request decides.
+func Compile(list []Rule) *Rules {
+	r := &Rules{list: slices.Clone(list)}
+	slots := map[string]int{}
+	for i := range r.list {
+		rule := &r.list[i]
+		rule.Action.Rule = rule
+		for _, s := range rule.Shares {
+			rule.total += uint32(s.Weight)
+		}
+		for c := rule.When; c != nil; c = c.Not {
+			r.paths = r.paths || len(c.Path) > 0
+			for j := range c.Header {
+				h := &c.Header[j]
+				slot, known := slots[h.Name]
+				if !known {
+					slot = len(slots)
+					slots[h.Name] = slot
+				}
+				h.slot = slot
+			}
+		}
+	}
+	r.headers = len(slots)
+	return r
+}
+
+// List returns the rules, which must not be changed.
+func (r *Rules) List() []Rule {
+	if r == nil {
+		return nil
+	}
+	return r.list
+}
+
+// action is what r has done with the next request.
+func (r *Rule) action() Action {
+	a := r.Action
+	if len(r.Shares) > 0 {
+		s := r.share(rand.Uint32N(r.total))
+		a.Forward, a.Metrics = s.Group, s.Metrics
+	}
+	return a
+}
+
+// share returns the share that n, which is below the total, falls into.
+func (r *Rule) share(n uint32) *Share {
+	for i := range r.Shares {
+		w := uint32(r.Shares[i].Weight)
+		if n < w {
+			return &r.Shares[i]
+		}
+		n -= w
+	}
+	return &r.Shares[len(r.Shares)-1]
+}
