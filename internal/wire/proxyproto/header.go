@@ -138,19 +138,13 @@ func (h *Header) takeTLVs(parsed *pires.Header, b []byte) error {
 			return malformed("its CRC32C is not that of its bytes")
 		case t.Type == pires.PP2_TYPE_UNIQUE_ID && len(t.Value) > 128:
 			return malformed("its UNIQUE_ID has more than 128 bytes")
-		case t.Type == pires.PP2_TYPE_SSL && !sslIsWhole(t):
-			return malformed("its SSL TLV is cut short")
+		case t.Type == pires.PP2_TYPE_SSL:
+			if _, _, err := parseTLS(t.Value); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
-}
-
-func sslIsWhole(t pires.TLV) bool {
-	if len(t.Value) < 5 {
-		return false
-	}
-	_, err := pires.SplitTLVs(t.Value[5:])
-	return err == nil
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -117,8 +117,11 @@ func TestAMalformedHeaderIsRefusedWithAReason(t *testing.T) {
 		"a long id":                         {v2(proxy, tcp4, ends4, tlv(TypeUniqueID, strings.Repeat("x", 129))), "UNIQUE_ID"},
 		"an SSL TLV that is cut short":      {v2(proxy, tcp4, ends4, tlv(TypeSSL, "\x01\x00")), "SSL TLV"},
 		"an SSL TLV with a TLV beyond it":   {v2(proxy, tcp4, ends4, tlv(TypeSSL, "\x01\x00\x00\x00\x00\x22\x00\x05cn")), "SSL TLV"},
+		"an SSL TLV with two names":         {v2(proxy, tcp4, ends4, tlv(TypeSSL, "\x07\x00\x00\x00\x00"+tlv(0x22, "a")+tlv(0x22, "b"))), "there twice"},
 		"64 KiB of TLVs":                    {v2(proxy, tcp4, ends4, tlv(0xe0, strings.Repeat("x", 65000))), "4 KiB"},
 		"more bytes than it says":           {v2(proxy, tcp4, ends4) + "x", "more bytes"},
+		"version 2 with a header behind it": {v2(proxy, tcp4, ends4) + v2(proxy, tcp4, ends4), "more bytes"},
+		"a header as a TLV of another":      {v2(proxy, tcp4, ends4, string(signatureV2)), "TLV is longer"},
 		"a length beyond its bytes":         {v2(proxy, tcp4, ends4)[:20], "address"},
 		"version 1 with a header behind it": {"PROXY UNKNOWN\r\nPROXY UNKNOWN\r\n", "more bytes"},
 	} {
@@ -137,6 +140,7 @@ func FuzzParse(f *testing.F) {
 		"PROXY TCP4 192.0.2.1 198.51.100.2 4242 443\r\n", "PROXY UNKNOWN\r\n", "PROXY TCP6 ::1 ::2 1 2\r\n",
 		v2(proxy, tcp4, ends4), v2(proxy, tcp6, ends6), v2(local, 0), v2(local, tcp4),
 		summed(tlv(TypeSSL, "\x07\x00\x00\x00\x00"+tlv(0x21, "TLSv1.3")), tlv(0xea, "\x01vpce-1")),
+		v2(proxy, tcp4, ends4, tlv(TypeSSL, "\x05\x00\x00\x00\x00"+tlv(0x22, "a")+tlv(0x28, "0"))),
 	} {
 		f.Add([]byte(s))
 	}
@@ -157,6 +161,10 @@ func FuzzParse(f *testing.F) {
 		}
 		h.Authority()
 		h.VPCEndpoint()
+		told, result := h.TLS()
+		if told != nil && told.Verified && (result != 0 || !told.Presented) {
+			t.Errorf("%+v is taken for verified, result %d", told, result)
+		}
 		if again, err := Parse(bytes.Clone(b)); err != nil || again.Source != h.Source {
 			t.Errorf("%v, %v; %v before", again, err, h)
 		}

@@ -1,6 +1,7 @@
 package proxyproto
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -16,7 +17,17 @@ import (
 type Plan struct {
 	Version int // 1 or 2; 0: no header
 	Fields  Fields
+	// Own are templates of the values of the TLVs FirstOwn to LastOwn, which
+	// Connection.Own has values of; "": none.
+	Own [OwnTypes]string
 }
+
+// The types of TLVs that are the application's own (section 2.2.7).
+const (
+	FirstOwn = 0xe0
+	LastOwn  = 0xef
+	OwnTypes = LastOwn - FirstOwn + 1
+)
 
 // Fields are the TLVs that a header of version 2 has.
 type Fields uint8
@@ -44,7 +55,15 @@ type Connection struct {
 	ALPN, Authority, UniqueID string
 	// TLS is nil on a connection without.
 	TLS *TLS
+	// Own are the values of templates for this connection.
+	Own []Own
+	// Passed are fields of the header that the connection itself came with. What we
+	// say by a type of our own is said in their place.
+	Passed []TLV
 }
+
+// An Own is what a template comes to; an empty value is not told.
+type Own struct{ Template, Value string }
 
 // TLS is what there is to be told of it. Texts may be empty.
 type TLS struct {
@@ -61,16 +80,18 @@ type TLS struct {
 
 // Equal reports whether both say the same.
 func (c *Connection) Equal(d *Connection) bool {
-	a, b := *c, *d
-	a.TLS, b.TLS = nil, nil
 	switch {
-	case a != b:
+	case c.Source != d.Source || c.Destination != d.Destination || c.ALPN != d.ALPN || c.Authority != d.Authority || c.UniqueID != d.UniqueID:
+		return false
+	case !slices.Equal(c.Own, d.Own) || !slices.EqualFunc(c.Passed, d.Passed, TLV.equal):
 		return false
 	case c.TLS == nil || d.TLS == nil:
 		return c.TLS == d.TLS
 	}
 	return c.TLS.equal(d.TLS)
 }
+
+func (t TLV) equal(u TLV) bool { return t.Type == u.Type && bytes.Equal(t.Value, u.Value) }
 
 func (t *TLS) equal(u *TLS) bool {
 	return t.Version == u.Version && t.Cipher == u.Cipher && t.Group == u.Group && t.SigAlg == u.SigAlg && t.KeyAlg == u.KeyAlg &&
@@ -116,6 +137,19 @@ func (p Plan) Local() []byte {
 	return nil
 }
 
+// own is what a template comes to.
+func (c *Connection) own(template string) string {
+	if template == "" {
+		return ""
+	}
+	for _, o := range c.Own {
+		if o.Template == template {
+			return o.Value
+		}
+	}
+	return ""
+}
+
 func (p Plan) tlvs(c *Connection) (all []pires.TLV, err error) {
 	text := func(field Fields, kind pires.PP2Type, value string) {
 		if p.Fields&field != 0 && value != "" {
@@ -131,6 +165,18 @@ func (p Plan) tlvs(c *Connection) (all []pires.TLV, err error) {
 			return nil, err
 		}
 		all = append(all, ssl)
+	}
+	for i, template := range p.Own {
+		if value := c.own(template); value != "" {
+			all = append(all, pires.TLV{Type: pires.PP2Type(FirstOwn + i), Value: []byte(value)})
+		}
+	}
+	own := len(all)
+	for _, t := range c.Passed {
+		is := func(said pires.TLV) bool { return byte(said.Type) == t.Type }
+		if !slices.ContainsFunc(all[:own], is) {
+			all = append(all, pires.TLV{Type: pires.PP2Type(t.Type), Value: t.Value})
+		}
 	}
 	text(CRC32C, pires.PP2_TYPE_CRC32C, "\x00\x00\x00\x00") // until all is there
 	return all, nil

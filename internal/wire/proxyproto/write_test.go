@@ -131,6 +131,8 @@ func TestWhatIsToldIsComparedInFull(t *testing.T) {
 		"name":        func(c *Connection) { c.TLS.CommonName = "MacID-2" },
 		"verified":    func(c *Connection) { c.TLS.Verified = false },
 		"certificate": func(c *Connection) { c.TLS.Certificate = []byte{0x30, 1} },
+		"own":         func(c *Connection) { c.Own = []Own{{"a", "b"}} },
+		"passed":      func(c *Connection) { c.Passed = []TLV{{0xea, []byte("a")}} },
 		"no TLS":      func(c *Connection) { c.TLS = nil },
 	} {
 		other := told()
@@ -142,16 +144,17 @@ func TestWhatIsToldIsComparedInFull(t *testing.T) {
 }
 
 func FuzzHeader(f *testing.F) {
-	f.Add([]byte{192, 0, 2, 1}, uint16(1), "h2", "api.example.com", "MacID-1", []byte{0x30}, uint8(0xff))
-	f.Add(bytes.Repeat([]byte{0x20}, 16), uint16(65535), "", "", "", []byte(nil), uint8(0))
-	f.Fuzz(func(t *testing.T, address []byte, port uint16, alpn, authority, name string, cert []byte, fields uint8) {
+	f.Add([]byte{192, 0, 2, 1}, uint16(1), "h2", "api.example.com", "MacID-1", []byte{0x30}, uint8(0xff), byte(0xea), []byte("\x01vpce-1"))
+	f.Add(bytes.Repeat([]byte{0x20}, 16), uint16(65535), "", "", "", []byte(nil), uint8(0), byte(0xe1), []byte(nil))
+	f.Fuzz(func(t *testing.T, address []byte, port uint16, alpn, authority, name string, cert []byte, fields uint8, kind byte, passed []byte) {
 		ip, ok := netip.AddrFromSlice(address)
-		if !ok || len(alpn)+len(authority)+len(name)+len(cert) > 3000 {
+		if !ok || len(alpn)+len(authority)+2*len(name)+len(cert)+len(passed) > 3000 || kind < 0xe0 {
 			return
 		}
 		c := &Connection{Source: netip.AddrPortFrom(ip.Unmap(), port), Destination: netip.MustParseAddrPort("198.51.100.2:443"),
-			ALPN: alpn, Authority: authority, UniqueID: strings.Repeat("x", int(fields%128)), TLS: &TLS{Version: "TLSv1.3", CommonName: name, Certificate: cert, Presented: true}}
-		for _, plan := range []Plan{{Version: 1}, {Version: 2, Fields: Fields(fields)}} {
+			ALPN: alpn, Authority: authority, UniqueID: strings.Repeat("x", int(fields%128)), TLS: &TLS{Version: "TLSv1.3", CommonName: name, Certificate: cert, Presented: true},
+			Own: []Own{{"{cn}", name}}, Passed: []TLV{{kind, passed}}}
+		for _, plan := range []Plan{{Version: 1}, {Version: 2, Fields: Fields(fields), Own: [OwnTypes]string{1: "{cn}"}}} {
 			b, err := plan.Header(c)
 			if err != nil {
 				t.Fatal(err)
@@ -159,6 +162,9 @@ func FuzzHeader(f *testing.F) {
 			h, err := Parse(b)
 			if err != nil || h.Source != c.Source {
 				t.Fatalf("%+v, %v, wrote %+v as %q", h, err, c, b)
+			}
+			if want := string(passed); plan.Version == 2 && string(h.value(kind)) != want && (kind != 0xe1 || name == "" || string(h.value(kind)) != name) {
+				t.Errorf("%#x is %q, was %q", kind, h.value(kind), want)
 			}
 			if plan.Version == 2 && plan.Fields&Authority != 0 && h.Authority() != authority {
 				t.Errorf("the name is %q, was %q", h.Authority(), authority)
