@@ -104,7 +104,7 @@ func (e *Exchange) offer(target *upstream.Target) (again bool) {
 		e.leash.drop()
 		l.release(outcome == clean)
 		if outcome != stale {
-			return false
+			return outcome == unseen
 		}
 		// Nothing of an answer came over a line that had been idle: the target
 		// closed it in the same moment. A new one tells.
@@ -122,11 +122,22 @@ func (e *Exchange) line(target *upstream.Target, fresh bool) (l line, reused boo
 
 // unreachable says why there is no connection to a target; err names it.
 func unreachable(err error) *countersign.Denial {
+	if d := turnedAway(err); d != nil {
+		return d
+	}
 	code := countersign.TargetConnectFailed
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		code = countersign.TargetTimeout
 	}
 	return countersign.Deny(countersign.StageForward, code, "%v", err)
+}
+
+// turnedAway returns what is the matter with TLS to a target; nil: nothing, or it
+// is without. It may come to light after the request was sent, which the target
+// has not looked at then.
+func turnedAway(err error) *countersign.Denial {
+	d, _ := errors.AsType[*countersign.Denial](err)
+	return d
 }
 
 // An outcome is what an exchange leaves of the line to the target.
@@ -136,6 +147,7 @@ const (
 	spoiled outcome = iota // not to be used again
 	clean                  // the next request may use it
 	stale                  // it was dead before; the request may be sent again
+	unseen                 // the target did not let us in; the request may go to another one
 )
 
 // over sends the request along l and relays the answer. It returns stale only
@@ -155,6 +167,10 @@ func (e *Exchange) over(l line, reused, mayRepeat bool) outcome {
 		if repeat(err) || mayRepeat && !sent && (reused || unseen) && e.leash.cutFor() == nil {
 			return stale
 		}
+		if d := turnedAway(err); d != nil {
+			res.Denial = d
+			return away(whole)
+		}
 		if !sent || errors.Is(err, os.ErrDeadlineExceeded) {
 			res.Denial = countersign.Deny(countersign.StageForward, countersign.TargetClosed,
 				"target %s did not take the request: %v", l.target().Address(), err)
@@ -164,6 +180,9 @@ func (e *Exchange) over(l line, reused, mayRepeat bool) outcome {
 	}
 	e.startUpload(l)
 	outcome := e.answer(l, repeat)
+	if res.Denial != nil && res.Denial.Code == countersign.TargetRefusedCertificate && e.up == nil {
+		return away(whole)
+	}
 	if up := e.up; up != nil {
 		if heard := up.stop(e); !heard {
 			res.KeepAlive, res.Unread = false, true
@@ -179,6 +198,15 @@ func (e *Exchange) over(l line, reused, mayRepeat bool) outcome {
 		outcome = spoiled
 	}
 	return outcome
+}
+
+// away is what is left when the target did not let us in. There must be all of
+// the request to offer it to another one.
+func away(whole bool) outcome {
+	if whole {
+		return unseen
+	}
+	return spoiled
 }
 
 // idempotent reports whether a request with that method may be sent twice

@@ -66,6 +66,9 @@ var errPartialHead = errors.New("the connection ended in the middle of a respons
 // noAnswer says why there is no response head to pass on.
 func (e *Exchange) noAnswer(l line, err error) *countersign.Denial {
 	where := l.target().Address()
+	if d := turnedAway(err); d != nil {
+		return d
+	}
 	var bad *http1.Error
 	switch {
 	case errors.As(err, &bad):

@@ -14,6 +14,10 @@ type answer struct {
 	title  string
 }
 
+// unproven is for all that can be wrong with TLS to a target: who the service is,
+// and who we are to it, is nothing that a stranger needs to know.
+const unproven = "The service behind could not be reached securely."
+
 // answers is the one table from codes to HTTP. A code that is not in it is
 // about the client's certificate and is answered 403.
 var answers = map[countersign.Code]answer{
@@ -58,6 +62,18 @@ var answers = map[countersign.Code]answer{
 	countersign.DeviceCertificateRevoked: {403, "The certificate of the device has been revoked."},
 	countersign.DeviceBootstrap:          {403, "The bootstrap certificate is good for enrolling alone."},
 	countersign.DeviceStateUnavailable:   {503, "The state of the device is not known at the moment."},
+
+	countersign.TargetHandshakeFailed:        {502, unproven},
+	countersign.TargetRefusedCertificate:     {502, unproven},
+	countersign.TargetProtocolMismatch:       {502, unproven},
+	countersign.TargetCertUntrusted:          {502, unproven},
+	countersign.TargetCertNameMismatch:       {502, unproven},
+	countersign.TargetCertExpired:            {502, unproven},
+	countersign.TargetCertNotYetValid:        {502, unproven},
+	countersign.TargetCertInvalid:            {502, unproven},
+	countersign.TargetCertPinMismatch:        {502, unproven},
+	countersign.TargetCertCrlHit:             {502, unproven},
+	countersign.TargetCertCrlProcessingError: {502, unproven},
 
 	countersign.ClientCertMissing:            {403, "A client certificate is required and none was presented."},
 	countersign.ClientCertExpired:            {403, "The client certificate has expired."},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"sync/atomic"
 	"time"
@@ -181,7 +180,7 @@ func (l *connLine) read(e *Exchange, since time.Time) error {
 
 // repeatable: a connection that was idle may have been closed in the same moment.
 func (l *connLine) repeatable(err error) (perhaps, surely bool) {
-	return !l.heard && !errors.Is(err, os.ErrDeadlineExceeded), false
+	return !l.heard && !errors.Is(err, os.ErrDeadlineExceeded) && turnedAway(err) == nil, false
 }
 
 // content returns slices of the buffer.
@@ -277,11 +276,6 @@ func (t connTunnel) write(p []byte) error {
 }
 
 // closeWrite tells the target that nothing more will come.
-func (t connTunnel) closeWrite() error {
-	if tcp, ok := t.conn.Net().(*net.TCPConn); ok {
-		return tcp.CloseWrite()
-	}
-	return t.conn.Net().Close()
-}
+func (t connTunnel) closeWrite() error { return t.conn.CloseWrite() }
 
 func (t connTunnel) wake() { t.conn.Net().Close() }

@@ -144,6 +144,9 @@ func fits(p *http1.Response, limits *http1.Limits) error {
 func (l *streamLine) repeatable(err error) (perhaps, surely bool) {
 	_, told := errors.AsType[*http2.StreamError](err)
 	_, bad := errors.AsType[*http1.Error](err)
+	if turnedAway(err) != nil {
+		return false, false // which is not to be asked again
+	}
 	return !told && !bad && !errors.Is(err, os.ErrDeadlineExceeded), http2.Unprocessed(err)
 }
 

@@ -11,13 +11,15 @@ import (
 
 	"countersign.dev/internal/traffic/forward/balance"
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/upstream/secure"
 	"countersign.dev/internal/wire/proxyproto"
 )
 
 // A GroupConfig is a target group as the configuration describes it.
 type GroupConfig struct {
 	Name                string
-	Protocol            string          // of its targets: http | h2 | grpc | tcp; "": http
+	Protocol            string          // of its targets: http | https | h2 | grpc | tcp | tls; "": http
+	TLS                 *secure.Client  // https and tls need it, h2 and grpc may have it; nil: targets are reached without TLS
 	Targets             []string        // host:port each, none twice
 	Algorithm           string          // as balance.New names it; "": round_robin
 	Proxy               proxyproto.Plan // the PROXY header that connections begin with; zero: none
@@ -30,10 +32,10 @@ type GroupConfig struct {
 	MaxIdle             int             // idle connections kept per target; 0: 1024; negative: none
 }
 
-// protocols are what targets speak: HTTP/1.1; HTTP/2 with prior knowledge (RFC
-// 9113 section 3.3); gRPC over it; bytes, whatever they mean. The first is the
-// default.
-var protocols = [...]string{"http", "h2", "grpc", "tcp"}
+// protocols are what targets speak: HTTP/1.1, over TLS or not; HTTP/2, over TLS
+// or with prior knowledge (RFC 9113 section 3.3); gRPC over it; bytes, whatever
+// they mean, over TLS or not. The first is the default.
+var protocols = [...]string{"http", "https", "h2", "grpc", "tcp", "tls"}
 
 // A plan is a GroupConfig found good, with defaults and what is made of it.
 type plan struct {
@@ -56,8 +58,9 @@ func prepare(c GroupConfig) (plan, error) {
 		fault(errors.New("name: empty, want a name"))
 	}
 	if !slices.Contains(protocols[:], cmp.Or(c.Protocol, protocols[0])) {
-		fault(fmt.Errorf("protocol: %q, want http, h2, grpc or tcp", c.Protocol))
+		fault(fmt.Errorf("protocol: %q, want http, https, h2, grpc, tcp or tls", c.Protocol))
 	}
+	fault(fitting(c))
 	for i, address := range c.Targets {
 		fault(checkAddress(address))
 		if slices.Contains(c.Targets[:i], address) {

@@ -1,13 +1,11 @@
 package upstream
 
 import (
-	"fmt"
 	"net"
 	"syscall"
 	"time"
 
 	"countersign.dev/internal/traffic/deadline"
-	"countersign.dev/internal/traffic/direct"
 )
 
 // A Conn is a connection to a target, held by one exchange from Get or Dial to
@@ -20,32 +18,53 @@ type Conn struct {
 	// one exchange to the next: buffers, parser state.
 	Scratch any
 
-	tcp    *net.TCPConn
-	target *Target
-	pool   *pool
+	tcp     *net.TCPConn
+	pool    *pool
+	writeBy time.Time // of TLS: the deadline armed
 	probe
+	silent func() bool // probe.quiet
+	secured
 	ending    ending
 	idleSince time.Time
 	reused    bool
 	held      bool // by an exchange; guarded by the pool's mu
 }
 
-func newConn(raw net.Conn, t *Target, p *pool) (*Conn, error) {
-	tcp, ok := raw.(*net.TCPConn)
-	if !ok {
-		return nil, fmt.Errorf("a TCP connection was dialed, got a %T", raw)
-	}
-	socket, err := tcp.SyscallConn()
+func newConn(m *made, t *Target, p *pool) (*Conn, error) {
+	socket, err := m.tcp.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{Conn: *deadline.New(direct.Wrap(tcp)), tcp: tcp, target: t, pool: p}
+	c := &Conn{Conn: *deadline.New(m.conn), tcp: m.tcp, pool: p, secured: secured{m.tls, t}}
 	c.probe.init(socket)
+	c.silent = c.probe.quiet
 	return c, nil
 }
 
-// Net returns the TCP connection beneath. Its deadlines belong to the Conn.
+// Net returns the TCP connection beneath, beneath TLS too: it is for closing. Its
+// deadlines belong to the Conn.
 func (c *Conn) Net() net.Conn { return c.tcp }
+
+// ArmWrite is deadline.Conn's. Over TLS no write can be resumed after a timeout:
+// there the deadline does not come early, but up to d late.
+func (c *Conn) ArmWrite(now time.Time, d time.Duration) error {
+	if c.tls == nil || d <= 0 {
+		return c.Conn.ArmWrite(now, d)
+	}
+	if left := c.writeBy.Sub(now); left >= d && left <= 2*d {
+		return nil
+	}
+	c.writeBy = now.Add(2 * d)
+	return c.tls.SetWriteDeadline(c.writeBy)
+}
+
+// CloseWrite tells the target that nothing more comes.
+func (c *Conn) CloseWrite() error {
+	if c.tls != nil {
+		return c.tls.CloseWrite()
+	}
+	return c.tcp.CloseWrite()
+}
 
 // Target returns the target at the other end.
 func (c *Conn) Target() *Target { return c.target }
@@ -74,6 +93,22 @@ func (c *Conn) Close() error {
 func (c *Conn) shut() {
 	c.tcp.Close()
 	c.ending.tell()
+}
+
+// goodbye tells a target at the other end of an idle connection over TLS that
+// it is not cut off (RFC 8446 section 6.1).
+func (c *Conn) goodbye() {
+	if c.tls != nil {
+		c.tls.CloseWrite()
+	}
+}
+
+// quiet reports whether the target has neither closed nor said anything.
+func (c *Conn) quiet() bool {
+	if c.tls != nil {
+		return c.tls.Quiet(c.silent)
+	}
+	return c.probe.quiet()
 }
 
 // A probe looks at an idle socket without waiting. What it needs is made with

@@ -607,7 +607,7 @@ func TestAnotherProtocolIsAnotherTarget(t *testing.T) {
 	mustFetch(t, s, "/") // it may finish
 	b.left(t, 0)
 	if _, err := f.Apply([]GroupConfig{{Name: "api", Protocol: "h3"}}); err == nil ||
-		err.Error() != `target group "api": protocol: "h3", want http, h2 or grpc` {
+		err.Error() != `target group "api": protocol: "h3", want http, https, h2, grpc, tcp or tls` {
 		t.Errorf("got %v", err)
 	}
 }

@@ -35,11 +35,16 @@ type grant struct {
 	err    error
 }
 
-// configure takes the settings of a new configuration.
-func (p *h2Pool) configure(g plan) {
+// configure takes the settings of a new configuration. Connections that it would
+// make otherwise get no further streams.
+func (p *h2Pool) configure(g plan, now time.Time) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.connectTimeout, p.idleTimeout = g.ConnectTimeout, g.IdleTimeout
+	old := p.takeIdle(func(c *h2Conn) bool { return !c.current(now) })
+	p.mu.Unlock()
+	for _, c := range old {
+		c.GoAway()
+	}
 }
 
 // patience is how long one waits for a connection.
@@ -101,7 +106,7 @@ func (p *h2Pool) reserve() *Stream {
 	for {
 		var c *h2Conn
 		for _, other := range p.conns {
-			if other.room() && (c == nil || other.streams > c.streams) {
+			if other.room() && (other.tls == nil || other.current(p.target.fleet.now())) && (c == nil || other.streams > c.streams) {
 				c = other
 			}
 		}
@@ -158,11 +163,11 @@ func (p *h2Pool) dial() {
 // connect makes a connection, hands out streams on it, and stays until the
 // target has said how many it allows.
 func (p *h2Pool) connect() {
-	raw, err := p.target.connect(p.target.fleet.dialing, p.patience(), p.own)
+	m, err := p.target.connect(p.target.fleet.dialing, p.patience(), p.own)
 	p.mu.Lock()
 	p.dialing = false
 	if err == nil && p.gone {
-		raw.Close()
+		m.tcp.Close()
 		err = ErrDeregistered
 	}
 	if err != nil {
@@ -170,7 +175,8 @@ func (p *h2Pool) connect() {
 		p.mu.Unlock()
 		return
 	}
-	c := newH2Conn(raw, p.target.fleet.now())
+	now := p.target.fleet.now()
+	c := newH2Conn(m, p.target, now)
 	if p.open == nil {
 		p.open = make(map[*h2Conn]struct{})
 	}
@@ -182,7 +188,7 @@ func (p *h2Pool) connect() {
 	if p.waiting.Len() > 0 {
 		p.dial()
 	}
-	idle := p.unneeded(c)
+	idle := p.unneeded(c, now)
 	p.target.fleet.talkers.Go(func() {
 		c.serve()
 		p.drop(c)
@@ -202,10 +208,10 @@ func (p *h2Pool) connect() {
 	}
 }
 
-// unneeded reports whether c is idle and the target leaves; it is forsaken then,
-// and must be told to go. The caller holds mu.
-func (p *h2Pool) unneeded(c *h2Conn) bool {
-	idle := p.leaving && c.streams == 0
+// unneeded reports whether c is idle, and the target leaves or would be connected
+// to otherwise; it is forsaken then, and must be told to go. The caller holds mu.
+func (p *h2Pool) unneeded(c *h2Conn, now time.Time) bool {
+	idle := c.streams == 0 && (p.leaving || !c.current(now))
 	if idle {
 		p.forsake(c)
 	}
@@ -221,7 +227,7 @@ func (p *h2Pool) release(c *h2Conn, now time.Time) {
 		c.idleSince = now
 	}
 	p.hand()
-	idle := p.unneeded(c)
+	idle := p.unneeded(c, now)
 	p.mu.Unlock()
 	if idle {
 		c.GoAway()
@@ -241,7 +247,7 @@ func (p *h2Pool) drop(c *h2Conn) {
 func (p *h2Pool) expire(now time.Time) (idleTimeout time.Duration) {
 	p.mu.Lock()
 	idleTimeout = p.idleTimeout
-	old := p.takeIdle(func(c *h2Conn) bool { return now.Sub(c.idleSince) >= idleTimeout })
+	old := p.takeIdle(func(c *h2Conn) bool { return now.Sub(c.idleSince) >= idleTimeout || !c.current(now) })
 	p.mu.Unlock()
 	for _, c := range old {
 		c.GoAway()

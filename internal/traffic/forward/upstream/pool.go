@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -18,11 +19,23 @@ type pool struct {
 	own            *privatePool // that it is; nil: it is everybody's
 }
 
-// configure takes the settings of a new configuration.
-func (p *pool) configure(g plan) {
+// configure takes the settings of a new configuration. Idle connections that it
+// would make otherwise are closed, those in use when they are released.
+func (p *pool) configure(g plan, now time.Time) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.connectTimeout, p.idleTimeout, p.maxIdle = g.ConnectTimeout, g.IdleTimeout, max(0, g.MaxIdle)
+	var old []*Conn
+	p.idle = slices.DeleteFunc(p.idle, func(c *Conn) bool {
+		current := c.current(now)
+		if !current {
+			old = append(old, c)
+		}
+		return !current
+	})
+	p.mu.Unlock()
+	for _, c := range old {
+		p.part(c)
+	}
 }
 
 // dialing says how long a connection attempt may take, or that the target is gone.
@@ -59,14 +72,18 @@ func (p *pool) take(now time.Time) *Conn {
 		c := p.idle[n]
 		p.idle[n] = nil
 		p.idle = p.idle[:n]
-		good := now.Sub(c.idleSince) < p.idleTimeout
+		good := now.Sub(c.idleSince) < p.idleTimeout && c.current(now)
 		p.mu.Unlock()
+		if !good {
+			p.part(c)
+			continue
+		}
 
 		// Not in idle, not held: nobody else has it but the end of draining. The
 		// look costs a system call, however short the rest was: what a target sends
 		// behind the end of its answer would be the answer to the next client, and
 		// that one's to the client after it.
-		if good && c.quiet() {
+		if c.quiet() {
 			p.mu.Lock()
 			if !p.gone {
 				c.held, c.reused = true, true
@@ -88,7 +105,7 @@ func (p *pool) put(c *Conn, keep bool, now time.Time) (ended bool) {
 		return false
 	}
 	c.held = false
-	keep = keep && !p.leaving && len(p.idle) < p.maxIdle
+	keep = keep && c.current(now) && !p.leaving && len(p.idle) < p.maxIdle
 	if keep {
 		c.idleSince = now
 		p.idle = append(p.idle, c)
@@ -98,6 +115,12 @@ func (p *pool) put(c *Conn, keep bool, now time.Time) (ended bool) {
 		p.drop(c)
 	}
 	return true
+}
+
+// part closes a connection that was idle.
+func (p *pool) part(c *Conn) {
+	c.goodbye()
+	p.drop(c)
 }
 
 // drop closes a connection that is neither idle nor in use.
@@ -123,7 +146,7 @@ func (p *pool) expire(now time.Time) (idleTimeout time.Duration) {
 	idleTimeout = p.idleTimeout
 	p.mu.Unlock()
 	for _, c := range old {
-		p.drop(c)
+		p.part(c)
 	}
 	return idleTimeout
 }
@@ -137,7 +160,7 @@ func (p *pool) leave() {
 	p.idle = nil
 	p.mu.Unlock()
 	for _, c := range idle {
-		p.drop(c)
+		p.part(c)
 	}
 }
 

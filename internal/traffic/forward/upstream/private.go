@@ -173,7 +173,7 @@ func (p *privates) add(own *privatePool) bool {
 		p.all = map[*privatePool]struct{}{}
 	}
 	p.all[own] = struct{}{}
-	own.conns.configure(p.settings)
+	own.conns.configure(p.settings, time.Time{})
 	if p.leaving {
 		own.conns.leave()
 	}
@@ -188,12 +188,12 @@ func (p *privates) forgetIfOver(own *privatePool) {
 	}
 }
 
-func (p *privates) configure(settings plan) {
+func (p *privates) configure(settings plan, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.settings = settings
 	for own := range p.all {
-		own.conns.configure(settings)
+		own.conns.configure(settings, now)
 	}
 }
 

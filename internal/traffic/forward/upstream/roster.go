@@ -39,7 +39,7 @@ func (r *roster) change(p plan, now time.Time, add func(address string) *Target)
 	next := make([]*Target, len(p.Targets))
 	for i, address := range p.Targets {
 		at := slices.IndexFunc(r.targets, func(t *Target) bool {
-			return t.address == address && t.protocol == p.Protocol && t.announces == p.Proxy && t.check == p.check
+			return t.address == address && t.protocol == p.Protocol && t.overTLS == (p.TLS != nil) && t.announces == p.Proxy && t.check == p.check
 		})
 		if at < 0 {
 			next[i] = add(address)

@@ -3,11 +3,11 @@ package upstream
 import (
 	"context"
 	"errors"
-	"net"
 	"sync/atomic"
 	"time"
 
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/upstream/secure"
 	"countersign.dev/internal/wire/proxyproto"
 )
 
@@ -35,7 +35,9 @@ type Target struct {
 
 	inFlight      atomic.Int64
 	connectErrors atomic.Uint64
-	conns         connections // that of the two which the protocol needs
+	overTLS       bool                          // or else never
+	client        atomic.Pointer[secure.Client] // of the configuration in force; nil: without TLS
+	conns         connections                   // that of the two which the protocol needs
 	pool          pool
 	h2            h2Pool
 
@@ -45,7 +47,7 @@ type Target struct {
 
 // connections are those of a target, whatever it speaks.
 type connections interface {
-	configure(p plan)
+	configure(p plan, now time.Time)
 	leave()
 	end() (used int)
 	expire(now time.Time) (idleTimeout time.Duration)
@@ -75,7 +77,8 @@ func (t *Target) InFlight() int64 { return t.inFlight.Load() }
 // one that came back last, if it is still good, or a new one. It reports
 // whether the connection was used before; such a connection may turn out to be
 // closed by the target, which is what Dial is for. The error is the dialer's, a
-// *net.OpError with the address in it, or ErrDeregistered.
+// *net.OpError with the address in it, a *countersign.Denial about TLS, or
+// ErrDeregistered.
 func (t *Target) Get() (c *Conn, reused bool, err error) { return t.get(nil) }
 
 // get is Get for whom own is the connections of, nil for everybody.
@@ -142,35 +145,16 @@ func (t *Target) dialHTTP1(ctx context.Context, pool *pool) (*Conn, error) {
 	if gone {
 		return nil, ErrDeregistered
 	}
-	raw, err := t.connect(ctx, timeout, pool.own)
+	made, err := t.connect(ctx, timeout, pool.own)
 	if err != nil {
 		return nil, err
 	}
-	c, err := newConn(raw, t, pool)
+	c, err := newConn(made, t, pool)
 	if err == nil && !pool.add(c) {
 		err = ErrDeregistered
 	}
 	if err != nil {
-		raw.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
-// connect makes a TCP connection, which begins with the header of own if that is
-// not nil, and counts it if it cannot be made.
-func (t *Target) connect(ctx context.Context, timeout time.Duration, own *privatePool) (net.Conn, error) {
-	// The dialer's defaults are what we want: TCP_NODELAY, keep-alive probes.
-	d := net.Dialer{Timeout: timeout}
-	c, err := d.DialContext(ctx, "tcp", t.address)
-	if err == nil && own != nil {
-		err = own.announce(c, timeout)
-	}
-	if err != nil {
-		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			t.connectErrors.Add(1)
-			t.fleet.config.OnConnectError(t.group, t.address, err)
-		}
+		made.tcp.Close()
 		return nil, err
 	}
 	return c, nil
@@ -179,8 +163,10 @@ func (t *Target) connect(ctx context.Context, timeout time.Duration, own *privat
 // The connections of all: those that are shared, and those of one client each.
 
 func (t *Target) configure(p plan) {
-	t.conns.configure(p)
-	t.privates.configure(p)
+	t.client.Store(p.TLS) // first: what was made with another one is not current any more
+	now := t.fleet.now()
+	t.conns.configure(p, now)
+	t.privates.configure(p, now)
 }
 
 func (t *Target) leave() {

@@ -10,7 +10,7 @@ import (
 
 // newTarget returns the target at address, nobody watching it yet.
 func (f *Fleet) newTarget(r *roster, p plan, address string, now time.Time) *Target {
-	t := &Target{group: p.Name, address: address, protocol: p.Protocol, check: p.check, announces: p.Proxy, fleet: f, roster: r, registered: now, unwatch: func() {}}
+	t := &Target{group: p.Name, address: address, protocol: p.Protocol, overTLS: p.TLS != nil, check: p.check, announces: p.Proxy, fleet: f, roster: r, registered: now, unwatch: func() {}}
 	t.h2.target = t
 	var other connections
 	t.conns, other = &t.pool, &t.h2

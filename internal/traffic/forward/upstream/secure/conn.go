@@ -56,9 +56,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Quiet reports whether the connection, which nobody uses, can serve again: the
 // target has neither closed it nor sent content that nobody asked for. What TLS
-// itself sends now and then (session tickets, changes of keys) is taken in. It
-// does not wait; silent must say whether a read from the socket would, nothing
-// being read by it.
+// itself sends now and then (session tickets, changes of keys) is taken in, unless
+// a deadline has passed. It does not wait; silent must say whether a read from the
+// socket would, nothing being read by it.
 func (c *Conn) Quiet(silent func() bool) bool {
 	c.under.silent = silent
 	var one [1]byte
@@ -79,13 +79,8 @@ type under struct {
 func (u *under) NetConn() net.Conn { return u.Conn }
 
 func (u *under) Read(p []byte) (int, error) {
-	if u.silent != nil {
-		if u.silent() {
-			return 0, errSilent
-		}
-		if err := u.SetReadDeadline(time.Time{}); err != nil { // one may be left of the last exchange
-			return 0, err
-		}
+	if u.silent != nil && u.silent() {
+		return 0, errSilent
 	}
 	n, err := u.Conn.Read(p)
 	u.in.pass(p[:n])
