@@ -75,12 +75,13 @@ const (
 	DeviceStateUnavailable   Code = "DeviceStateUnavailable"   // nothing is known of it, and the registry cannot be asked
 
 	// Credential, where require demands one beside or in the place of a certificate.
-	CredentialMissing     Code = "CredentialMissing"     // the request shows none of what is required
-	CredentialInvalid     Code = "CredentialInvalid"     // what it shows is not known here, or not what it claims to be
-	CredentialExpired     Code = "CredentialExpired"     // a token that is not valid any more, or not yet
-	CredentialNotBound    Code = "CredentialNotBound"    // a token that belongs to another certificate than the connection's
-	CredentialLimit       Code = "CredentialLimit"       // limits.credential_failures
-	CredentialUnavailable Code = "CredentialUnavailable" // there is no room to verify it at the moment
+	CredentialMissing      Code = "CredentialMissing"      // the request shows none of what is required
+	CredentialInvalid      Code = "CredentialInvalid"      // what it shows is not known here, or not what it claims to be
+	CredentialExpired      Code = "CredentialExpired"      // a token that is not valid any more, or not yet
+	CredentialInsufficient Code = "CredentialInsufficient" // a token that is good, but does not say what is required
+	CredentialNotBound     Code = "CredentialNotBound"     // a token that belongs to another certificate than the connection's
+	CredentialLimit        Code = "CredentialLimit"        // limits.credential_failures
+	CredentialUnavailable  Code = "CredentialUnavailable"  // there is no room to verify it at the moment
 
 	// Request.
 	BadRequest                   Code = "BadRequest"                   // not HTTP/1.1 as RFC 9112 writes it, or ambiguous about its framing
@@ -97,6 +98,7 @@ const (
 	NotImplemented               Code = "NotImplemented"               // a transfer coding we do not know
 	NoRoute                      Code = "NoRoute"                      // nothing in the listener takes this request
 	NoHealthyTarget              Code = "NoHealthyTarget"              // the group is empty, or all unhealthy and fail_open is false
+	TargetsBusy                  Code = "TargetsBusy"                  // target_groups[].max_connections: no target has become free in time, or too many requests wait
 	TargetConnectFailed          Code = "TargetConnectFailed"          // no target could be reached
 	TargetTimeout                Code = "TargetTimeout"                // the target did not answer in time
 	TargetBadResponse            Code = "TargetBadResponse"            // the target's answer is not HTTP/1.1, or too large

@@ -88,7 +88,7 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 		`target group "bad": targets: "192.0.2.1:0", want host:port such as 10.0.0.5:8080 or [fd00::5]:8080: port "0" is not a number from 1 to 65535`,
 		`target group "bad": targets: "192.0.2.1:http", want host:port such as 10.0.0.5:8080 or [fd00::5]:8080: port "http" is not a number from 1 to 65535`,
 		`target group "bad": targets: "192.0.2.2:80" is there twice`,
-		`target group "bad": algorithm: "random", want round_robin`,
+		`target group "bad": algorithm: "random", want round_robin, least_outstanding_requests, weighted_random, hash`,
 		`target group "bad": health_check: path: "x", want a request target that begins with / in visible ASCII, such as /healthz?full=1`,
 		`matcher: "2xx" in "2xx", want statuses from 200 to 599 such as 200, 200-399 or 200-399,418`,
 		`target group "bad": attempts: 11, want 1 to 10`,

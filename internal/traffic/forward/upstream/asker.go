@@ -17,4 +17,6 @@ type Asker struct {
 	Cookie uint64      // the target that the group's cookie names, as Target.Mark; 0: none
 
 	Gone <-chan struct{} // closed when nobody waits for a target any more; nil: never
+
+	full bool // where it is at home there is no place
 }

@@ -11,6 +11,7 @@ import (
 
 	"countersign.dev/internal/traffic/forward/balance"
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/upstream/resolve"
 	"countersign.dev/internal/traffic/forward/upstream/secure"
 	"countersign.dev/internal/wire/proxyproto"
 )
@@ -18,18 +19,28 @@ import (
 // A GroupConfig is a target group as the configuration describes it.
 type GroupConfig struct {
 	Name                string
-	Protocol            string          // of its targets: http | https | h2 | grpc | tcp | tls; "": http
-	TLS                 *secure.Client  // https and tls need it, h2 and grpc may have it; nil: targets are reached without TLS
-	Targets             []string        // host:port each, none twice
-	Algorithm           string          // as balance.New names it; "": round_robin
-	Proxy               proxyproto.Plan // the PROXY header that connections begin with; zero: none
-	Health              *health.Config  // nil: always healthy
-	FailOpen            bool            // all unhealthy: use all of them
-	Attempts            int             // targets tried for one request, the first included: 1 to 10; 0: 2
-	ConnectTimeout      time.Duration   // 0: 10s, AWS's
-	DeregistrationDelay time.Duration   // how long connections of a removed target may finish; 0: 300s, AWS's; negative: not at all
-	IdleTimeout         time.Duration   // an idle connection is not used after this; 0: 55s, just below the 60s of many servers
-	MaxIdle             int             // idle connections kept per target; 0: 1024; negative: none
+	Protocol            string           // of its targets: http | https | h2 | grpc | tcp | tls; "": http
+	TLS                 *secure.Client   // https and tls need it, h2 and grpc may have it; nil: targets are reached without TLS
+	Targets             []string         // host:port each, or a name as Dynamic knows it; none twice
+	Terms               map[string]Terms // of those Targets that do not have weight 1 and no zone
+	Algorithm           string           // as balance.New names it; "": round_robin
+	HashOn              string           // of algorithm hash: client | source_ip | flow | header:NAME; "": client
+	AnomalyMitigation   bool             // a target that fails more than the others gets less
+	Zone                string           // where this node is
+	OwnZone             bool             // targets of other zones are used only if none of the node's own can be
+	SlowStart           time.Duration    // how long the share of a target grows after it became healthy; 0: it has it at once
+	MaxConnections      int              // requests that a target has at a time; 0: any number
+	Queue               QueueConfig      // with MaxConnections
+	Passive             *PassiveHealth   // nil: failed requests are no reason to leave a target out
+	Stickiness          *Stickiness      // nil: clients are not kept at targets
+	Proxy               proxyproto.Plan  // the PROXY header that connections begin with; zero: none
+	Health              *health.Config   // nil: always healthy
+	FailOpen            bool             // all unhealthy: use all of them
+	Attempts            int              // targets tried for one request, the first included: 1 to 10; 0: 2
+	ConnectTimeout      time.Duration    // 0: 10s, AWS's
+	DeregistrationDelay time.Duration    // how long connections of a removed target may finish; 0: 300s, AWS's; negative: not at all
+	IdleTimeout         time.Duration    // an idle connection is not used after this; 0: 55s, just below the 60s of many servers
+	MaxIdle             int              // idle connections kept per target; 0: 1024; negative: none
 }
 
 // protocols are what targets speak: HTTP/1.1, over TLS or not; HTTP/2, over TLS
@@ -41,6 +52,7 @@ var protocols = [...]string{"http", "https", "h2", "grpc", "tcp", "tls"}
 type plan struct {
 	GroupConfig
 	algorithm balance.Algorithm
+	hashOn    hashOn
 	checker   health.Checker // nil: always healthy
 	check     health.Config  // with defaults; zero: always healthy
 }
@@ -62,7 +74,11 @@ func prepare(c GroupConfig) (plan, error) {
 	}
 	fault(fitting(c))
 	for i, address := range c.Targets {
-		fault(checkAddress(address))
+		if Dynamic(address) {
+			fault(resolve.Check(address))
+		} else {
+			fault(checkAddress(address))
+		}
 		if slices.Contains(c.Targets[:i], address) {
 			fault(fmt.Errorf("targets: %q is there twice", address))
 		}
@@ -70,6 +86,7 @@ func prepare(c GroupConfig) (plan, error) {
 	var err error
 	p.algorithm, err = balance.New(c.Algorithm)
 	fault(err)
+	fault(p.prepareBalance())
 	if c.Health != nil {
 		check := *c.Health
 		check.Proxy = c.Proxy.Version
@@ -99,6 +116,31 @@ func prepare(c GroupConfig) (plan, error) {
 	or(&p.IdleTimeout, 55*time.Second)
 	or(&p.MaxIdle, 1024)
 	return p, errors.Join(faults...)
+}
+
+// prepareBalance completes what says how requests are shared out.
+func (p *plan) prepareBalance() error {
+	var faults []error
+	for address, t := range p.Terms {
+		if t.Weight < 0 {
+			faults = append(faults, fmt.Errorf("targets: %q has weight %d, want 0 or more", address, t.Weight))
+		}
+	}
+	if p.Algorithm == "hash" {
+		var err error
+		p.hashOn, err = parseHashOn(cmp.Or(p.HashOn, "client"))
+		faults = append(faults, err)
+	}
+	or(&p.Queue.Length, 1000)
+	or(&p.Queue.Timeout, 10*time.Second)
+	if p.Passive != nil {
+		passive := p.Passive.withDefaults()
+		p.Passive = &passive
+	}
+	if p.SlowStart < 0 || p.MaxConnections < 0 {
+		faults = append(faults, fmt.Errorf("slow start %v, max connections %d: want 0 or more", p.SlowStart, p.MaxConnections))
+	}
+	return errors.Join(faults...)
 }
 
 func or[T comparable](v *T, fallback T) {

@@ -27,6 +27,9 @@ func (t *Target) connect(ctx context.Context, timeout time.Duration, own *privat
 	if err != nil && (ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded)) {
 		t.failed(err)
 	}
+	if err == nil && t.protocol == "tcp" || err == nil && t.protocol == "tls" { // no answer will tell
+		t.Report(Reached)
+	}
 	return m, err
 }
 
@@ -34,6 +37,7 @@ func (t *Target) connect(ctx context.Context, timeout time.Duration, own *privat
 func (t *Target) failed(err error) {
 	t.connectErrors.Add(1)
 	t.fleet.config.OnConnectError(t.group, t.address, err)
+	t.Report(Failed)
 }
 
 func (t *Target) reach(ctx context.Context, timeout time.Duration, own *privatePool) (*made, error) {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"countersign.dev/internal/traffic/forward/upstream/resolve"
 )
 
 // A FleetConfig holds what a Fleet tells the rest of the program. The zero
@@ -19,6 +21,18 @@ type FleetConfig struct {
 	// OnHealth is called when a target turns healthy or unhealthy, after
 	// Pick has come to know. reason is empty for a healthy target.
 	OnHealth func(group, target string, healthy bool, reason string)
+
+	// OnEject is called when a target is left out because it fails requests, and
+	// when that is over.
+	OnEject func(group, target string, out bool)
+
+	// OnResolve is called when the addresses behind a name have been asked for:
+	// targets is how many are known now, err is not nil if there was no answer.
+	OnResolve func(group, name string, targets int, err error)
+
+	// Resolve finds what is behind a name, and says when to ask again. nil: the
+	// resolver of the system.
+	Resolve func(ctx context.Context, name string) (found []resolve.Endpoint, next time.Duration, err error)
 
 	// OnConnectError is called when a connection attempt failed.
 	OnConnectError func(group, target string, err error)
@@ -58,6 +72,15 @@ func NewFleet(c FleetConfig) *Fleet {
 	if c.OnHealth == nil {
 		c.OnHealth = func(string, string, bool, string) {}
 	}
+	if c.OnEject == nil {
+		c.OnEject = func(string, string, bool) {}
+	}
+	if c.OnResolve == nil {
+		c.OnResolve = func(string, string, int, error) {}
+	}
+	if c.Resolve == nil {
+		c.Resolve = resolve.System
+	}
 	if c.OnConnectError == nil {
 		c.OnConnectError = func(string, string, error) {}
 	}
@@ -94,6 +117,7 @@ func (f *Fleet) Apply(groups []GroupConfig) (map[string]*Group, error) {
 		return nil, err
 	}
 
+	fresh := f.ask(plans)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closing.Load() {
@@ -102,35 +126,48 @@ func (f *Fleet) Apply(groups []GroupConfig) (map[string]*Group, error) {
 	now := f.now()
 	applied := make(map[string]*Group, len(plans))
 	rosters := make(map[string]*roster, len(plans))
-	f.live = nil
 	for name, p := range plans {
 		r := f.rosters[name]
 		if r == nil {
-			r = &roster{name: name}
+			r = &roster{name: name, now: f.now}
 		}
-		joined, left := r.change(p, now, func(address string) *Target {
-			return f.newTarget(r, p, address, now)
-		})
-		f.drain(left, now)
-		for _, t := range r.targets {
-			t.delay = p.DeregistrationDelay
-			t.configure(p)
-			f.live = append(f.live, t)
-		}
-		for _, t := range joined {
-			f.watch(t, p.checker)
-		}
+		r.inherit(&p)
+		f.follow(r, &p, fresh)
+		f.adopt(r, p, now)
 		rosters[name] = r
-		applied[name] = &Group{name: name, protocol: p.Protocol, attempts: p.Attempts, private: p.Proxy.Version != 0, roster: r}
+		applied[name] = newGroup(p, r)
 	}
 	for name, r := range f.rosters {
 		if rosters[name] == nil {
+			f.forsake(r)
 			f.drain(r.remove(now), now)
 		}
 	}
 	f.rosters = rosters
+	f.gather()
 	f.nudge()
 	return applied, nil
+}
+
+// adopt makes the targets of r those of p. The caller holds f.mu.
+func (f *Fleet) adopt(r *roster, p plan, now time.Time) {
+	joined, left := r.change(p, now, func(m member) *Target { return f.newTarget(r, p, m, now) })
+	f.drain(left, now)
+	for _, t := range r.targets {
+		t.delay = p.DeregistrationDelay
+		t.configure(p)
+	}
+	for _, t := range joined {
+		f.watch(t, p.checker)
+	}
+}
+
+// gather lists the targets of all groups. The caller holds f.mu.
+func (f *Fleet) gather() {
+	f.live = nil
+	for _, r := range f.rosters {
+		f.live = append(f.live, r.targets...)
+	}
 }
 
 // Close takes all targets out of service: health checks end, idle connections
@@ -144,6 +181,7 @@ func (f *Fleet) Close(ctx context.Context) error {
 	}
 	now := f.now()
 	for _, r := range f.rosters {
+		f.forsake(r)
 		f.drain(r.remove(now), now)
 	}
 	f.rosters, f.live = nil, nil
@@ -158,7 +196,7 @@ func (f *Fleet) Close(ctx context.Context) error {
 	cut := 0
 	for _, t := range all {
 		cut += t.end()
-		t.roster.forget(t)
+		t.roster.forget(t, f.now())
 	}
 	f.talkers.Wait()
 	if err != nil {

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"fmt"
 	"time"
 
 	"countersign.dev"
@@ -18,7 +17,20 @@ type Group struct {
 	protocol string
 	attempts int
 	private  bool
+	hashOn   hashOn
+	limit    int64 // requests at a target; 0: any number
+	counts   bool  // what is under way at a target and at all of them
+	queue    QueueConfig
+	keeps    *Stickiness // clients at targets; nil: it does not
 	roster   *roster
+}
+
+func newGroup(p plan, r *roster) *Group {
+	return &Group{
+		name: p.Name, protocol: p.Protocol, attempts: p.Attempts, private: p.Proxy.Version != 0,
+		hashOn: p.hashOn, limit: int64(p.MaxConnections), counts: p.MaxConnections > 0 || p.Algorithm == "hash",
+		queue: p.Queue, keeps: p.Stickiness, roster: r,
+	}
 }
 
 // Name returns the group's name in the configuration.
@@ -40,112 +52,82 @@ func (g *Group) Attempts() int { return g.attempts }
 //
 // The choice is among the healthy targets. If there are none, among those whose
 // first check has not ended; if there are none either, among all of them on a
-// group that fails open. Else the denial is NoHealthyTarget.
+// group that fails open. Else the denial is NoHealthyTarget. With MaxConnections,
+// Pick waits for a free place for as long as Queue says, and the denial may be
+// TargetsBusy.
 func (g *Group) Pick(a Asker, not ...*Target) (*Target, *countersign.Denial) {
-	ring := g.roster.ring.Load()
-	var request balance.Request
-	for _, t := range not {
-		if i := ring.index(t); i >= 0 && !request.Tried.Add(i) {
-			return nil, countersign.Deny(countersign.StageForward, countersign.NoHealthyTarget,
-				"target group %q: %d targets were tried, more are not", g.name, balance.MaxTried)
+	if g.limit > 0 {
+		t, denial := g.await(&a, not)
+		if t != nil {
+			g.remember(&a, t)
 		}
+		return t, denial
 	}
-	if i := ring.picker.Pick(request); i >= 0 {
-		return ring.targets[i], nil
+	ring := g.roster.ring.Load()
+	request, ok := g.request(ring, &a, not)
+	if !ok {
+		return nil, countersign.Deny(countersign.StageForward, countersign.NoHealthyTarget,
+			"target group %q: %d targets were tried, more are not", g.name, balance.MaxTried)
+	}
+	if i := g.pick(ring, &a, request); i >= 0 {
+		t := ring.targets[i]
+		if g.counts {
+			t.take(0)
+		}
+		g.remember(&a, t)
+		return t, nil
 	}
 	if len(ring.targets) > 0 {
-		return nil, countersign.Deny(countersign.StageForward, countersign.NoHealthyTarget,
-			"target group %q: all %d usable targets were tried", g.name, len(ring.targets))
+		return nil, g.allTried(ring)
 	}
 	return nil, ring.none
 }
 
-// Done says that the request for which Pick returned t is over at t, however
-// it ended.
-func (g *Group) Done(t *Target) {}
-
-// HashedHeader returns the name of the field that the group's algorithm goes
-// by, for Asker.Header; "": none.
-func (g *Group) HashedHeader() string { return "" }
-
-// Targets returns what is known of each target: those of the present
-// configuration in its order, then removed ones that still have something in flight.
-func (g *Group) Targets() []TargetStatus { return g.roster.targetStatus() }
-
-// A TargetStatus describes a target at one instant.
-type TargetStatus struct {
-	Address string
-	health.Status
-	InFlight      int64  // exchanges under way, connection attempts included
-	Idle          int    // connections that wait for the next exchange
-	ConnectErrors uint64 // connection attempts that failed, since registration
+// request is what the algorithm is asked; false: more targets were tried than it
+// can be told of.
+func (g *Group) request(ring *ring, a *Asker, not []*Target) (r balance.Request, ok bool) {
+	for _, t := range not {
+		if i := ring.index(t); i >= 0 && !r.Tried.Add(i) {
+			return r, false
+		}
+	}
+	r.Key = g.hashOn.key(a)
+	return r, true
 }
 
-// A ring is the set of targets that may be picked at present.
-type ring struct {
-	targets []*Target
-	picker  balance.Picker
-	source  source
-	none    *countersign.Denial // if there are no targets
-}
-
-func (r *ring) index(t *Target) int {
-	for i, have := range r.targets {
-		if have == t {
+// pick returns where a is at home, if it is anywhere, or whom the algorithm picks.
+func (g *Group) pick(ring *ring, a *Asker, r balance.Request) int {
+	if g.keeps != nil && !a.full {
+		if i := ring.marked(g.home(a)); i >= 0 && !r.Tried.Has(i) {
 			return i
 		}
 	}
-	return -1
+	return ring.picker.Pick(r)
 }
 
-// A source says where the targets of a ring were taken from.
-type source string
-
-const (
-	fromHealthy source = "healthy"
-	fromInitial source = "initial"
-	fromAll     source = "all"
-	fromNothing source = "none"
-)
-
-// newRing chooses which of targets may be picked.
-func newRing(group string, targets []*Target, failOpen bool, algorithm balance.Algorithm) *ring {
-	usable, from := inState(targets, health.Healthy), fromHealthy
-	if len(usable) == 0 {
-		usable, from = inState(targets, health.Initial), fromInitial
-	}
-	if len(usable) == 0 && failOpen {
-		usable, from = targets, fromAll
-	}
-	why := fmt.Sprintf("none of its %d targets is healthy, and fail_open is off", len(targets))
-	if len(targets) == 0 {
-		why = "it has no targets"
-	}
-	return ringOf(group, usable, from, why, algorithm)
+func (g *Group) allTried(ring *ring) *countersign.Denial {
+	return countersign.Deny(countersign.StageForward, countersign.NoHealthyTarget,
+		"target group %q: all %d usable targets were tried", g.name, len(ring.targets))
 }
 
-// ringOf returns the ring of usable; why says why there are none, if so.
-func ringOf(group string, usable []*Target, from source, why string, algorithm balance.Algorithm) *ring {
-	members := make([]balance.Member, len(usable))
-	for i, t := range usable {
-		members[i] = t
+// Done says that the request for which Pick returned t is over at t, however
+// it ended.
+func (g *Group) Done(t *Target) {
+	if g.counts {
+		t.give()
 	}
-	r := &ring{targets: usable, picker: algorithm.Over(balance.Set{Members: members}), source: from}
-	if len(usable) == 0 {
-		r.source = fromNothing
-		r.none = countersign.Deny(countersign.StageForward, countersign.NoHealthyTarget, "target group %q: %s", group, why)
-	}
-	return r
 }
 
-func inState(targets []*Target, s health.State) (in []*Target) {
-	for _, t := range targets {
-		if t.status().State == s {
-			in = append(in, t)
-		}
-	}
-	return in
-}
+// HashedHeader returns the name of the field that the group's algorithm goes
+// by, for Asker.Header; "": none.
+func (g *Group) HashedHeader() string { return g.hashOn.header }
+
+// Waits reports whether Pick may wait, so that Asker.Gone is of use.
+func (g *Group) Waits() bool { return g.limit > 0 }
+
+// Targets returns what is known of each target: those of the present
+// configuration in its order, then removed ones that still have something in flight.
+func (g *Group) Targets() []TargetStatus { return g.roster.targetStatus(g.roster.now()) }
 
 // drainingStatus is the status of a target that was removed at since.
 func drainingStatus(since time.Time) health.Status {

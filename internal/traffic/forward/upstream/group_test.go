@@ -208,7 +208,7 @@ func TestTargetsDescribesEach(t *testing.T) {
 		t.Fatalf("got %+v", got)
 	}
 	got[0].Since = time.Time{}
-	want := TargetStatus{Address: s.address, InFlight: 1, Idle: 1,
+	want := TargetStatus{Address: s.address, Name: s.address, Weight: 1, Share: 1, InFlight: 1, Idle: 1,
 		Status: health.Status{State: health.Healthy, Code: health.HealthCheckDisabled, Reason: "Health checks are disabled"}}
 	if got[0] != want {
 		t.Errorf("got %+v, want %+v", got[0], want)

@@ -8,55 +8,94 @@ import (
 
 	"countersign.dev/internal/traffic/forward/balance"
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/sticky"
 )
 
 // A roster is what the Groups of one name have in common, whatever
 // configuration they come from: the live targets and which of them may be
 // picked. The ring is read without a lock; mu is for those who change it.
 type roster struct {
-	name string
-	ring atomic.Pointer[ring]
+	name  string
+	now   func() time.Time
+	ring  atomic.Pointer[ring]
+	taken atomic.Int64 // requests at all targets, on a group that counts them
+	line  line
 
 	mu        sync.Mutex
+	plan      plan
 	targets   []*Target // in the order of the configuration
 	leaving   []*Target // removed, not yet gone
-	failOpen  bool
+	names     names
 	algorithm balance.Algorithm
-	named     string // the algorithm's name
-	removed   bool   // the group itself is no longer configured
+	judged    time.Time // when the targets were compared last
+	removed   bool      // the group itself is no longer configured
 }
 
 // change applies p: it returns the targets that are new, made by add, and those
 // that are not wanted any more.
-func (r *roster) change(p plan, now time.Time, add func(address string) *Target) (joined, left []*Target) {
+func (r *roster) change(p plan, now time.Time, add func(member) *Target) (joined, left []*Target) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.algorithm == nil || r.named != p.Algorithm {
-		r.algorithm, r.named = p.algorithm, p.Algorithm
+	if r.algorithm == nil || r.plan.Algorithm != p.Algorithm {
+		r.algorithm = p.algorithm
 	}
-	r.failOpen = p.FailOpen
+	r.plan = p
 
-	next := make([]*Target, len(p.Targets))
-	for i, address := range p.Targets {
-		at := slices.IndexFunc(r.targets, func(t *Target) bool {
-			return t.address == address && t.protocol == p.Protocol && t.overTLS == (p.TLS != nil) && t.announces == p.Proxy && t.check == p.check
-		})
-		if at < 0 {
-			next[i] = add(address)
-			joined = append(joined, next[i])
-		} else {
-			next[i] = r.targets[at]
+	have := make(map[string]*Target, len(r.targets))
+	for _, t := range r.targets {
+		if t.fits(&p) {
+			have[t.address] = t
 		}
 	}
+	members := r.members(&p)
+	next := make([]*Target, len(members))
+	stays := make(map[*Target]bool, len(members))
+	watch := p.lookout()
+	for i, m := range members {
+		t := have[m.address]
+		if t == nil {
+			t = add(m)
+			joined = append(joined, t)
+		}
+		t.name, t.terms = m.name, m.terms
+		t.watch.Store(watch)
+		next[i], stays[t] = t, true
+	}
 	for _, t := range r.targets {
-		if !slices.Contains(next, t) {
+		if !stays[t] {
 			left = append(left, t)
 		}
 	}
+	first := len(r.targets) == 0
 	r.leave(left, now)
 	r.targets = next
-	r.ring.Store(newRing(r.name, r.targets, r.failOpen, r.algorithm))
+	for _, t := range joined {
+		if t.tracker == nil && !first { // healthy from the beginning
+			r.rise(t, now)
+		}
+	}
+	r.build(now)
 	return joined, left
+}
+
+// fits reports whether t can go on as it is under p.
+func (t *Target) fits(p *plan) bool {
+	return t.protocol == p.Protocol && t.overTLS == (p.TLS != nil) && t.announces == p.Proxy && t.check == p.check
+}
+
+// inherit gives p what the roster has remembered under the plan before.
+func (r *roster) inherit(p *plan) {
+	if p.Stickiness == nil || p.Stickiness.By == "cookie" {
+		return
+	}
+	keeps := *p.Stickiness
+	if before := r.plan.Stickiness; before != nil && before.By == keeps.By {
+		keeps.Memory = before.Memory
+	} else {
+		keeps.Memory = sticky.NewMemory(r.now)
+	}
+	keeps.Memory.Keep(keeps.Duration)
+	p.Stickiness = &keeps
 }
 
 // remove takes the group out of the configuration. Its ring stays as it is, for
@@ -78,13 +117,13 @@ func (r *roster) leave(left []*Target, now time.Time) {
 }
 
 // forget drops a target that has finished draining.
-func (r *roster) forget(t *Target) {
+func (r *roster) forget(t *Target, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.leaving = slices.DeleteFunc(r.leaving, func(have *Target) bool { return have == t })
 	if ring := r.ring.Load(); r.removed && ring.index(t) >= 0 {
 		rest := slices.DeleteFunc(slices.Clone(ring.targets), func(have *Target) bool { return have == t })
-		r.ring.Store(ringOf(r.name, rest, ring.source, "it was removed from the configuration", r.algorithm))
+		r.install(rest, ring.source, "it was removed from the configuration", now)
 	}
 }
 
@@ -100,22 +139,10 @@ func (r *roster) observe(t *Target, result health.Result, now time.Time) (s heal
 	}
 	changed = t.tracker.Observe(result, now)
 	if changed {
-		r.ring.Store(newRing(r.name, r.targets, r.failOpen, r.algorithm))
+		if t.tracker.Status().State == health.Healthy {
+			r.rise(t, now)
+		}
+		r.build(now)
 	}
 	return t.tracker.Status(), changed, before, r.ring.Load().source
-}
-
-func (r *roster) targetStatus() []TargetStatus {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := make([]TargetStatus, 0, len(r.targets)+len(r.leaving))
-	for _, t := range r.targets {
-		all = append(all, t.describe(t.status()))
-	}
-	for _, t := range r.leaving {
-		if s := t.describe(drainingStatus(t.leftAt)); s.InFlight > 0 {
-			all = append(all, s)
-		}
-	}
-	return all
 }

@@ -24,6 +24,8 @@ type Target struct {
 	roster         *roster
 	registered     time.Time
 
+	standing
+
 	// Guarded by the roster's mu.
 	tracker *health.Tracker // nil: always healthy
 	leftAt  time.Time       // removed from the configuration; zero: not
@@ -187,8 +189,4 @@ func (t *Target) status() health.Status {
 		return health.Status{State: health.Healthy, Code: health.HealthCheckDisabled, Reason: "Health checks are disabled", Since: t.registered}
 	}
 	return t.tracker.Status()
-}
-
-func (t *Target) describe(s health.Status) TargetStatus {
-	return TargetStatus{Address: t.address, Status: s, InFlight: t.InFlight(), Idle: t.conns.resting() + t.privates.resting(), ConnectErrors: t.connectErrors.Load()}
 }

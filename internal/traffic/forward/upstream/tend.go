@@ -9,9 +9,10 @@ import (
 )
 
 // newTarget returns the target at address, nobody watching it yet.
-func (f *Fleet) newTarget(r *roster, p plan, address string, now time.Time) *Target {
-	t := &Target{group: p.Name, address: address, protocol: p.Protocol, overTLS: p.TLS != nil, check: p.check, announces: p.Proxy, fleet: f, roster: r, registered: now, unwatch: func() {}}
+func (f *Fleet) newTarget(r *roster, p plan, m member, now time.Time) *Target {
+	t := &Target{group: p.Name, address: m.address, protocol: p.Protocol, overTLS: p.TLS != nil, check: p.check, announces: p.Proxy, fleet: f, roster: r, registered: now, unwatch: func() {}}
 	t.h2.target = t
+	t.standing.init(m)
 	var other connections
 	t.conns, other = &t.pool, &t.h2
 	if t.HTTP2() {
@@ -51,8 +52,14 @@ func (f *Fleet) learn(t *Target, r health.Result) {
 	}
 	if before != after {
 		switch after {
+		case fromZone:
+			log.Info("target group has a healthy target in this node's zone; others are not used")
 		case fromHealthy:
-			log.Info("target group has a healthy target")
+			if before == fromZone {
+				log.Warn("target group has no healthy target in this node's zone; those of other zones are used")
+			} else {
+				log.Info("target group has a healthy target")
+			}
 		case fromAll:
 			log.Warn("target group has no healthy target; it fails open: all of them are used")
 		case fromNothing:
@@ -98,12 +105,15 @@ func (f *Fleet) sweep(now time.Time) time.Duration {
 	for _, t := range f.live {
 		next = min(next, max(often, t.expire(now)/8))
 	}
+	for _, r := range f.rosters {
+		next = min(next, f.review(r, now))
+	}
 	f.draining = slices.DeleteFunc(f.draining, func(t *Target) bool {
 		if left := t.until.Sub(now); left > 0 {
 			next = min(next, left)
 			return false
 		}
-		t.roster.forget(t)
+		t.roster.forget(t, now)
 		if n := t.end(); n > 0 {
 			f.config.Logger.Warn("deregistration delay is over: connections in use were closed",
 				"target_group", t.group, "target", t.address, "connections", n)

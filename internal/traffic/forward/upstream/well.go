@@ -14,7 +14,7 @@ func (f *Fleet) Unwell(groups []string) (reasons []string) {
 			continue
 		}
 		switch ring := r.ring.Load(); ring.source {
-		case fromHealthy:
+		case fromHealthy, fromZone:
 		case fromInitial:
 			reasons = append(reasons, fmt.Sprintf("target group %q: no check of a target has ended yet", name))
 		default:

@@ -1,0 +1,55 @@
+package upstream
+
+import (
+	"time"
+
+	"countersign.dev/internal/traffic/forward/health"
+)
+
+// A TargetStatus describes a target at one instant.
+type TargetStatus struct {
+	Address string
+	health.Status
+	Name         string    // by which the configuration has it, if that is not its address
+	Weight       int       // of the configuration
+	Zone         string    // of the configuration; "": none
+	Share        float64   // what part of its share it gets, from 0 to 1: less while its share grows after it became healthy, or while it fails more than the others
+	SlowStart    bool      // its share grows
+	Anomalous    bool      // it fails more than the others (anomaly_mitigation)
+	EjectedUntil time.Time // left out because it failed requests in a row (passive_health); zero: it is not
+
+	InFlight      int64  // exchanges under way, connection attempts included
+	Idle          int    // connections that wait for the next exchange
+	ConnectErrors uint64 // connection attempts that failed, since registration
+	Ejections     uint64 // since registration
+}
+
+func (r *roster) targetStatus(now time.Time) []TargetStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]TargetStatus, 0, len(r.targets)+len(r.leaving))
+	for _, t := range r.targets {
+		s := t.describe(t.status())
+		s.Share = r.ramp(t, now) * t.mitigation()
+		s.SlowStart = r.ramp(t, now) < 1
+		if now.Before(t.ejectedUntil) {
+			s.EjectedUntil, s.Share = t.ejectedUntil, 0
+		}
+		all = append(all, s)
+	}
+	for _, t := range r.leaving {
+		if s := t.describe(drainingStatus(t.leftAt)); s.InFlight > 0 {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// describe is for those who hold the roster's mu.
+func (t *Target) describe(s health.Status) TargetStatus {
+	return TargetStatus{
+		Address: t.address, Status: s, Name: t.name, Weight: t.terms.Weight, Zone: t.terms.Zone, Anomalous: t.penalty > 0,
+		InFlight: t.InFlight(), Idle: t.conns.resting() + t.privates.resting(),
+		ConnectErrors: t.connectErrors.Load(), Ejections: t.ejections.Load(),
+	}
+}
