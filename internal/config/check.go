@@ -118,11 +118,12 @@ func (c *checker) unused(known names, who string) {
 }
 
 func (l *Listener) check(c *checker, path string) {
+	if l.Secure() && len(l.Certificates) == 0 {
+		c.fault(path+".certificates", "nothing", "at least one {cert: FILE, key: FILE}", "protocol "+l.Protocol+" shows a certificate to clients")
+	}
 	switch l.Protocol {
-	case "https":
-		if len(l.Certificates) == 0 {
-			c.fault(path+".certificates", "nothing", "at least one {cert: FILE, key: FILE}", "protocol https shows a certificate to clients")
-		}
+	case "tls", "tcp":
+		l.checkStream(c, path)
 	case "http":
 		hints := map[string]string{
 			"certificates":     "leave it out, or use protocol https",
@@ -137,8 +138,11 @@ func (l *Listener) check(c *checker, path string) {
 			}
 		}
 	}
+	if !l.Streams() {
+		l.checkExchanges(c, path)
+	}
 	checkEachOnce(c, l.Certificates, path)
-	if l.Protocol != "http" {
+	if l.Protocol != "http" && l.Protocol != "tcp" {
 		l.ClientAuth.check(c, path+".client_auth")
 		l.checkServerNames(c, path)
 		l.checkHeaders(c, path)
@@ -149,6 +153,7 @@ func (l *Listener) check(c *checker, path string) {
 	l.Limits.check(c, path+".limits")
 	if l.Default.Forward != "" {
 		c.refer(path+".default.forward", l.Default.Forward, c.groups, "target group")
+		c.checkPasses(l, path+".default.forward", l.Default.Forward)
 	}
 }
 

@@ -220,8 +220,11 @@ func (l *Listener) checkDevices(c *checker, path string) {
 	switch {
 	case l.Devices == "off" || c.doc.Refused(at) || c.doc.Refused(path+".protocol"):
 		return
-	case l.Protocol == "http":
-		c.fault(at, l.Devices+" with protocol http", "protocol https", "a device is known by its certificate")
+	case l.Protocol == "http" || l.Protocol == "tcp":
+		c.fault(at, l.Devices+" with protocol "+l.Protocol, "protocol https or tls", "a device is known by its certificate")
+		return
+	case l.Protocol == "tls" && l.Devices == "annotate":
+		c.fault(at, "annotate with protocol tls", "enforce, or off", "bytes have no headers that could tell the target")
 		return
 	case c.Devices == nil:
 		c.fault(at, l.Devices, "the section devices", "devices: {} has them kept in node.data_dir, with the common name as the id")

@@ -23,7 +23,7 @@ type Limits struct {
 	// Default 32KiB.
 	ResponseHeaders int64 `yaml:"response_headers" default:"32KiB" range:"256B..4MiB"`
 
-	// Handshakes bounds how many TLS handshakes compute at a time, with https,
+	// Handshakes bounds how many TLS handshakes compute at a time, with https and tls,
 	// so that a fleet that comes back after an outage does not hold up the
 	// connections there are. The others wait, those that have begun before those
 	// that have not, for as long as timeouts.handshake allows. A client that is
@@ -57,8 +57,18 @@ type Timeouts struct {
 	// Beyond: 408. Default 10s.
 	Headers time.Duration `yaml:"headers" default:"10s" range:"1ms..1h"`
 
-	// Idle: between two requests, and between two reads of a body. Default 60s.
+	// Idle: between two requests, and between two reads of a body. With tls and
+	// tcp: without a byte from either side. Default 60s, with tls and tcp 350s.
 	Idle time.Duration `yaml:"idle" default:"60s" range:"1ms..168h"`
+
+	// ResetIdle, with tls and tcp: an idle connection is ended by TCP resets to both
+	// sides, as AWS's network balancers do, so that neither takes it for an end in
+	// order. Default true.
+	ResetIdle bool `yaml:"reset_idle" default:"true"`
+
+	// Lifetime, with tls and tcp: the longest that a connection lasts, however busy
+	// it is. Default 0, no bound.
+	Lifetime time.Duration `yaml:"lifetime" default:"0" range:"0s..8760h"`
 
 	// KeepAlive: the longest that one connection is used for new requests.
 	// Default 1h.

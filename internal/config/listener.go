@@ -12,21 +12,22 @@ type Listener struct {
 	// listener has its own.
 	Address string `yaml:"address,required" is:"address"`
 
-	// Protocol is https or http.
-	Protocol string `yaml:"protocol,required" one:"https|http" later:"tls|tcp"`
+	// Protocol is https, http, tls (TLS ends here, and whatever bytes it carries go
+	// on to a target) or tcp (bytes go on as they are, TLS included).
+	Protocol string `yaml:"protocol,required" one:"https|http|tls|tcp"`
 
-	// Certificates are what the listener shows of itself, with https. The first
-	// is the default; the others serve the names that they carry.
+	// Certificates are what the listener shows of itself, with https and tls. The
+	// first is the default; the others serve the names that they carry.
 	Certificates []Certificate `yaml:"certificates"`
 
-	// TLS is about the protocol itself, with https.
+	// TLS is about the protocol itself, with https and tls.
 	TLS TLS `yaml:"tls"`
 
 	// ProxyProtocol is how a balancer in front tells the client's address.
 	ProxyProtocol ProxyProtocol `yaml:"proxy_protocol"`
 
-	// ClientAuth says what is demanded of clients, with https. Left out: no
-	// certificate is asked for.
+	// ClientAuth says what is demanded of clients, with https and tls. Left out:
+	// no certificate is asked for.
 	ClientAuth ClientAuth `yaml:"client_auth"`
 
 	// ServerNames demand something else of the clients of some names.
@@ -35,7 +36,8 @@ type Listener struct {
 	// Devices says what becomes of clients as devices: off; annotate, which tells
 	// targets by X-Device-Id and X-Device-State; or enforce, which serves active
 	// devices alone and answers the others 403 or 404. With https, a client_auth
-	// that verifies, and the section devices. Default off.
+	// that verifies, and the section devices. With tls, enforce closes the
+	// connections of other devices, and annotate has no place. Default off.
 	Devices string `yaml:"devices" one:"off|annotate|enforce" default:"off"`
 
 	// IdentityHeaders tell the backend who the client is, with https. What
@@ -83,8 +85,9 @@ type TLS struct {
 	// ELBSecurityPolicy-TLS13-1-2-Res-2021-06. Default modern.
 	Policy string `yaml:"policy" default:"modern"`
 
-	// ALPN is which versions of HTTP are offered to clients, preferred first: h2
-	// and http/1.1. Left out: both, in this order.
+	// ALPN is which protocols are offered to clients, preferred first: with https,
+	// h2 and http/1.1, and left out: both, in this order; with tls any, such as
+	// mqtt, and left out: none, whatever a client offers.
 	ALPN []string `yaml:"alpn" is:"alpn"`
 }
 

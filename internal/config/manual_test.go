@@ -102,9 +102,9 @@ func TestDefaults(t *testing.T) {
 			Forwarded:     "append",
 			Limits:        Limits{RequestLine: 16 << 10, Header: 16 << 10, Headers: 64 << 10, Body: 0, ResponseHeaders: 32 << 10, WaitingHandshakes: 10_000, CredentialFailures: 60},
 			Timeouts: Timeouts{
-				Handshake: 10 * time.Second, Headers: 10 * time.Second, Idle: time.Minute, KeepAlive: time.Hour, Response: time.Minute,
+				Handshake: 10 * time.Second, Headers: 10 * time.Second, Idle: time.Minute, ResetIdle: true, KeepAlive: time.Hour, Response: time.Minute,
 			},
-			Default: Action{Forward: "api"},
+			Default: Action{Forward: []Share{{TargetGroup: "api", Weight: 1}}},
 		}},
 		TargetGroups: []TargetGroup{{
 			Name: "api", Protocol: "http", Targets: []Target{{Address: "127.0.0.1:9001"}}, Algorithm: "round_robin",
@@ -303,7 +303,7 @@ func FuzzParse(f *testing.F) {
 		}
 		// What the rest of the program takes for granted.
 		for _, l := range c.Listeners {
-			if l.Default.Forward == "" || l.Timeouts.Handshake <= 0 || l.Limits.Header <= 0 || l.Protocol == "https" && len(l.Certificates) == 0 {
+			if len(l.Default.Groups()) == 0 && l.Default.Redirect == nil && l.Default.Respond == nil || l.Timeouts.Handshake <= 0 || l.Limits.Header <= 0 || l.Protocol == "https" && len(l.Certificates) == 0 {
 				t.Errorf("a listener that cannot be: %+v", l)
 			}
 			if auth := l.ClientAuth; (auth.Mode == countersign.ClientAuthVerify || auth.Mode == countersign.ClientAuthOptional) && auth.TrustStore == "" {

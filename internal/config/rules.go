@@ -32,7 +32,7 @@ func (r *rules) table() map[string]strictyaml.Rule {
 		"address":        {Expected: "an IP address with a port, such as :8443 or 127.0.0.1:8443", Check: address},
 		"admin address":  {Expected: "an IP address with a port, or off", Check: adminAddress},
 		"target":         {Expected: "a host with a port, such as 10.0.0.7:8080", Check: target},
-		"alpn":           {Expected: "h2 or http/1.1", Check: alpn},
+		"alpn":           {Expected: "the name of a protocol, such as h2", Check: alpn},
 		"reachable host": {Expected: "a host name, *. before one, or an IP address or prefix", Check: reachableHost},
 		"network":        {Expected: "an IP address or a network, such as 10.0.0.0/8", Check: network},
 		"server name":    {Expected: "a host name, or *. before one", Check: serverName},
@@ -106,12 +106,16 @@ func address(s string) (clean, hint string, ok bool) {
 	return net.JoinHostPort(ip.Unmap().String(), port), "", true
 }
 
-// alpn knows the names of RFC 9113 section 3.2 and RFC 7301 section 6.
+// alpn takes any name of RFC 7301 section 3.1 that can be read.
 func alpn(s string) (clean, hint string, ok bool) {
-	if s == "h2c" {
-		return "", "h2c is HTTP/2 without TLS, which is not offered to clients", false
+	unreadable := func(r rune) bool { return r <= ' ' || r > '~' }
+	switch {
+	case strings.ContainsFunc(s, unreadable):
+		return "", "names are printable ASCII without blanks", false
+	case len(s) > 255:
+		return "", "a name has 255 bytes at most", false
 	}
-	return s, "", s == "h2" || s == "http/1.1"
+	return s, "", s != ""
 }
 
 func adminAddress(s string) (clean, hint string, ok bool) {

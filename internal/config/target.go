@@ -13,8 +13,9 @@ type TargetGroup struct {
 	Name string `yaml:"name,required" is:"name"`
 
 	// Protocol is what the targets speak: http (HTTP/1.1), h2 (HTTP/2 without
-	// TLS, with prior knowledge: "h2c") or grpc (gRPC, over h2). Default http.
-	Protocol string `yaml:"protocol" one:"http|h2|grpc" later:"https|tcp|tls" default:"http"`
+	// TLS, with prior knowledge: "h2c"), grpc (gRPC, over h2) or tcp (bytes, of
+	// listeners with protocol tls or tcp). Default http.
+	Protocol string `yaml:"protocol" one:"http|h2|grpc|tcp" later:"https|tls" default:"http"`
 
 	// Targets are the backends.
 	Targets []Target `yaml:"targets,required"`
@@ -94,7 +95,7 @@ type Target struct {
 type HealthCheck struct {
 	// Protocol is http (a GET request, over HTTP/2 in a group of protocol h2 or
 	// grpc), grpc (a call of a method, in such a group alone) or tcp (a
-	// connection). Default http, or grpc in a group of protocol grpc.
+	// connection). Default http, grpc in a group of protocol grpc, tcp in one of tcp.
 	Protocol string `yaml:"protocol" one:"http|grpc|tcp" later:"https" default:"http"`
 
 	// Path is what http asks for, query included, or which method grpc calls,
@@ -177,8 +178,11 @@ func (h *HealthCheck) checkTimes(c *checker, path string) {
 // check holds what h asks for against the protocol that it asks by, which is up
 // to that of the group. So are some defaults.
 func (h *HealthCheck) check(c *checker, path, group string) {
-	if group == "grpc" && !c.doc.Has(path+".protocol") {
-		h.Protocol = "grpc"
+	if !c.doc.Has(path + ".protocol") {
+		switch group {
+		case "grpc", "tcp":
+			h.Protocol = group
+		}
 	}
 	switch h.Protocol {
 	case "http":

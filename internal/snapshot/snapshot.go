@@ -9,6 +9,7 @@ import (
 	"countersign.dev/internal/traffic/devices"
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/forward/idheader"
+	"countersign.dev/internal/traffic/forward/stream"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/listen/proxied"
 	"countersign.dev/internal/traffic/route"
@@ -53,11 +54,19 @@ type Listener struct {
 	Routes   *route.Table
 	// Exchange bounds a request and says how it is forwarded.
 	Exchange http.Settings
+	// Stream says how bytes are passed on; nil on a listener that speaks HTTP.
+	Stream *stream.Settings
 
 	// KeepAlive is the longest that a connection is used for new requests.
 	KeepAlive time.Duration
 
 	Metrics *telemetry.ListenerMetrics
+}
+
+// Like reports whether the connections of l and of other are of one kind: those of
+// the one can go on under the other.
+func (l *Listener) Like(other *Listener) bool {
+	return (l.TLS == nil) == (other.TLS == nil) && (l.Stream == nil) == (other.Stream == nil)
 }
 
 // Listener returns the listener called name, or nil.

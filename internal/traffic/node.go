@@ -191,15 +191,15 @@ func (n *Node) Publish(snap *snapshot.Snapshot, sockets Sockets) error {
 
 // leaveNone interrupts the connections of listeners that are gone. n.mu is held.
 func (n *Node) leaveNone(before, snap *snapshot.Snapshot) {
-	gone := func(name, address string, secure bool) bool {
-		l := snap.At(address)
-		return l == nil || l.Name != name || (l.TLS != nil) != secure
+	gone := func(was *snapshot.Listener) bool {
+		l := snap.At(was.Address)
+		return l == nil || l.Name != was.Name || !l.Like(was)
 	}
-	if !slices.ContainsFunc(before.Listeners, func(l *snapshot.Listener) bool { return gone(l.Name, l.Address, l.TLS != nil) }) {
+	if !slices.ContainsFunc(before.Listeners, gone) {
 		return // so that none of a hundred thousand connections is looked at
 	}
 	for s := range n.sessions {
-		if gone(s.name, s.address, s.shook.State.Version != 0) {
+		if gone(s.under()) {
 			s.interrupt()
 		}
 	}

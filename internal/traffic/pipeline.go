@@ -55,7 +55,8 @@ type session struct {
 	shook      handshake.Outcome // zero on a listener without TLS
 	connection *accesslog.Connection
 	front      front
-	http1      *http.Front // front, unless the client speaks HTTP/2
+	exchanges  exchanges   // front, unless it passes bytes on
+	http1      *http.Front // that, unless the client speaks HTTP/2
 	crew       crew        // answers requests over HTTP/2
 	standing   sync.Mutex  // held by who looks at or changes what the connection rests on, if several may
 	stay       stay        // in the parking lot
@@ -67,16 +68,22 @@ type session struct {
 	entry      live.Entry // among the admitted
 }
 
-// A front is the client's side of the connection: *http.Front or *http.Streams.
+// A front is the client's side of the connection: *http.Front, *http.Streams or
+// *stream.Pipe.
 type front interface {
-	Await(set *http.Settings, silence time.Duration) http.Arrival
-	Rest()
 	Interrupt()
 	Cut()
-	Finish(unread bool)
 	Closing() bool
 	Expel(why *countersign.Denial)
 	Reset(why *countersign.Denial)
+}
+
+// Exchanges are a front that carries requests.
+type exchanges interface {
+	front
+	Await(set *http.Settings, silence time.Duration) http.Arrival
+	Rest()
+	Finish(unread bool)
 }
 
 // run is THE ORDER, first half: once per connection.
@@ -105,15 +112,20 @@ func (s *session) run() {
 	s.came()
 	s.meet()
 	s.shook.Rest()
+	if s.listener.Stream != nil {
+		s.carry(conn, rests)
+		return
+	}
 	s.still = s.stillAccepted
 	if s.shook.State.NegotiatedProtocol == "h2" {
-		s.front = http.NewStreams(conn, s.from(), &s.listener.Exchange, s.stream)
+		s.exchanges = http.NewStreams(conn, s.from(), &s.listener.Exchange, s.stream)
 	} else {
 		s.http1 = http.NewFront(conn, s.from(), s.listener.TLS != nil)
-		s.front = s.http1
+		s.exchanges = s.http1
 	}
+	s.front = s.exchanges
 	if !s.node.enter(s) {
-		s.front.Finish(false)
+		s.exchanges.Finish(false)
 		s.end()
 		return
 	}
@@ -136,7 +148,7 @@ func (s *session) serve() {
 		}
 	}
 	s.crew.wait()
-	s.front.Finish(unread)
+	s.exchanges.Finish(unread)
 	s.end()
 }
 
@@ -216,8 +228,10 @@ func (s *session) judge(q *http1.Request, now time.Time, found *credential.Evide
 	if denial := s.refresh(now); denial != nil {
 		return verdict{denial: denial, ends: true}
 	}
-	if denial := s.misdirected(q.Host); denial != nil {
-		return verdict{denial: denial}
+	if q != nil {
+		if denial := s.misdirected(q.Host); denial != nil {
+			return verdict{denial: denial}
+		}
 	}
 	device := s.stands()
 	action, denial := s.listener.Routes.Match(&route.Question{
@@ -285,6 +299,9 @@ func (s *session) handshake() (http.Conn, bool) {
 	if s.shook.Refused {
 		s.refused()
 		s.logConnection()
+		if l.Stream != nil {
+			s.logStream(nil)
+		}
 		s.explainPlainHTTP()
 		return nil, false
 	}
@@ -331,7 +348,7 @@ func (s *session) refresh(now time.Time) *countersign.Denial {
 func (s *session) renew(snap *snapshot.Snapshot, now time.Time) *countersign.Denial {
 	suspicion := s.node.suspicions.Load()
 	listener := snap.Listener(s.name)
-	if listener == nil || listener.Address != s.address || (listener.TLS == nil) != (s.listener.TLS == nil) {
+	if listener == nil || listener.Address != s.address || !listener.Like(s.listener) {
 		return countersign.Deny(countersign.StageRoute, countersign.ListenerGone,
 			"listener %q is not in the configuration that is now in force", s.name)
 	}

@@ -173,6 +173,7 @@ func (s *session) logConnection() {
 		c.TLSVersion, c.Cipher, c.Curve = state.Version, state.CipherSuite, state.CurveID
 		c.ALPN, c.Resumed, c.ServerName = state.NegotiatedProtocol, state.DidResume, s.shook.ServerName
 		c.ServerCertificate = s.shook.Certificate
+		c.Offered = s.shook.Offered
 		c.HandshakeLatency = s.shook.Latency
 		if s.shook.Refused {
 			c.HandshakeLatency = -1

@@ -24,17 +24,17 @@ type stay struct {
 func (s *session) await() http.Arrival {
 	set := &s.under().Exchange
 	quiet := min(s.node.silence, set.Idle)
-	came := s.front.Await(set, quiet)
+	came := s.exchanges.Await(set, quiet)
 	if came == http.Silent && quiet < set.Idle {
 		if s.park(time.Now().Add(set.Idle - quiet)) {
 			return http.Silent
 		}
 		// No place: a goroutine waits after all.
-		came = s.front.Await(set, set.Idle-quiet)
+		came = s.exchanges.Await(set, set.Idle-quiet)
 	}
 	if came == http.Silent { // idle for too long
 		s.front.Interrupt()
-		return s.front.Await(set, quiet)
+		return s.exchanges.Await(set, quiet)
 	}
 	return came
 }
@@ -48,7 +48,7 @@ func (s *session) park(until time.Time) bool {
 	}
 	s.stay.mu.Lock()
 	defer s.stay.mu.Unlock()
-	s.front.Rest()
+	s.exchanges.Rest()
 	s.crew.dismiss()
 	spot, err := s.node.lot.Park(conn, until, s.woken)
 	if err != nil {

@@ -33,7 +33,10 @@ func (c *compiler) listener(i int) {
 	out.Devices = c.devices(l)
 	out.Identity = c.identityHeaders(l, path)
 	out.Exchange.Identity = out.Identity
-	if l.Protocol == "https" {
+	if l.Streams() {
+		out.Stream = passing(l)
+	}
+	if l.Secure() {
 		certificates := c.certificates(l.Certificates, l.Name, path)
 		policy, err := handshake.PolicyByName(l.TLS.Policy)
 		if err != nil {
@@ -53,7 +56,7 @@ func (c *compiler) listener(i int) {
 			Newest:   newest,
 			Limits:   handshake.Limits{AtOnce: l.Limits.Handshakes, Waiting: l.Limits.WaitingHandshakes},
 			Listener: l.Name, Certificates: certificates, Policies: out.Policies, TLS: policy, Keys: c.options.Keys,
-			NextProtos: versions(l.TLS.ALPN), Timeout: l.Timeouts.Handshake,
+			NextProtos: protocols(l), TellOffered: l.Streams(), Timeout: l.Timeouts.Handshake,
 		})
 		c.errs(path, err)
 	}
@@ -72,12 +75,12 @@ func balancers(p *config.ProxyProtocol) *proxied.Rule {
 	return rule
 }
 
-// versions are what ALPN offers; a list of our own for none.
-func versions(alpn []string) []string {
-	if len(alpn) == 0 {
+// protocols are what ALPN offers.
+func protocols(l *config.Listener) []string {
+	if len(l.TLS.ALPN) == 0 && l.Protocol == "https" {
 		return []string{"h2", "http/1.1"}
 	}
-	return alpn
+	return l.TLS.ALPN
 }
 
 func settings(l *config.Listener) http.Settings {

@@ -92,13 +92,15 @@ func (l *line) address(a netip.Addr) {
 	l.b = a.Unmap().WithZone("").AppendTo(l.b)
 }
 
-func (l *line) elb(listener string) {
+func (l *line) elb(listener string) { l.balancer("app/", listener) }
+
+func (l *line) balancer(kind, listener string) {
 	if listener == "" {
 		l.word("")
 		return
 	}
 	l.field()
-	l.b = appendEscaped(append(l.b, "app/"...), listener, false)
+	l.b = appendEscaped(append(l.b, kind...), listener, false)
 	l.b = appendID(append(l.b, '/'), listener)
 }
 

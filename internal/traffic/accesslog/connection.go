@@ -32,6 +32,8 @@ type Connection struct {
 	Cipher     uint16
 	Curve      tls.CurveID
 	ALPN       string
+	// Offered are the protocols among which ALPN chose, where that is told.
+	Offered []string
 	// ServerName is what the client asked for, as it wrote it.
 	ServerName string
 	// ServerCertificate is the name of the certificate it was shown.

@@ -38,7 +38,7 @@ type Log struct {
 	clock  clock     // the spool's owner's
 }
 
-// An event is a *Connection, an *Expulsion or an *Access.
+// An event is a *Connection, an *Expulsion, a *Stream or an *Access.
 type event any
 
 // sizeOf is roughly the memory that an event takes, as far as strangers decide.
@@ -48,6 +48,8 @@ func sizeOf(ev event) int {
 	case *Access:
 		return fixed + cap(ev.arena)
 	case *Expulsion:
+		return sizeOf(ev.Connection)
+	case *Stream:
 		return sizeOf(ev.Connection)
 	case *Connection:
 		if id := ev.Certificate; id != nil {
@@ -136,6 +138,11 @@ func (l *Log) appendLine(dst []byte, ev event) []byte {
 		return appendConnectionAWS(dst, ev, &l.clock)
 	case *Expulsion:
 		return appendExpulsionJSON(dst, ev, &l.clock)
+	case *Stream:
+		if l.format == JSON {
+			return appendStreamJSON(dst, ev, &l.clock)
+		}
+		return appendStreamAWS(dst, ev, &l.clock)
 	case *Access:
 		defer l.release(ev)
 		switch l.format {

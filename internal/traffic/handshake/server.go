@@ -19,6 +19,7 @@ import (
 	"countersign.dev/internal/traffic/handshake/tlspolicy"
 	"countersign.dev/internal/traffic/handshake/turns"
 	"countersign.dev/internal/traffic/verify"
+	"countersign.dev/internal/wire/tlsname"
 )
 
 // defaultTimeout is timeouts.handshake of the configuration.
@@ -32,6 +33,7 @@ type Config struct {
 	TLS          TLSPolicy     // zero: modern
 	Keys         *TicketKeys   // nil: no resumption, whatever a policy says
 	NextProtos   []string      // ALPN, preferred first; none: ALPN is not answered
+	TellOffered  bool          // Outcome.Offered is wanted
 	Timeout      time.Duration // of a whole handshake; 0: 10 s
 	Limits       Limits        // of those that share a gate
 	// Newest are the listener's policies in force: what an Inquirer finds out may
@@ -58,6 +60,7 @@ type Server struct {
 type template struct {
 	tls        TLSPolicy
 	nextProtos []string
+	offered    bool // is told
 	pick       func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 }
 
@@ -84,7 +87,7 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("listener %q: %w", c.Listener, err)
 	}
 	s := &Server{
-		template: template{tls: c.TLS, nextProtos: c.NextProtos, pick: certs.pick},
+		template: template{tls: c.TLS, nextProtos: c.NextProtos, offered: c.TellOffered && len(c.NextProtos) > 0, pick: certs.pick},
 		policies: c.Policies,
 		profiles: map[*Policy]*profile{},
 		keys:     c.Keys,
@@ -155,6 +158,12 @@ type Outcome struct {
 	// Silent: the client closed before it said hello, as health checks of
 	// TCP load balancers do.
 	Silent bool
+	// Alert is the number of the alert by which the client broke off, if it is
+	// Refused; -1: it sent none.
+	Alert int
+	// Offered are the protocols among which ALPN chose, where the configuration
+	// wants that told.
+	Offered []string
 
 	State   State
 	Latency time.Duration
@@ -206,7 +215,7 @@ func (s *Server) Handshake(ctx context.Context, raw net.Conn, gate *turns.Gate) 
 		err = raw.SetDeadline(time.Time{})
 	}
 	state := conn.ConnectionState()
-	out := Outcome{ServerName: h.serverName, Latency: time.Since(start), Presented: state.PeerCertificates}
+	out := Outcome{ServerName: h.serverName, Offered: h.offered, Latency: time.Since(start), Presented: state.PeerCertificates}
 	out.State = State{state.Version, state.CipherSuite, state.CurveID, state.DidResume, state.NegotiatedProtocol}
 	if h.shown != nil {
 		out.Certificate, out.Shown = nameOf(h.shown), h.shown
@@ -252,7 +261,7 @@ func nameOf(c *x509.Certificate) string {
 }
 
 func (h *session) refuse(raw net.Conn, err error, out Outcome) Outcome {
-	out.Refused = true
+	out.Refused, out.Alert = true, tlsname.Alert(err)
 	// EOF between records, or the reset by which HAProxy's checks end.
 	out.Silent = h.profile == nil && (err == io.EOF || errors.Is(err, syscall.ECONNRESET))
 	if out.Denial = h.refusal; out.Denial == nil {

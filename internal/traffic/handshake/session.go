@@ -30,6 +30,7 @@ type session struct {
 	deciding   *Policy  // newer than the profile's; nil: that decides
 	serverName string
 	shown      *x509.Certificate // ours; nil on a resumption, which shows none
+	offered    []string          // by ALPN, if that is told
 
 	// refusal is a reason of our own to end the handshake, found before the
 	// client's certificate came into it.
@@ -99,6 +100,9 @@ func (k *remains) choose(hello *tls.ClientHelloInfo) *tls.Config {
 		return c
 	}
 	h.serverName = name
+	if s.template.offered {
+		h.offered = hello.SupportedProtos
+	}
 	h.profile = s.profiles[s.policies.lookup(name)]
 	c.GetCertificate = k.pick
 	c.NextProtos = s.template.nextProtos

@@ -3,12 +3,10 @@ package stream
 import (
 	"errors"
 	"net"
-	"os"
 	"time"
 
 	"countersign.dev"
 	"countersign.dev/internal/traffic/authorize"
-	"countersign.dev/internal/traffic/direct"
 	"countersign.dev/internal/traffic/forward/upstream"
 )
 
@@ -29,10 +27,12 @@ type Terms struct {
 type Result struct {
 	End    End
 	Denial *countersign.Denial // why the gateway ended it, if it did
+	Group  string              // that was granted; "": none was
 	Tried  []*upstream.Target  // the last one was connected to, if any was
-	// Chosen is when a target was connected; zero: none was.
-	Chosen         time.Time
+	// Began is when a target was looked for, Chosen when one was connected; zero: none was.
+	Began, Chosen  time.Time
 	Received, Sent int64 // from and to the client
+	Alert          int   // the TLS alert by which the client broke off; -1: none
 }
 
 // mostTargets bounds how many targets one connection can be offered to; the
@@ -55,6 +55,7 @@ func (p *Pipe) Forward(t Terms) {
 			"forwarding was asked for without a grant; this is a fault in countersign, please report it"), true)
 		return
 	}
+	p.result.Group, p.result.Began = t.Grant.Action().Forward.Name(), time.Now()
 	if denial := p.connect(); denial != nil {
 		p.Refuse(denial, true) // a target that closed in order would have said so
 		return
@@ -134,10 +135,14 @@ func (p *Pipe) release() {
 }
 
 func unreachable(err error) *countersign.Denial {
-	return countersign.Deny(countersign.StageForward, countersign.TargetConnectFailed,
-		"no target could be reached; of the last one: %v", err)
+	code := countersign.TargetConnectFailed
+	if timedOut(err) {
+		code = countersign.TargetTimeout
+	}
+	return countersign.Deny(countersign.StageForward, code, "%v", err)
 }
 
-func timedOut(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
-
-var _ Conn = (*direct.TLS)(nil)
+func timedOut(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
+}

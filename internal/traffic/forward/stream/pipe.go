@@ -10,6 +10,7 @@ import (
 	"countersign.dev"
 	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/traffic/listen/parking"
+	"countersign.dev/internal/wire/tlsname"
 )
 
 // Config is what a Pipe is made from.
@@ -58,6 +59,7 @@ type Pipe struct {
 func New(c Config) *Pipe {
 	p := &Pipe{cfg: c, set: c.Settings}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.result.Alert = -1
 	p.client.init(c.Client, c.Socket)
 	p.up = half{pipe: p, from: &p.client, to: &p.target, other: &p.down}
 	p.down = half{pipe: p, from: &p.target, to: &p.client, other: &p.up}
@@ -86,7 +88,7 @@ const (
 
 // resets reports whether the parties are told that something is missing.
 func (e End) resets() bool {
-	return e == ClientBroke || e == TargetBroke || e == Cut || e == Faulty
+	return e == ClientBroke || e == TargetBroke || e == Deregister || e == Cut || e == Faulty
 }
 
 // An ending is why everything stops.
@@ -94,6 +96,7 @@ type ending struct {
 	how    End
 	denial *countersign.Denial
 	resets bool
+	alert  int // of the client, if it broke off
 }
 
 // stop ends both directions, for that reason unless there is one already.
@@ -163,14 +166,13 @@ func (p *Pipe) failed(h *half, err error, writing bool) {
 		p.stop(&ending{how: Idle, resets: true})
 		return
 	}
-	how := ClientBroke
-	if broken == &p.target {
-		how = TargetBroke
-		if p.conn.Gone() {
-			how = Deregister
-		}
+	e := &ending{how: ClientBroke, alert: -1}
+	if broken == &p.client {
+		e.alert = tlsname.Alert(err)
+	} else if e.how = TargetBroke; p.conn.Gone() {
+		e.how = Deregister
 	}
-	p.stop(&ending{how: how})
+	p.stop(e)
 }
 
 // halfEnded notes that the end of a direction was passed on.
@@ -193,7 +195,9 @@ func (p *Pipe) finish() {
 	r.End = Finished
 	e := p.ending.Load()
 	if e != nil {
-		r.End = e.how
+		if r.End = e.how; e.how == ClientBroke {
+			r.Alert = e.alert
+		}
 		if r.Denial == nil {
 			r.Denial = e.denial
 		}

@@ -1,0 +1,117 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"countersign.dev"
+)
+
+// Listeners that pass bytes on, whatever these mean: protocols tls and tcp.
+
+// idleStream is timeouts.idle of a listener that passes bytes on: that of AWS's
+// network balancers.
+const idleStream = 350 * time.Second
+
+// Streams reports whether the listener passes bytes on, and no requests.
+func (l *Listener) Streams() bool { return l.Protocol == "tls" || l.Protocol == "tcp" }
+
+// Secure reports whether TLS ends at the listener.
+func (l *Listener) Secure() bool { return l.Protocol == "https" || l.Protocol == "tls" }
+
+// httpKeys are about requests, with what to do instead.
+var httpKeys = []struct{ key, hint string }{
+	{"identity_headers", "leave it out: bytes have no headers. target_groups[].proxy_protocol tells targets who the client is"},
+	{"forwarded", "leave it out: bytes have no headers. target_groups[].proxy_protocol tells targets the client's address"},
+	{"limits.request_line", "leave it out: there are no requests"},
+	{"limits.header", "leave it out: there are no requests"},
+	{"limits.headers", "leave it out: there are no requests"},
+	{"limits.body", "leave it out: there are no requests"},
+	{"limits.response_headers", "leave it out: there are no requests"},
+	{"timeouts.headers", "leave it out: there are no requests"},
+	{"timeouts.response", "leave it out: there are no requests"},
+	{"timeouts.keep_alive", "timeouts.lifetime bounds how long a connection lasts"},
+}
+
+// tlsKeys are about TLS.
+var tlsKeys = []struct{ key, hint string }{
+	{"certificates", "leave it out, or use protocol tls: with tcp, TLS goes through to the target"},
+	{"tls", "leave it out, or use protocol tls: with tcp, TLS goes through to the target"},
+	{"client_auth", "leave it out, or use protocol tls: only where TLS ends can a certificate be asked for"},
+	{"server_names", "leave it out, or use protocol tls: only where TLS ends can a certificate be asked for"},
+	{"limits.handshakes", "leave it out: there are no handshakes"},
+	{"limits.waiting_handshakes", "leave it out: there are no handshakes"},
+}
+
+// checkStream holds a listener that passes bytes on against what only others can do.
+func (l *Listener) checkStream(c *checker, path string) {
+	for _, k := range httpKeys {
+		if c.doc.Has(path + "." + k.key) {
+			c.fault(path+"."+k.key, k.key+" with protocol "+l.Protocol, "protocol https or http", k.hint)
+		}
+	}
+	if l.Protocol == "tcp" {
+		for _, k := range tlsKeys {
+			if c.doc.Has(path + "." + k.key) {
+				c.fault(path+"."+k.key, k.key+" with protocol tcp", "protocol tls", k.hint)
+			}
+		}
+	}
+	l.ClientAuth.checkCloses(c, path+".client_auth", l.Protocol)
+	for i := range l.ServerNames {
+		l.ServerNames[i].ClientAuth.checkCloses(c, fmt.Sprintf("%s.server_names[%d].client_auth", path, i), l.Protocol)
+	}
+	if !c.doc.Has(path + ".timeouts.idle") {
+		l.Timeouts.Idle = idleStream
+	}
+}
+
+// checkCloses refuses an answer where there is no request to be answered.
+func (a *ClientAuth) checkCloses(c *checker, path, protocol string) {
+	if a.OnFailure == countersign.OnFailureRespond {
+		c.fault(path+".on_failure", "respond with protocol "+protocol, "close", "there is no request that could be answered: a refused client gets a TLS alert")
+	}
+}
+
+// checkExchanges refuses what only listeners that pass bytes on can do.
+func (l *Listener) checkExchanges(c *checker, path string) {
+	for _, k := range []struct{ key, hint string }{
+		{"timeouts.lifetime", "timeouts.keep_alive bounds how long a connection is used for new requests"},
+		{"timeouts.reset_idle", "leave it out: a connection without a request under way is closed in order"},
+	} {
+		if c.doc.Has(path + "." + k.key) {
+			c.fault(path+"."+k.key, k.key+" with protocol "+l.Protocol, "protocol tls or tcp", k.hint)
+		}
+	}
+	for i, name := range l.TLS.ALPN {
+		at := fmt.Sprintf("%s.tls.alpn[%d]", path, i)
+		switch {
+		case name == "h2c":
+			c.fault(at, quoted(name), "h2 or http/1.1", "h2c is HTTP/2 without TLS, which is not offered to clients")
+		case name != "h2" && name != "http/1.1":
+			c.fault(at, quoted(name), "h2 or http/1.1", "a listener with protocol tls may offer any protocol")
+		}
+	}
+}
+
+// checkPasses refuses a target group, named at path, whose targets do not speak
+// what the listener passes on.
+func (c *checker) checkPasses(l *Listener, path, group string) {
+	i := slices.IndexFunc(c.TargetGroups, func(g TargetGroup) bool { return g.Name == group })
+	if i < 0 || c.doc.Refused(item("target_groups", i)+".protocol") {
+		return
+	}
+	g := &c.TargetGroups[i]
+	switch {
+	case l.Streams() && !g.Streams():
+		c.fault(path, fmt.Sprintf("%q, of protocol %s", group, g.Protocol), "a target group of protocol tcp or tls",
+			"a listener with protocol "+l.Protocol+" passes bytes on; https and http pass requests on")
+	case (l.Protocol == "https" || l.Protocol == "http") && g.Streams():
+		c.fault(path, fmt.Sprintf("%q, of protocol %s", group, g.Protocol), "a target group of protocol http, https, h2 or grpc",
+			"a listener with protocol "+l.Protocol+" passes requests on; tls and tcp pass bytes on")
+	}
+}
+
+// Streams reports whether the targets get bytes, and no requests.
+func (g *TargetGroup) Streams() bool { return g.Protocol == "tcp" || g.Protocol == "tls" }

@@ -1,0 +1,75 @@
+package traffic
+
+import (
+	"net"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/traffic/accesslog"
+	"countersign.dev/internal/traffic/direct"
+	"countersign.dev/internal/traffic/forward/http"
+	"countersign.dev/internal/traffic/forward/stream"
+	"countersign.dev/internal/traffic/live"
+)
+
+// carry is THE ORDER, second half, where there are bytes and no requests: once per
+// connection.
+//
+//	(peek ->) still accepted? -> route -> authorize -> forward -> log
+//
+// It returns when the connection is over, or silent; carried is told of its end.
+func (s *session) carry(conn http.Conn, rests live.Standing) {
+	set, socket := s.listener.Stream, s.raw.(*net.TCPConn)
+	if s.listener.TLS == nil {
+		conn = direct.Wrap(socket).(http.Conn)
+		s.logConnection()
+	}
+	p := stream.New(stream.Config{
+		Client: conn, Socket: socket, Settings: set, Accepted: s.accepted, Grace: s.snap.ShutdownTimeout,
+		Silence: s.node.silence, Lot: s.node.lot, Guard: s.guard, Done: s.carried,
+	})
+	s.front = p
+	if !s.node.enter(s) {
+		p.Refuse(countersign.Deny(countersign.StageAccept, countersign.ShuttingDown, "the node is draining, or the listener was removed"), true)
+		return
+	}
+	s.admitted(rests)
+	v := s.decide(nil, time.Now(), nil)
+	if v.denial != nil {
+		p.Refuse(v.denial, s.closesNow())
+		return
+	}
+	p.Forward(stream.Terms{Grant: v.grant, Private: v.private})
+}
+
+// carried is told how the connection has ended.
+func (s *session) carried(r *stream.Result) {
+	s.under().Metrics.Denied(r.Denial)
+	s.logStream(r)
+	s.end()
+}
+
+// logStream writes the line of the connection. One that was refused in its
+// handshake has no Result.
+func (s *session) logStream(r *stream.Result) {
+	log := s.node.current.Load().AccessLog
+	if log == nil || s.shook.Silent {
+		return
+	}
+	line := &accesslog.Stream{Connection: s.connection, Time: time.Now(), ConnectTime: -1, Alert: -1}
+	if r == nil {
+		line.End, line.Denial, line.Alert = string(stream.Refused), s.denial, s.shook.Alert
+		log.Stream(line)
+		return
+	}
+	line.End, line.Denial, line.Alert = string(r.End), r.Denial, r.Alert
+	line.ReceivedBytes, line.SentBytes = r.Received, r.Sent
+	line.TargetGroup = r.Group
+	for _, t := range r.Tried {
+		line.Targets = append(line.Targets, t.Address())
+	}
+	if !r.Chosen.IsZero() {
+		line.ConnectTime = r.Chosen.Sub(r.Began)
+	}
+	log.Stream(line)
+}

@@ -1,0 +1,507 @@
+package traffic_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	pires "github.com/pires/go-proxyproto"
+
+	"countersign.dev/internal/testpki"
+)
+
+// streamConfig is a listener that passes on what TLS carries.
+const streamConfig = `
+node: {admin: off}
+logs: {connection: {path: "-", format: json}, access: {path: "-", format: json}}
+listeners:
+  - name: broker
+    address: "127.0.0.1:0"
+    protocol: tls
+    certificates: [{cert: server.crt, key: server.key}]
+    client_auth: {mode: verify, trust_store: fleet}
+    default: {forward: app}
+trust_stores:
+  - name: fleet
+    ca_bundle: [ca.crt]
+target_groups:
+  - {name: app, protocol: tcp, targets: ["BACKEND"]}
+`
+
+// tcpConfig is one that passes on bytes as they are.
+var tcpConfig = with(streamConfig, `protocol: tls
+    certificates: [{cert: server.crt, key: server.key}]
+    client_auth: {mode: verify, trust_store: fleet}`, "protocol: tcp", `trust_stores:
+  - name: fleet
+    ca_bundle: [ca.crt]
+`, "")
+
+// A party is a target of bytes, whose connections the test has in hand.
+type party struct {
+	address string
+	came    chan *net.TCPConn
+}
+
+func newParty(t testing.TB) *party {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &party{address: ln.Addr().String(), came: make(chan *net.TCPConn, 64)}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { conn.Close() })
+			p.came <- conn.(*net.TCPConn)
+		}
+	}()
+	t.Cleanup(func() { ln.Close(); <-done })
+	return p
+}
+
+// next is the next connection.
+func (p *party) next(t testing.TB) *end {
+	t.Helper()
+	select {
+	case c := <-p.came:
+		return newEnd(t, c)
+	case <-time.After(patience):
+		t.Fatal("no connection came to the target")
+		return nil
+	}
+}
+
+// An end is one end of a stream.
+type end struct {
+	t    testing.TB
+	conn interface {
+		net.Conn
+		CloseWrite() error
+	}
+}
+
+func newEnd(t testing.TB, conn net.Conn) *end {
+	conn.SetDeadline(time.Now().Add(patience))
+	return &end{t, conn.(interface {
+		net.Conn
+		CloseWrite() error
+	})}
+}
+
+func (e *end) say(what string) {
+	e.t.Helper()
+	if _, err := io.WriteString(e.conn, what); err != nil {
+		e.t.Fatalf("cannot say %.20q: %v", what, err)
+	}
+}
+
+func (e *end) hear(what string) {
+	e.t.Helper()
+	got := make([]byte, len(what))
+	if n, err := io.ReadFull(e.conn, got); err != nil || string(got) != what {
+		e.t.Fatalf("heard %.40q, %v, want %.40q", got[:n], err, what)
+	}
+}
+
+// through says that nothing more is said.
+func (e *end) through() {
+	e.t.Helper()
+	if err := e.conn.CloseWrite(); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// hearsEnd demands an end in order.
+func (e *end) hearsEnd() {
+	e.t.Helper()
+	if n, err := e.conn.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		e.t.Fatalf("heard %d bytes, %v, want the end", n, err)
+	}
+}
+
+// hearsReset demands an end that nobody takes for one in order.
+func (e *end) hearsReset() {
+	e.t.Helper()
+	if n, err := e.conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, syscall.ECONNRESET) {
+		e.t.Fatalf("heard %d bytes, %v, want a reset", n, err)
+	}
+}
+
+// streamed is a rig whose listener passes bytes on to a party. config is one of
+// the two, changed perhaps.
+func streamed(t testing.TB, config string) (*rig, *party) {
+	t.Helper()
+	p := newParty(t)
+	return startBefore(t, p.address, config), p
+}
+
+// both connects a client and returns it with the target's end.
+func (r *rig) both(p *party, device *testpki.Certificate) (client, target *end) {
+	r.t.Helper()
+	var conn net.Conn
+	if r.node.Current().Listeners[0].TLS != nil {
+		conn = r.dial(device).conn
+	} else {
+		conn = r.plain("127.0.0.1:0").conn
+	}
+	return newEnd(r.t, conn), p.next(r.t)
+}
+
+// eachProtocol runs a test at a listener with protocol tls, and at one with tcp.
+func eachProtocol(t *testing.T, test func(t *testing.T, config string)) {
+	t.Run("tls", func(t *testing.T) { test(t, streamConfig) })
+	t.Run("tcp", func(t *testing.T) { test(t, tcpConfig) })
+}
+
+func TestBytesPassBothWaysAndEndsOneByOne(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, config string) {
+		r, p := streamed(t, config)
+		client, target := r.both(p, r.root.Client("MacID-1"))
+		client.say("hello")
+		target.hear("hello")
+		target.say("welcome")
+		client.hear("welcome")
+		client.through()
+		target.hearsEnd()
+		target.say("one more thing")
+		client.hear("one more thing")
+		target.through()
+		client.hearsEnd()
+		r.journal.wait(t, event{"event": "stream", "end": "finished", "received_bytes": 5, "sent_bytes": 21})
+	})
+}
+
+func TestTheTargetMayBeThroughFirst(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, config string) {
+		r, p := streamed(t, config)
+		client, target := r.both(p, r.root.Client("MacID-1"))
+		target.say("banner")
+		target.through()
+		client.hear("banner")
+		client.hearsEnd()
+		client.say("still here")
+		target.hear("still here")
+		client.through()
+		target.hearsEnd()
+	})
+}
+
+func TestSilentDirectionsHoldNothingAndGoOn(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, config string) {
+		r, p := streamed(t, config)
+		client, target := r.both(p, r.root.Client("MacID-1"))
+		for range 3 {
+			r.parked(2)
+			client.say("up")
+			target.hear("up")
+			r.parked(2)
+			target.say("down")
+			client.hear("down")
+		}
+		r.parked(2)
+		client.through()
+		target.hearsEnd()
+		r.parked(1)
+		target.through()
+		client.hearsEnd()
+		r.parked(0)
+	})
+}
+
+func TestMuchPassesWholeAndWaitsForWhoReads(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, config string) {
+		r, p := streamed(t, config)
+		client, target := r.both(p, r.root.Client("MacID-1"))
+		for _, way := range []struct{ from, to *end }{{client, target}, {target, client}} {
+			much := make([]byte, 40<<20)
+			random := rand.NewChaCha8([32]byte{1})
+			random.Read(much)
+			sent := make(chan error, 1)
+			go func() {
+				_, err := way.from.conn.Write(much)
+				sent <- err
+			}()
+			select { // more than all the buffers in between hold
+			case err := <-sent:
+				t.Fatalf("everything was taken though nobody reads (%v)", err)
+			case <-time.After(100 * time.Millisecond):
+			}
+			got := make([]byte, len(much))
+			if _, err := io.ReadFull(way.to.conn, got); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, much) {
+				t.Fatal("other bytes have come than went")
+			}
+			if err := <-sent; err != nil {
+				t.Fatal(err)
+			}
+		}
+		client.through()
+		target.through()
+		r.journal.wait(t, event{"event": "stream", "received_bytes": float64(40 << 20), "sent_bytes": float64(40 << 20)})
+	})
+}
+
+func TestAnIdleStreamIsReset(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, config string) {
+		r, p := streamed(t, with(config, "default:", "timeouts: {idle: 200ms}\n    default:"))
+		client, target := r.both(p, r.root.Client("MacID-1"))
+		client.hearsReset()
+		target.hearsReset()
+		r.journal.wait(t, event{"event": "stream", "end": "idle_timeout"})
+	})
+}
+
+func TestAnIdleStreamMayEndInOrder(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, config string) {
+		r, p := streamed(t, with(config, "default:", "timeouts: {idle: 200ms, reset_idle: false}\n    default:"))
+		client, target := r.both(p, r.root.Client("MacID-1"))
+		client.hearsEnd()
+		target.hearsEnd()
+	})
+}
+
+// One direction that is busy keeps the other, silent one from being idle.
+func TestAStreamIsIdleOnlyAsAWhole(t *testing.T) {
+	r, p := streamed(t, with(streamConfig, "default:", "timeouts: {idle: 2s}\n    default:"))
+	client, target := r.both(p, r.root.Client("MacID-1"))
+	for until := time.Now().Add(3 * time.Second); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+		target.say("tick")
+		client.hear("tick")
+	}
+	client.say("up")
+	target.hear("up")
+}
+
+func TestABusyStreamEndsWithItsLifetime(t *testing.T) {
+	r, p := streamed(t, with(streamConfig, "default:", "timeouts: {lifetime: 500ms}\n    default:"))
+	client, target := r.both(p, r.root.Client("MacID-1"))
+	go func() {
+		for {
+			if _, err := io.WriteString(target.conn, "tick"); err != nil {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	if _, err := io.Copy(io.Discard, client.conn); err != nil {
+		t.Errorf("the end was not in order: %v", err)
+	}
+	r.journal.wait(t, event{"event": "stream", "end": "lifetime"})
+}
+
+func TestWhoBreaksOffEndsBothDirections(t *testing.T) {
+	for _, who := range []string{"client", "target"} {
+		t.Run(who, func(t *testing.T) {
+			r, p := streamed(t, tcpConfig)
+			client, target := r.both(p, nil)
+			client.say("half a")
+			target.hear("half a")
+			broken, other := client, target
+			if who == "target" {
+				broken, other = target, client
+			}
+			broken.conn.(*net.TCPConn).SetLinger(0)
+			broken.conn.Close()
+			other.hearsReset()
+			r.journal.wait(t, event{"event": "stream", "end": who + "_reset"})
+		})
+	}
+}
+
+func TestARevokedClientLosesItsStream(t *testing.T) {
+	for _, state := range []string{"parked", "busy"} {
+		t.Run(state, func(t *testing.T) {
+			r, p := streamed(t, streamConfig)
+			revoked, other := r.root.Client("MacID-1"), r.root.Client("MacID-2")
+			lost, session := r.both(p, revoked)
+			kept, goesOn := r.both(p, other)
+			if state == "parked" {
+				r.parked(4)
+			} else {
+				go io.Copy(session.conn, session.conn)
+				go func() {
+					for {
+						if _, err := io.WriteString(lost.conn, "tick"); err != nil {
+							return
+						}
+					}
+				}()
+				lost.hear("tick")
+			}
+			r.revoke(1, revoked)
+			r.publish(with(streamConfig, "ca_bundle: [ca.crt]", "ca_bundle: [ca.crt]\n    revocation: {crls: [crl.pem]}"))
+			r.journal.wait(t, event{"event": "expulsion", "denial_code": "ClientCertCrlHit", "subject": "CN=MacID-1"})
+			r.journal.wait(t, event{"event": "stream", "end": "expelled", "denial_code": "ClientCertCrlHit", "subject": "CN=MacID-1"})
+			if _, err := io.Copy(io.Discard, lost.conn); err != nil && state == "parked" {
+				t.Errorf("the client: %v", err)
+			}
+			if state == "parked" {
+				session.hearsEnd()
+			}
+			kept.say("still here")
+			goesOn.hear("still here")
+		})
+	}
+}
+
+func TestWhoIsRefusedReachesNoTarget(t *testing.T) {
+	r, p := streamed(t, streamConfig)
+	c, err := r.try(nil, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 })
+	if err == nil {
+		c.conn.Close()
+		t.Fatal("a client without a certificate came through its handshake")
+	}
+	if !strings.Contains(err.Error(), "remote error") {
+		t.Errorf("no alert came: %v", err)
+	}
+	r.journal.wait(t, event{"event": "connection", "denial_code": "ClientCertMissing"})
+	select {
+	case <-p.came:
+		t.Error("the target was connected to")
+	default:
+	}
+}
+
+func TestPlainHTTPToATLSListenerIsExplained(t *testing.T) {
+	r, _ := streamed(t, streamConfig)
+	c := r.plain("127.0.0.1:0")
+	io.WriteString(c.conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if p := c.reply(); p.StatusCode != 400 {
+		t.Errorf("answered %d, want 400", p.StatusCode)
+	}
+}
+
+func TestAStreamGoesToATargetThatIsThere(t *testing.T) {
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	r, p := streamed(t, with(streamConfig, `targets: ["BACKEND"]`, `targets: ["`+gone.Addr().String()+`", "BACKEND"]`))
+	for range 2 {
+		client, target := r.both(p, r.root.Client("MacID-1"))
+		client.say("hello")
+		target.hear("hello")
+	}
+}
+
+func TestNoTargetIsABreakNotAnEnd(t *testing.T) {
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	r := startBefore(t, gone.Addr().String(), streamConfig)
+	newEnd(t, r.dial(r.root.Client("MacID-1")).conn).hearsReset()
+	r.journal.wait(t, event{"event": "stream", "end": "refused", "denial_code": "TargetConnectFailed"})
+}
+
+func TestTargetsOfBytesAreToldOfTheClient(t *testing.T) {
+	r, p := streamed(t, with(streamConfig, "protocol: tls\n", "protocol: tls\n    tls: {alpn: [mqtt]}\n",
+		`"BACKEND"]`, `"BACKEND"], proxy_protocol: {tlvs: [ssl, authority, alpn]}`))
+	c := r.dial(r.root.Client("MacID-1"), func(c *tls.Config) { c.NextProtos = []string{"mqtt"} })
+	if got := c.conn.(*tls.Conn).ConnectionState().NegotiatedProtocol; got != "mqtt" {
+		t.Errorf("ALPN chose %q, want mqtt", got)
+	}
+	client, target := newEnd(t, c.conn), p.next(t)
+	told := pires.NewConn(target.conn)
+	client.say("hello")
+	got := make([]byte, 5)
+	if _, err := io.ReadFull(told, got); err != nil || string(got) != "hello" {
+		t.Fatalf("heard %q, %v", got, err)
+	}
+	h := told.ProxyHeader()
+	if h == nil || h.SourceAddr.String() != c.conn.LocalAddr().String() {
+		t.Fatalf("the header says %v, want source %v", h, c.conn.LocalAddr())
+	}
+	tlvs, err := h.TLVs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[pires.PP2Type]string{}
+	for _, tlv := range tlvs {
+		said[tlv.Type] = string(tlv.Value)
+	}
+	if said[pires.PP2_TYPE_ALPN] != "mqtt" || said[pires.PP2_TYPE_AUTHORITY] != "localhost" || !strings.Contains(said[pires.PP2_TYPE_SSL], "MacID-1") {
+		t.Errorf("the fields are %q", said)
+	}
+}
+
+func TestADrainLeavesStreamsTheirTimeAndThenCutsThem(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, config string) {
+		r, p := streamed(t, config)
+		client, target := r.both(p, r.root.Client("MacID-1"))
+		other, quits := r.both(p, r.root.Client("MacID-2"))
+		over, cut := context.WithCancel(context.Background())
+		drained := make(chan int, 1)
+		go func() { drained <- r.node.Drain(over) }()
+		for !r.node.Draining() {
+			time.Sleep(time.Millisecond)
+		}
+		client.say("still here")
+		target.hear("still here")
+		other.through()
+		quits.hearsEnd()
+		quits.through()
+		other.hearsEnd()
+		select {
+		case <-drained:
+			t.Fatal("the drain did not wait for the stream")
+		case <-time.After(50 * time.Millisecond):
+		}
+		cut()
+		select {
+		case n := <-drained:
+			if n != 1 {
+				t.Errorf("%d connections were cut, want 1", n)
+			}
+		case <-time.After(patience):
+			t.Fatal("the drain does not end")
+		}
+		client.hearsReset()
+		target.hearsReset()
+	})
+}
+
+func TestStreamsOfAListenerThatIsGoneHaveShutdownTimeout(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, config string) {
+		config = with(config, "node: {admin: off}", "node: {admin: off, shutdown_timeout: 500ms}")
+		r, p := streamed(t, config)
+		client, target := r.both(p, r.root.Client("MacID-1"))
+		r.parked(2)
+		r.publish(with(config, "name: broker", "name: another"))
+		client.say("still here")
+		target.hear("still here")
+		client.hearsEnd()
+		target.hearsEnd()
+		r.journal.wait(t, event{"event": "stream", "end": "lifetime"})
+	})
+}
+
+// A target that is deregistered has its delay; then its streams are ended.
+func TestStreamsEndWithTheDelayOfTheirTarget(t *testing.T) {
+	r, p := streamed(t, with(streamConfig, `"BACKEND"]`, `"BACKEND"], deregistration_delay: 200ms`))
+	client, target := r.both(p, r.root.Client("MacID-1"))
+	r.parked(2)
+	another := newParty(t)
+	r.publish(with(strings.ReplaceAll(streamConfig, "BACKEND", another.address), `"]}`, `"], deregistration_delay: 200ms}`))
+	client.hearsReset()
+	target.hearsEnd()
+	r.journal.wait(t, event{"event": "stream", "end": "deregistered"})
+}
