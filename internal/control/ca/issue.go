@@ -153,8 +153,11 @@ func (a *Authority) record(ctx context.Context, by *signer, c *x509.Certificate,
 	serial := dn.Serial(c.SerialNumber)
 	err = a.ledger.Append(ctx, ledger.Entry{
 		Event: ledger.Issued, At: a.cfg.Now(), Serial: serial, Issuer: by.id(), Subject: subject, Profile: string(p),
-		NotAfter: c.NotAfter, Certificate: c.Raw,
+		NotAfter: c.NotAfter, Certificate: c.Raw, Fresh: !p.KeepsKey(),
 	})
+	if ledger.KeyConflict(err) {
+		return err
+	}
 	if ledger.Conflict(err) {
 		return fmt.Errorf("the serial number %s was drawn a second time: the random source of this machine cannot be trusted", serial)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"countersign.dev/internal/control/ca/ledger"
 	"countersign.dev/internal/store"
 )
 
@@ -42,6 +43,8 @@ func AsRefusal(err error) *Refusal {
 	case errors.Is(err, store.ErrExists):
 		return refuse(409, "EnrollmentKeyConflict", "The key cannot be certified for this device.",
 			"the key is, or was, another device's, or this device had it when it was revoked: let the device make a new one")
+	case ledger.KeyConflict(err):
+		return refuse(409, "EnrollmentKeyConflict", "The key cannot be certified for this device.", "%v", err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return refuse(503, "EnrollmentUnavailable", "No certificate can be issued at the moment.", "it took too long (%v); look at the store", err).after(10 * time.Second)
 	}

@@ -33,6 +33,11 @@ func ParseProfile(s string) (Profile, error) {
 // IsCA tells whether certificates of this profile sign others.
 func (p Profile) IsCA() bool { return p == Root || p == Issuing }
 
+// KeepsKey tells whether the same subject may have another certificate of this
+// profile for a key that it has one for. An authority's successor, and a responder,
+// make a new one.
+func (p Profile) KeepsKey() bool { return p != Issuing && p != OCSP }
+
 // KeyUsage is what the key may do (RFC 5280 section 4.2.1.3). End entities
 // sign in the handshake, whatever their key: TLS 1.3 knows no key transport.
 func (p Profile) KeyUsage() x509.KeyUsage {

@@ -31,6 +31,9 @@ type Entry struct {
 	NotAfter time.Time `json:"not_after,omitzero"`
 
 	Certificate []byte `json:"certificate,omitempty"` // DER
+	Key         Key    `json:"-"`                     // that of Certificate: Prepare reads it
+	Fresh       bool   `json:"-"`                     // no certificate on record may have that key
+	Names       string `json:"-"`                     // with Key, where there is no Subject: the alternative names, encoded
 
 	Reason string `json:"reason,omitempty"` // as RFC 5280 section 5.3.1 spells it
 
@@ -51,6 +54,7 @@ func parse(line []byte) (Entry, error) {
 	if d.More() {
 		return Entry{}, errors.New("more than one JSON object on the line")
 	}
+	e.readKey()
 	return e, e.check()
 }
 

@@ -30,6 +30,7 @@ type File struct {
 	line    int
 	order   []string
 	known   map[string]*place
+	holders map[Key]*Holder
 	revoked []string
 	listed  Entry
 }
@@ -38,6 +39,7 @@ type File struct {
 type place struct {
 	Certificate
 	offset, length int64
+	holder         *Holder // of its key; nil: the certificate is not on record
 }
 
 // CreateFile makes an empty ledger at path; it fails with fs.ErrExist where one
@@ -82,7 +84,7 @@ func (f *File) readOn(cut bool) (err error) {
 	}
 	if f.file == nil || !os.SameFile(f.file, info) || info.Size() < f.size {
 		f.size, f.line, f.order, f.revoked, f.listed = 0, 0, nil, nil, Entry{}
-		f.known = map[string]*place{}
+		f.known, f.holders = map[string]*place{}, map[Key]*Holder{}
 	}
 	f.file = info
 	if info.Size() == f.size {
@@ -152,10 +154,25 @@ func (f *File) apply(e Entry, length int64) {
 		if len(e.Certificate) > 0 {
 			p.offset, p.length = offset, length
 		}
+		f.hold(p, e)
 		return
+	}
+	if e.Compromises() && p.holder != nil {
+		p.holder.Compromised = true
 	}
 	p.RevokedAt, p.Reason = e.At, e.Reason
 	f.revoked = append(f.revoked, e.Serial)
+}
+
+// hold notes who has the key of a certificate: whoever has had it first.
+func (f *File) hold(p *place, e Entry) {
+	if e.Key == (Key{}) {
+		return
+	}
+	if p.holder = f.holders[e.Key]; p.holder == nil {
+		h := e.Holder()
+		p.holder, f.holders[e.Key] = &h, &h
+	}
 }
 
 // Append implements Ledger. Once it has begun it ends, whatever becomes of ctx:
@@ -215,6 +232,11 @@ func (f *File) take(lines *[]byte, entries []Entry) error {
 	for i, e := range entries {
 		if err := e.fits(f.certificate(e.Serial), f.listed.Number); err != nil {
 			return err
+		}
+		if e.Event == Issued {
+			if err := e.Suits(f.holders[e.Key]); err != nil {
+				return err
+			}
 		}
 		line, err := json.Marshal(e)
 		if err != nil {

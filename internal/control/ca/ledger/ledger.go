@@ -15,7 +15,7 @@ import (
 type Ledger interface {
 	// Append records the entries, in their order. When it returns nil they
 	// survive whatever happens to the process or the machine. An entry that does
-	// not fit what is there is a *ConflictError; then, and after any other error
+	// not fit what is there, or whose key is another's, is a *ConflictError; then, and after any other error
 	// that is found beforehand, none of them is recorded. When the storage fails
 	// they may be on record or not. The entries of one call are about different
 	// certificates, with at most one Listed among them.
@@ -56,6 +56,7 @@ func (c Certificate) Revoked() bool { return !c.RevokedAt.IsZero() }
 // A ConflictError says that an entry cannot follow what is on record.
 type ConflictError struct {
 	Entry  Entry
+	Key    bool // it is about the key
 	Reason string
 }
 
@@ -67,16 +68,22 @@ func Conflict(err error) bool {
 	return ok
 }
 
+// KeyConflict reports whether err is about the key of an entry.
+func KeyConflict(err error) bool {
+	c, ok := errors.AsType[*ConflictError](err)
+	return ok && c.Key
+}
+
 // fits tells whether e can follow: known is what is on record of its
 // certificate, nil for nothing, and listed the latest list.
 func (e Entry) fits(known *Certificate, listed int64) error {
 	switch {
 	case e.Event == Issued && known != nil:
-		return &ConflictError{e, fmt.Sprintf("serial %s was issued already", e.Serial)}
+		return &ConflictError{Entry: e, Reason: fmt.Sprintf("serial %s was issued already", e.Serial)}
 	case e.Event == Revoked && known != nil && known.Revoked():
-		return &ConflictError{e, fmt.Sprintf("serial %s was revoked already", e.Serial)}
+		return &ConflictError{Entry: e, Reason: fmt.Sprintf("serial %s was revoked already", e.Serial)}
 	case e.Event == Listed && e.Number <= listed:
-		return &ConflictError{e, fmt.Sprintf("list number %d does not follow %d", e.Number, listed)}
+		return &ConflictError{Entry: e, Reason: fmt.Sprintf("list number %d does not follow %d", e.Number, listed)}
 	}
 	return nil
 }
@@ -85,7 +92,7 @@ func (e Entry) fits(known *Certificate, listed int64) error {
 // knowing what is on record, and returns them as they will be read again: with
 // whole seconds, in UTC.
 func Prepare(entries []Entry) ([]Entry, error) {
-	seen := map[string]bool{}
+	seen, keys := map[string]bool{}, map[Key]bool{}
 	ready := make([]Entry, len(entries))
 	for i, e := range entries {
 		e.At, e.NotAfter, e.NextUpdate = whole(e.At), whole(e.NotAfter), whole(e.NextUpdate)
@@ -96,6 +103,10 @@ func Prepare(entries []Entry) ([]Entry, error) {
 			return nil, fmt.Errorf("ledger: two entries about serial %q in one call", e.Serial)
 		}
 		seen[e.Serial] = true
+		if e.readKey(); e.Key != (Key{}) && keys[e.Key] {
+			return nil, fmt.Errorf("ledger: two certificates with one key in one call, the second with serial %s", e.Serial)
+		}
+		keys[e.Key] = true
 		ready[i] = e
 	}
 	return ready, nil

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) func() ledger.Ledger) {
 	t.Run("the certificate itself is found", func(t *testing.T) { finds(t, open(t)) })
 	t.Run("many append at once, through several openings", func(t *testing.T) { shares(t, open(t)) })
 	t.Run("of many who want one serial or number one gets it", func(t *testing.T) { arbitrates(t, open(t)) })
+	t.Run("a key has one holder", func(t *testing.T) { holds(t, open(t)) })
 	t.Run("what ends early has recorded nothing", func(t *testing.T) { ends(t, open(t)) })
 }
 
