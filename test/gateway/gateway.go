@@ -16,6 +16,7 @@ import (
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/testpki"
 	"countersign.dev/internal/traffic"
+	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/forward/upstream"
 )
 
@@ -32,6 +33,8 @@ type Gateway struct {
 	// OnHealth, if it is set before Start, is called when a target turns healthy
 	// or unhealthy.
 	OnHealth func(target string, healthy bool)
+	// Tokens, if it is set before Start, signs tokens.
+	Tokens idheader.Signer
 
 	t         testing.TB
 	dir       string
@@ -79,7 +82,7 @@ func (g *Gateway) Start(config string) {
 	var err error
 	g.publisher, err = publish.NewPublisher(publish.PublisherConfig{
 		Path: filepath.Join(g.dir, "countersign.yaml"), Node: g.node, Fleet: g.targets, Metrics: metrics,
-		Logger: logger, Stdout: g.traffic,
+		Logger: logger, Stdout: g.traffic, Tokens: g.Tokens,
 	})
 	if err != nil {
 		t.Fatal(err)
