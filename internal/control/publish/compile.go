@@ -17,6 +17,7 @@ import (
 	"countersign.dev/internal/control/source/points"
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/telemetry"
+	"countersign.dev/internal/traffic/credential/basic"
 	"countersign.dev/internal/traffic/forward/health"
 	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/forward/upstream"
@@ -41,6 +42,8 @@ type Draft struct {
 	// Read are the lists by file, so that those that stay as they are need not be
 	// parsed for the next draft.
 	Read *revocation.Cache
+	// Credentials are what require can name, by name.
+	Credentials map[string]compiledCredential
 	// Expiries are the dates that an operator must not miss.
 	Expiries []telemetry.Expiry
 
@@ -70,6 +73,10 @@ type Options struct {
 	Newest func(listener string) *handshake.Policies
 	// Tokens signs what targets are told.
 	Tokens idheader.Signer
+	// Rotations fetch an issuer's keys anew. nil: nobody does.
+	Rotations *Rotations
+	// Turns are those of passwords that are verified. nil: nobody has any to show.
+	Turns *basic.Turns
 	// OCSP asks responders. nil: nobody is asked, and nothing is known.
 	OCSP *ocsp.Asker
 
@@ -109,6 +116,7 @@ func Compile(cfg *config.Config, o Options) (*Draft, config.Faults) {
 	for i := range cfg.TrustStores {
 		c.trustStore(i)
 	}
+	c.credentials()
 	c.admin()
 	c.early = c.bootstrap()
 	c.enrollment()
@@ -130,7 +138,7 @@ func Compile(cfg *config.Config, o Options) (*Draft, config.Faults) {
 
 func newCompiler(cfg *config.Config, o Options) *compiler {
 	return &compiler{cfg: cfg, options: o, stores: map[string]*verify.Store{},
-		draft: &Draft{Config: cfg, found: o.found, Lists: map[string][]*crl.List{}, Read: &revocation.Cache{}}}
+		draft: &Draft{Config: cfg, found: o.found, Lists: map[string][]*crl.List{}, Read: &revocation.Cache{}, Credentials: map[string]compiledCredential{}}}
 }
 
 // files looks into the files of a configuration that has faults of its own.
@@ -147,6 +155,7 @@ func (c *compiler) files() {
 		c.certificates(l.Certificates, l.Name, fmt.Sprintf("listeners[%d]", i))
 	}
 	c.certificates(c.cfg.Node.Admin.Certificates, "node.admin", "node.admin")
+	c.credentials()
 }
 
 // A compiler collects faults instead of stopping at the first.

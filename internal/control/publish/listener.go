@@ -3,7 +3,6 @@ package publish
 import (
 	"fmt"
 	"net/netip"
-	"os"
 
 	"countersign.dev"
 	"countersign.dev/internal/config"
@@ -31,6 +30,7 @@ func (c *compiler) listener(i int) {
 	before := len(c.faults)
 	out.Policies = c.policies(l, path)
 	out.Devices = c.devices(l)
+	out.Require, out.CredentialFailures = c.requirement(l.Require), l.Limits.CredentialFailures
 	out.Identity = c.identityHeaders(l, path)
 	out.Exchange.Identity = out.Identity
 	if l.Streams() {
@@ -169,10 +169,7 @@ func (c *compiler) certificates(list []config.Certificate, owner, path string) [
 		if !certOK || !keyOK {
 			continue
 		}
-		if info, err := os.Stat(cc.Key); err == nil && info.Mode().Perm()&0o007 != 0 {
-			c.warn(at+".key", fmt.Sprintf("%s, which every user of this machine can read (mode %04o)", cc.Key, info.Mode().Perm()),
-				"mode 0600", "chmod 600 "+cc.Key)
-		}
+		c.secret(at+".key", cc.Key)
 		loaded, problems := handshake.LoadCertificate(cert, key)
 		for _, p := range problems {
 			file := cc.Cert

@@ -20,6 +20,7 @@ import (
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/traffic"
 	"countersign.dev/internal/traffic/accesslog"
+	"countersign.dev/internal/traffic/credential/basic"
 	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/traffic/handshake"
@@ -63,6 +64,8 @@ type Publisher struct {
 	sources *source.Keeper
 	points  *points.Book
 	asker   *ocsp.Asker
+	rotate  *Rotations
+	turns   *basic.Turns
 
 	mu      sync.Mutex
 	number  uint64
@@ -93,6 +96,7 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 		asker: ocsp.New(ocsp.Config{Logger: cfg.Logger, Holds: cfg.Node.Holds, Suspect: cfg.Node.Suspect}),
 		keys:  handshake.NewTicketKeys(handshake.TicketKeysConfig{}),
 	}
+	p.rotate, p.turns = newRotations(p.renewKeys), basic.NewTurns()
 	p.points = points.New(points.Config{
 		Logger: cfg.Logger,
 		Ask:    func(s source.Spec) { p.sources.Add(s) },
@@ -172,7 +176,7 @@ func (p *Publisher) options() Options {
 	if p.inForce != nil {
 		known = p.inForce.found
 	}
-	return Options{found: known, Keys: p.keys, InForce: p.inForce, Sources: p.sources, OCSP: p.asker, Points: p.points, Newest: p.newest, Tokens: p.cfg.Tokens}
+	return Options{found: known, Keys: p.keys, InForce: p.inForce, Sources: p.sources, OCSP: p.asker, Rotations: p.rotate, Turns: p.turns, Points: p.points, Newest: p.newest, Tokens: p.cfg.Tokens}
 }
 
 // enforce puts draft into force.
@@ -369,6 +373,7 @@ func (p *Publisher) Reopen() error {
 // Close ends watching, then writes out the logs. It is called once, when
 // nothing is served any more.
 func (p *Publisher) Close(ctx context.Context) error {
+	p.rotate.close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	close(p.closing)

@@ -16,6 +16,7 @@ import (
 	"countersign.dev/internal/control/source"
 	"countersign.dev/internal/control/source/origin"
 	"countersign.dev/internal/telemetry"
+	"countersign.dev/internal/traffic/credential/jwt"
 	"countersign.dev/internal/traffic/verify"
 	"countersign.dev/internal/traffic/verify/revocation"
 )
@@ -102,7 +103,8 @@ func (p *Publisher) follow(ctx context.Context) {
 	if draft == nil {
 		return // what is at fault, the file that came instead has said, or will
 	}
-	if slices.EqualFunc(draft.Stores, p.inForce.Stores, func(a, b *verify.Store) bool { return a.Generation() == b.Generation() }) {
+	if slices.EqualFunc(draft.Stores, p.inForce.Stores, func(a, b *verify.Store) bool { return a.Generation() == b.Generation() }) &&
+		sameCredentials(draft, p.inForce) {
 		p.settle(draft)
 		return
 	}
@@ -233,6 +235,11 @@ func Fetched(cfg *config.Config) []source.Spec {
 		add(ts.CABundle, ts.Refresh, ts.Limits.CABundleSize)
 		if r := ts.Revocation; r != nil {
 			add(r.CRLs, r.Refresh, ts.Limits.CRLSize)
+		}
+	}
+	for _, cr := range cfg.Credentials {
+		if cr.JWKS != nil {
+			add([]config.Source{*cr.JWKS}, cr.Refresh, jwt.MaxSize)
 		}
 	}
 	return specs

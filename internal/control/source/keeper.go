@@ -64,6 +64,7 @@ type source struct {
 	fresh  *Copy         // what the server has instead, not in force; nil: nothing else
 
 	fetching  bool
+	asked     chan struct{} // closed when the next fetch has ended; nil: nobody waits for it
 	attempted time.Time // the last fetch; zero: none
 	checked   time.Time // when kept was last known to be what the server has
 	due       time.Time // the next fetch
@@ -230,6 +231,10 @@ func (k *Keeper) fetch(ctx context.Context, s *source) {
 func (k *Keeper) fetched(ctx context.Context, s *source, spec Spec, known, c *Copy, err error) (missed bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if s.asked != nil {
+		close(s.asked)
+		s.asked = nil
+	}
 	first := s.outstanding()
 	s.fetching, s.attempted = false, k.cfg.Now()
 	if ctx.Err() != nil && err != nil || k.sources[spec.URL] != s { // we are to stop, or it is gone

@@ -33,6 +33,27 @@ func (k *Keeper) Hurry() {
 	k.nudge()
 }
 
+// Renew has one source fetched now, and waits until that has ended, well or not.
+func (k *Keeper) Renew(ctx context.Context, url string) {
+	k.mu.Lock()
+	s := k.sources[url]
+	if s == nil {
+		k.mu.Unlock()
+		return
+	}
+	if s.asked == nil {
+		s.asked = make(chan struct{})
+	}
+	asked := s.asked
+	s.due = time.Time{}
+	k.nudge()
+	k.mu.Unlock()
+	select {
+	case <-asked:
+	case <-ctx.Done():
+	}
+}
+
 func (k *Keeper) nudge() {
 	select {
 	case k.wake <- struct{}{}:

@@ -189,20 +189,31 @@ func (j *judgment) failed() *countersign.Denial {
 		return nil
 	}
 	var reasons []string
-	worst, counts := j.failures[0].why, false
+	telling := j.failures[0].why
 	for _, f := range j.failures {
 		reasons = append(reasons, f.of.describe()+": "+f.why.Reason)
-		if f.why.Wait > 0 { // another attempt may succeed: that is what the client has to know
-			worst = f.why
+		if f.why.weight() > telling.weight() {
+			telling = f.why
 		}
-		counts = counts || f.why.Code == countersign.CredentialInvalid || f.why.Code == countersign.CredentialNotBound
 	}
-	if counts {
+	if telling.Code == countersign.CredentialInvalid || telling.Code == countersign.CredentialNotBound {
 		j.q.Attempts.Failed(j.q.Source, j.q.Most, j.q.Now)
 	}
-	d := countersign.Deny(countersign.StageAuthorize, worst.Code, "%s", strings.Join(reasons, "; "))
-	d.RetryAfter = worst.Wait
+	d := countersign.Deny(countersign.StageAuthorize, telling.Code, "%s", strings.Join(reasons, "; "))
+	d.RetryAfter = telling.Wait
 	return d
+}
+
+// weight says how much a failure tells the client: that another attempt may
+// succeed; that it is about this very credential; or that it is none of ours.
+func (f *Failure) weight() int {
+	switch {
+	case f.Wait > 0:
+		return 2
+	case f.Code != countersign.CredentialInvalid:
+		return 1
+	}
+	return 0
 }
 
 func (j *judgment) certificate() *countersign.Denial {

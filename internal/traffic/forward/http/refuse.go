@@ -34,7 +34,7 @@ func (e *Exchange) Refuse(d *countersign.Denial, closing bool) (status int, err 
 	if d.Code == countersign.ClientClosed {
 		return a.status, nil // there is nobody to tell
 	}
-	if a.status == 401 { // RFC 9110 section 15.5.2
+	if a.status == 401 || a.status == 403 { // RFC 9110 section 15.5.2, RFC 6750 section 3.1
 		for _, challenge := range d.Challenges {
 			a.fields = append(a.fields, [2]string{"WWW-Authenticate", challenge})
 		}
