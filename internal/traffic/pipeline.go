@@ -206,6 +206,7 @@ type verdict struct {
 	identity  []byte // what the target is told; never changed, but replaced
 	statement []byte // and what is signed of it; likewise
 	private   *upstream.Private
+	asker     upstream.Asker // for whom a target is picked
 }
 
 // decide is the part of THE ORDER that needs nothing but the head, and what was
@@ -251,7 +252,7 @@ func (s *session) judge(q *http1.Request, now time.Time, found *credential.Evide
 	s.saw(now)
 	v := verdict{denial: denial, device: s.pending(), grant: grant, identity: s.identity, evidence: unresolved(ask.Shown)}
 	if denial == nil {
-		v.private = s.apart(action.Forward)
+		v.private, v.asker = s.apart(action.Forward), s.asker(action.Forward)
 		v.identity, v.denial = s.attests(grant.Proof())
 	}
 	if v.denial == nil {

@@ -80,7 +80,7 @@ func (x exchangeRecord) refuse(d *countersign.Denial, ends bool) (more, unread b
 func (x exchangeRecord) forward(v verdict) (more, unread bool) {
 	s := x.s
 	terms := &http.Terms{
-		Grant: v.grant, Identity: v.identity, Statement: v.statement, Private: v.private, Port: s.connection.ListenerPort,
+		Grant: v.grant, Identity: v.identity, Statement: v.statement, Private: v.private, Asker: v.asker, Port: s.connection.ListenerPort,
 		Last:  s.front.Closing() || x.Started().Sub(s.accepted) > x.listener.KeepAlive,
 		Still: s.still,
 	}

@@ -39,7 +39,7 @@ func (s *session) carry(conn http.Conn, rests live.Standing) {
 		p.Refuse(v.denial, s.closesNow())
 		return
 	}
-	p.Forward(stream.Terms{Grant: v.grant, Private: v.private})
+	p.Forward(stream.Terms{Grant: v.grant, Private: v.private, Asker: v.asker})
 }
 
 // carried is told how the connection has ended.

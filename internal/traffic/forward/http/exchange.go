@@ -29,6 +29,8 @@ type Terms struct {
 	// Private is the client's own connections to targets, nil unless the group's
 	// targets are told of the client by a PROXY header.
 	Private *upstream.Private
+	// Asker is for whom a target is picked, as far as the group goes by the client.
+	Asker upstream.Asker
 	// Port is the listener's, for X-Forwarded-Port.
 	Port uint16
 	// Last says that the connection shall not carry another request.
@@ -80,6 +82,7 @@ type Exchange struct {
 	begun     bool     // the head of the answer has gone out
 	switching bool     // the target is asked for a WebSocket by extended CONNECT
 	challenge []byte   // the Sec-WebSocket-Key that was made for the target; nil: none
+	cookie    []byte   // the Set-Cookie that goes with the answer; empty: none
 	scratch   []byte   // for text on its way into a field section
 	result    Result
 	tried     [mostTargets]*upstream.Target
@@ -129,7 +132,8 @@ func (e *Exchange) giveBack() {
 	clear(e.in)
 	clear(e.out[:cap(e.out)])
 	clear(e.scratch[:cap(e.scratch)])
-	next := Exchange{in: e.in, out: e.out[:0], scratch: e.scratch[:0], dateSecond: e.dateSecond, dateText: e.dateText}
+	clear(e.cookie[:cap(e.cookie)])
+	next := Exchange{in: e.in, out: e.out[:0], scratch: e.scratch[:0], cookie: e.cookie[:0], dateSecond: e.dateSecond, dateText: e.dateText}
 	next.heads.request, next.heads.response = heads.request, heads.response
 	*e = next
 	exchanges.Put(e)
@@ -189,6 +193,7 @@ type leash struct {
 	mu   sync.Mutex
 	line line                // nil: none is held
 	cut  *countersign.Denial // why everything ends
+	over chan struct{}       // closed when everything ends; nil: nobody has asked for it
 }
 
 // hold makes l what cutting aborts.
@@ -224,9 +229,29 @@ func (h *leash) cutShort(why *countersign.Denial) {
 	if h.cut == nil {
 		h.cut = why
 	}
+	if h.over != nil {
+		close(h.over)
+		h.over = nil
+	}
 	if h.line != nil {
 		h.line.abort()
 	}
+}
+
+// gone returns what is closed when everything ends.
+func (h *leash) gone() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	over := h.over
+	if over == nil {
+		over = make(chan struct{})
+		if h.cut != nil {
+			close(over)
+		} else {
+			h.over = over
+		}
+	}
+	return over
 }
 
 // cutFor returns why the exchange was cut, nil if it was not.

@@ -209,6 +209,11 @@ func (e *Exchange) appendResponse(dst []byte, frame framing, closing bool) []byt
 			dst = appendField(dst, fl)
 		}
 	}
+	if len(e.cookie) > 0 && (p.Status >= 200 || frame == switching) {
+		dst = append(dst, "Set-Cookie: "...)
+		dst = append(dst, e.cookie...)
+		dst = append(dst, '\r', '\n')
+	}
 	if !dated && p.Status >= 200 {
 		dst = append(dst, "Date: "...)
 		dst = append(dst, e.date()...)

@@ -65,8 +65,9 @@ func (e *Exchange) Forward(t *Terms) Result {
 // offerAround tries targets of the group one after the other.
 func (e *Exchange) offerAround(group *upstream.Group) {
 	res := &e.result
+	asker, keep := e.asker(group)
 	for n := range min(group.Attempts(), mostTargets) {
-		target, denial := group.Pick(upstream.Asker{}, e.tried[:n]...)
+		target, denial := group.Pick(asker, e.tried[:n]...)
 		if denial != nil {
 			if n == 0 {
 				res.Denial = denial
@@ -74,6 +75,10 @@ func (e *Exchange) offerAround(group *upstream.Group) {
 			return // else the reason why the last one failed says more
 		}
 		e.tried[n], e.tries, res.Target = target, n+1, target
+		if group.Waits() { // which may have taken a while
+			e.tick()
+		}
+		e.stay(group, &asker, keep, target)
 		again := e.offer(target)
 		group.Done(target)
 		if !again {

@@ -62,6 +62,7 @@ var (
 	trailersOption = []byte("trailers")
 	contentLength  = []byte("content-length")
 	dateName       = []byte("date")
+	setCookie      = []byte("set-cookie")
 	varyName       = []byte("vary")
 	star           = []byte("*")
 
@@ -115,6 +116,9 @@ func (h *answerHead) Encode(enc *http2.Encoder) {
 			dated = dated || fl.Kind == http1.Date
 			enc.Field(fl.Name, fl.Value)
 		}
+	}
+	if len(e.cookie) > 0 && status >= 200 {
+		enc.Field(setCookie, e.cookie)
 	}
 	if !dated && status >= 200 {
 		enc.Field(dateName, e.date())

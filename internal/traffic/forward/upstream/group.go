@@ -122,6 +122,9 @@ func (g *Group) Done(t *Target) {
 // by, for Asker.Header; "": none.
 func (g *Group) HashedHeader() string { return g.hashOn.header }
 
+// Personal reports whether it makes a difference for whom a target is picked.
+func (g *Group) Personal() bool { return g.hashOn.by != 0 || g.keeps != nil }
+
 // Waits reports whether Pick may wait, so that Asker.Gone is of use.
 func (g *Group) Waits() bool { return g.limit > 0 }
 

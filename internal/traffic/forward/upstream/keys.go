@@ -10,7 +10,7 @@ import (
 // A hashOn is by what algorithm hash keeps requests together.
 type hashOn struct {
 	by     byte   // one of those below; 0: nothing
-	header string // of byHeader
+	header string // of byHeader, in lower case
 }
 
 const (
@@ -31,7 +31,7 @@ func parseHashOn(s string) (hashOn, error) {
 		return hashOn{by: byFlow}, nil
 	}
 	if name, ok := strings.CutPrefix(s, "header:"); ok && name != "" {
-		return hashOn{by: byHeader, header: name}, nil
+		return hashOn{by: byHeader, header: strings.ToLower(name)}, nil
 	}
 	return hashOn{}, fmt.Errorf("hash_on: %q, want client, source_ip, flow or header:NAME", s)
 }
