@@ -37,6 +37,9 @@ func setUpStage(env *testscript.Env) error {
 	if os.Getenv("GORACE") == "" { // under -race every command would take a second to end
 		env.Setenv("GORACE", "atexit_sleep_ms=0")
 	}
+	if env.Getenv("STORE") == "" {
+		env.Setenv("STORE", "sqlite")
+	}
 	env.Values[stageKey{}] = &stage{t: env.T(), backends: map[string]*backend{}, webs: map[string]*web{}, responders: map[string]*responder{}, clients: map[string]*device{}}
 	return nil
 }
@@ -127,7 +130,7 @@ func awaitReady(systemd *net.UnixConn) error {
 // environment is what the script's variables are at the moment.
 func environment(ts *testscript.TestScript) []string {
 	env := os.Environ()
-	for _, name := range []string{"NOTIFY_SOCKET", "TMPDIR", "HOME", "GORACE"} {
+	for _, name := range []string{"NOTIFY_SOCKET", "TMPDIR", "HOME", "GORACE", "STORE"} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
 	for name, w := range stageOf(ts).webs {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"countersign.dev/internal/testrequire"
 )
 
 // TestMain lets a script call countersign as a program: the test binary runs
@@ -38,9 +40,27 @@ func TestMain(m *testing.M) {
 //
 // Each is described where it is implemented, in script_*_test.go.
 func TestScripts(t *testing.T) {
+	p := words(t)
+	p.Dir = "testdata/script"
+	testscript.Run(t, p)
+}
+
+// TestScriptsOnPostgreSQL runs those scripts again that keep what they keep in
+// $STORE, which is sqlite else.
+func TestScriptsOnPostgreSQL(t *testing.T) {
+	p := words(t)
+	p.Files = []string{"testdata/script/a-device-initializes-itself-with-every-answer.txt"}
+	p.Setup = func(env *testscript.Env) error {
+		env.Setenv("STORE", testrequire.PostgreSQL(t))
+		return setUpStage(env)
+	}
+	testscript.Run(t, p)
+}
+
+// words are what a script may say.
+func words(t *testing.T) testscript.Params {
 	pki := &opensslPKI{dir: t.TempDir()}
-	testscript.Run(t, testscript.Params{
-		Dir:                "testdata/script",
+	return testscript.Params{
 		RequireUniqueNames: true,
 		Condition:          condition,
 		Setup:              setUpStage,
@@ -59,7 +79,7 @@ func TestScripts(t *testing.T) {
 			"postgres":    cmdPostgres,
 			"aged":        cmdAged,
 		},
-	})
+	}
 }
 
 func condition(cond string) (bool, error) {
