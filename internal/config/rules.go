@@ -35,6 +35,7 @@ func (r *rules) table() map[string]strictyaml.Rule {
 		"alpn":           {Expected: "the name of a protocol, such as h2", Check: alpn},
 		"reachable host": {Expected: "a host name, *. before one, or an IP address or prefix", Check: reachableHost},
 		"network":        {Expected: "an IP address or a network, such as 10.0.0.0/8", Check: network},
+		"certified name": {Expected: "a host name or an IP address, such as api.internal", Check: certifiedName},
 		"server name":    {Expected: "a host name, or *. before one", Check: serverName},
 		"header name":    {Expected: "a header name, such as X-Client-Info", Check: headerName},
 		"token":          {Expected: "a word of letters, digits and punctuation (RFC 9110 section 5.6.2)", Check: tokenWord},

@@ -12,10 +12,12 @@ type TargetGroup struct {
 	// Name is how listeners refer to the group.
 	Name string `yaml:"name,required" is:"name"`
 
-	// Protocol is what the targets speak: http (HTTP/1.1), h2 (HTTP/2 without
-	// TLS, with prior knowledge: "h2c"), grpc (gRPC, over h2) or tcp (bytes, of
-	// listeners with protocol tls or tcp). Default http.
-	Protocol string `yaml:"protocol" one:"http|h2|grpc|tcp" later:"https|tls" default:"http"`
+	// Protocol is what the targets speak: http (HTTP/1.1), https (HTTP/1.1 over
+	// TLS), h2 (HTTP/2), grpc (gRPC, over h2), tcp (bytes, of listeners with protocol
+	// tls or tcp) or tls (such bytes over TLS). With h2 and grpc the key tls says
+	// that it is over TLS; without it they are spoken with prior knowledge ("h2c").
+	// Default http.
+	Protocol string `yaml:"protocol" one:"http|https|h2|grpc|tcp|tls" default:"http"`
 
 	// Targets are the backends.
 	Targets []Target `yaml:"targets,required"`
@@ -56,7 +58,7 @@ type TargetGroup struct {
 	_ later `yaml:"max_connections" hint:"today node.max_connections bounds those of the clients"`
 
 	// TLS is how targets are verified, and what is shown to them.
-	_ later `yaml:"tls" hint:"today targets are reached without TLS: protocol http, h2 or grpc"`
+	TLS *TargetTLS `yaml:"tls"`
 
 	// ProxyProtocol tells targets of the client by a header before the first byte
 	// of each connection. Connections are not shared then: each client has its
@@ -139,6 +141,7 @@ func (g *TargetGroup) check(c *checker, path string) {
 	if g.ProxyProtocol != nil {
 		g.ProxyProtocol.check(c, path+".proxy_protocol")
 	}
+	g.checkTLS(c, path)
 	first := map[string]int{}
 	for i, t := range g.Targets {
 		at := fmt.Sprintf("%s.targets[%d]", path, i)
@@ -182,6 +185,8 @@ func (h *HealthCheck) check(c *checker, path, group string) {
 		switch group {
 		case "grpc", "tcp":
 			h.Protocol = group
+		case "tls":
+			h.Protocol = "tcp"
 		}
 	}
 	switch h.Protocol {
@@ -202,8 +207,8 @@ func (h *HealthCheck) check(c *checker, path, group string) {
 var grpcMethod = regexp.MustCompile(`^/[^?]+/[^?]+$`)
 
 func (h *HealthCheck) checkGRPC(c *checker, path, group string) {
-	if group == "http" {
-		c.fault(path+".protocol", `"grpc" in a group of protocol http`, "http or tcp", "gRPC needs HTTP/2: set protocol: grpc, or h2, of the group")
+	if group == "http" || group == "https" {
+		c.fault(path+".protocol", `"grpc" in a group of protocol `+group, "http or tcp", "gRPC needs HTTP/2: set protocol: grpc, or h2, of the group")
 		return
 	}
 	if !c.doc.Has(path + ".path") {

@@ -39,6 +39,8 @@ type Draft struct {
 	Admin     Admin
 	// Lists are the revocation lists of each trust store, by its name.
 	Lists map[string][]*crl.List
+	// TargetLists are those that targets of a group are held against, by its name.
+	TargetLists map[string][]*crl.List
 	// Read are the lists by file, so that those that stay as they are need not be
 	// parsed for the next draft.
 	Read *revocation.Cache
@@ -138,7 +140,7 @@ func Compile(cfg *config.Config, o Options) (*Draft, config.Faults) {
 
 func newCompiler(cfg *config.Config, o Options) *compiler {
 	return &compiler{cfg: cfg, options: o, stores: map[string]*verify.Store{},
-		draft: &Draft{Config: cfg, found: o.found, Lists: map[string][]*crl.List{}, Read: &revocation.Cache{}, Credentials: map[string]compiledCredential{}}}
+		draft: &Draft{Config: cfg, found: o.found, Lists: map[string][]*crl.List{}, TargetLists: map[string][]*crl.List{}, Read: &revocation.Cache{}, Credentials: map[string]compiledCredential{}}}
 }
 
 // files looks into the files of a configuration that has faults of its own.
@@ -156,6 +158,9 @@ func (c *compiler) files() {
 	}
 	c.certificates(c.cfg.Node.Admin.Certificates, "node.admin", "node.admin")
 	c.credentials()
+	for i := range c.cfg.TargetGroups {
+		c.targetTLS(i)
+	}
 }
 
 // A compiler collects faults instead of stopping at the first.
@@ -276,6 +281,7 @@ func (c *compiler) targetGroup(i int) {
 	if a := g.ProxyProtocol; a != nil {
 		out.Proxy = announcement(a)
 	}
+	out.TLS = c.targetTLS(i)
 	for _, t := range g.Targets {
 		out.Targets = append(out.Targets, t.Address)
 	}
@@ -286,7 +292,13 @@ func (c *compiler) targetGroup(i int) {
 		if h.Protocol != "tcp" { // which has no use for them
 			out.Health.Path, out.Health.Matcher = h.Path, h.Matcher.String()
 		}
-		out.Health.HTTP2 = h.Protocol == "http" && g.Protocol != "http"
+		out.Health.HTTP2 = h.Protocol == "http" && (g.Protocol == "h2" || g.Protocol == "grpc")
+		if out.TLS != nil && h.Protocol != "tcp" { // asked as requests are sent
+			out.Health.TLS = out.TLS
+			if h.Protocol == "http" {
+				out.Health.Protocol = "https"
+			}
+		}
 		c.errs(fmt.Sprintf("target_groups[%d].health_check", i), out.Health.Validate())
 	}
 	c.draft.Groups = append(c.draft.Groups, out)

@@ -41,7 +41,7 @@ func newH2Conn(m *made, t *Target, now time.Time) *h2Conn {
 	return &h2Conn{
 		Conn: http2.New(m.conn, http2.Config{Client: true, Window: window, ConnWindow: most * window,
 			Limits: http1.Limits{Line: headLimit, Field: headLimit, Head: headLimit}}),
-		secured:  secured{m.tls, t},
+		secured:   secured{m.tls, t},
 		ended:     make(chan struct{}),
 		idleSince: now,
 	}

@@ -34,22 +34,51 @@ type Problem = verify.Problem
 // each of them is a warning. Intermediates in the wrong order are put right.
 func Load(certPEM, keyPEM []byte) (Certificate, []Problem) {
 	l := &loader{now: time.Now()}
+	own, ok := l.pair(certPEM, keyPEM)
+	if !ok {
+		return Certificate{}, l.problems
+	}
+	l.leaf(own.Leaf, serving)
+	return Certificate{TLS: own, Names: l.names(own.Leaf)}, l.problems
+}
+
+// LoadClient is Load for the certificate that is shown to targets.
+func LoadClient(certPEM, keyPEM []byte) (tls.Certificate, []Problem) {
+	l := &loader{now: time.Now()}
+	own, ok := l.pair(certPEM, keyPEM)
+	if ok {
+		l.leaf(own.Leaf, calling)
+	}
+	return own, l.problems
+}
+
+// A purpose is what the owner of a certificate does with it.
+type purpose struct {
+	usage     x509.ExtKeyUsage
+	name, who string
+}
+
+var (
+	serving = purpose{x509.ExtKeyUsageServerAuth, "serverAuth", "servers"}
+	calling = purpose{x509.ExtKeyUsageClientAuth, "clientAuth", "clients"}
+)
+
+// pair reads a certificate with its intermediates and its key.
+func (l *loader) pair(certPEM, keyPEM []byte) (own tls.Certificate, ok bool) {
 	certs := l.certificates(certPEM)
 	key := l.key(keyPEM)
 	if len(certs) == 0 || key == nil {
-		return Certificate{}, l.problems
+		return own, false
 	}
 	chain := l.order(certs, key)
 	if chain == nil {
-		return Certificate{}, l.problems
+		return own, false
 	}
-	c := Certificate{TLS: tls.Certificate{PrivateKey: key, Leaf: chain[0]}}
+	own = tls.Certificate{PrivateKey: key, Leaf: chain[0]}
 	for _, x := range chain {
-		c.TLS.Certificate = append(c.TLS.Certificate, x.Raw)
+		own.Certificate = append(own.Certificate, x.Raw)
 	}
-	l.leaf(chain[0])
-	c.Names = l.names(chain[0])
-	return c, l.problems
+	return own, true
 }
 
 type loader struct {
@@ -188,13 +217,13 @@ func (l *loader) order(certs []*x509.Certificate, key crypto.Signer) []*x509.Cer
 		l.warn("cert", 0, "remove it", "%s is no issuer of %s; it is not sent", subject(c), subject(chain[0]))
 	}
 	if !slices.Equal(chain, certs[:len(chain)]) {
-		l.warn("cert", 0, "put the server's certificate first, then each one's issuer", "the certificates are in the wrong order; they are sent in the right one")
+		l.warn("cert", 0, "put the certificate of the key first, then each one's issuer", "the certificates are in the wrong order; they are sent in the right one")
 	}
 	return chain
 }
 
-// leaf warns of what makes clients refuse the certificate.
-func (l *loader) leaf(c *x509.Certificate) {
+// leaf warns of what makes the other side refuse the certificate.
+func (l *loader) leaf(c *x509.Certificate, p purpose) {
 	switch {
 	case l.now.After(c.NotAfter):
 		l.warn("cert", 0, "renew it", "%s expired on %s", subject(c), c.NotAfter.UTC().Format(time.RFC3339))
@@ -202,8 +231,8 @@ func (l *loader) leaf(c *x509.Certificate) {
 		l.warn("cert", 0, "check the clock", "%s is not valid before %s", subject(c), c.NotBefore.UTC().Format(time.RFC3339))
 	}
 	restricted := len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) > 0
-	if restricted && !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageServerAuth) && !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny) {
-		l.warn("cert", 0, "let it be issued with extended key usage serverAuth", "%s is not for servers (extended key usage)", subject(c))
+	if restricted && !slices.Contains(c.ExtKeyUsage, p.usage) && !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny) {
+		l.warn("cert", 0, "let it be issued with extended key usage "+p.name, "%s is not for %s (extended key usage)", subject(c), p.who)
 	}
 	if c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
 		l.warn("cert", 0, "let it be issued with key usage digitalSignature", "%s must not sign handshakes (key usage)", subject(c))
