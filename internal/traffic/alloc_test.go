@@ -46,7 +46,7 @@ func TestARequestOfAVerifiedClientAllocatesNothingOfOurs(t *testing.T) {
 	device := r.root.Client("MacID-1")
 	r.revoke(1, r.root.Client("MacID-2"))
 	r.backend = frugal(t)
-	r.publish(with(withLists, "client_auth: {mode: verify, trust_store: fleet}", `client_auth: {mode: verify, trust_store: fleet}
+	r.publish(with(withLists, "identity_headers: [aws]", "identity_headers: [aws, token]", "client_auth: {mode: verify, trust_store: fleet}", `client_auth: {mode: verify, trust_store: fleet}
     server_names: [{names: [ops.example.com], client_auth: {mode: off}}]`,
 		`logs: {connection: {path: "-", format: json}, access: {path: "-", format: json}}`,
 		"logs: {connection: {path: connection.log, format: json}, access: {path: access.log, format: json}}"))

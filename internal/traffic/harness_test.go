@@ -38,6 +38,7 @@ type rig struct {
 	metrics *telemetry.Metrics
 	journal *journal // both logs
 
+	signs     *signs // tokens
 	publisher *publish.Publisher
 	fleet     *upstream.Fleet
 	backend   string // address
@@ -80,7 +81,7 @@ func startBefore(t testing.TB, backend, config string) *rig {
 func startWith(t testing.TB, backend, config string, node traffic.Config) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), backend: backend, journal: newJournal(),
-		root: testpki.NewRoot(t, "Fleet Root"), metrics: telemetry.NewMetrics(telemetry.MetricsConfig{})}
+		signs: &signs{}, root: testpki.NewRoot(t, "Fleet Root"), metrics: telemetry.NewMetrics(telemetry.MetricsConfig{})}
 	r.server = testpki.NewRoot(t, "Web Root").Server("localhost",
 		testpki.DNS("localhost", "open.example.com", "ops.example.com", "*.ops.example.com", "*.example.com"))
 	r.server.Write(r.dir, "server")
@@ -90,7 +91,7 @@ func startWith(t testing.TB, backend, config string, node traffic.Config) *rig {
 	r.fleet = upstream.NewFleet(upstream.FleetConfig{})
 	var err error
 	r.publisher, err = publish.NewPublisher(publish.PublisherConfig{
-		Path: filepath.Join(r.dir, "countersign.yaml"), Node: r.node, Fleet: r.fleet, Metrics: r.metrics, Stdout: r.journal,
+		Path: filepath.Join(r.dir, "countersign.yaml"), Node: r.node, Fleet: r.fleet, Metrics: r.metrics, Stdout: r.journal, Tokens: r.signs,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,138 @@
+package traffic_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	nethttp "net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"countersign.dev"
+	"countersign.dev/internal/testpki"
+)
+
+// signs is a Signer that signs nothing, and counts.
+type signs struct{ made atomic.Int64 }
+
+func (s *signs) Sign(claims []byte) (string, error) {
+	s.made.Add(1)
+	return base64.RawURLEncoding.EncodeToString(claims), nil
+}
+
+// A told is what a target reads from a token.
+type told struct {
+	Subject  string `json:"sub"`
+	Audience string `json:"aud"`
+	IssuedAt int64  `json:"iat"`
+	Expires  int64  `json:"exp"`
+	Verified bool   `json:"verified"`
+	Device   struct{ ID, State string }
+}
+
+func token(t testing.TB, h nethttp.Header) (c told) {
+	t.Helper()
+	raw, err := base64.RawURLEncoding.DecodeString(h.Get("X-Client-Identity-Token"))
+	if err == nil {
+		err = json.Unmarshal(raw, &c)
+	}
+	if err != nil || len(h.Values("X-Client-Identity-Token")) != 1 {
+		t.Fatalf("%v in %v", err, h)
+	}
+	return c
+}
+
+var stating = with(fleetConfig, "identity_headers: [aws]", "identity_headers: [token]")
+
+// A connection costs one signature, however many requests it carries, over HTTP/1.1
+// and HTTP/2 alike.
+func TestAConnectionCostsOneSignature(t *testing.T) {
+	r := start(t, stating)
+	c := r.dial(r.root.Client("MacID-1"))
+	for range 5 {
+		got := token(t, c.get("X-Client-Identity-Token: forged", "x_client_identity.token: forged").served(t))
+		if got.Subject != "CN=MacID-1" || got.Audience != "app" || !got.Verified || got.Expires != got.IssuedAt+60 {
+			t.Errorf("%+v", got)
+		}
+	}
+	if n := r.signs.made.Load(); n != 1 {
+		t.Errorf("%d signatures for five requests", n)
+	}
+	if got := token(t, r.dial(r.root.Client("MacID-2")).get().served(t)); got.Subject != "CN=MacID-2" {
+		t.Errorf("another connection is told as %+v", got)
+	}
+}
+
+// A token is renewed while its connection is in use, before it expires.
+func TestATokenIsRenewedBeforeItExpires(t *testing.T) {
+	r := start(t, with(fleetConfig, "identity_headers: [aws]", "identity_headers: [{token: {lifetime: 5s}}]"))
+	c := r.dial(r.root.Client("MacID-1"))
+	first := token(t, c.get().served(t))
+	for end := time.Now().Add(patience); ; {
+		asked := time.Now().Unix()
+		got := token(t, c.get().served(t))
+		if got.Expires <= asked {
+			t.Fatalf("asked at %d, told until %d", asked, got.Expires)
+		}
+		if got.IssuedAt != first.IssuedAt {
+			if r.signs.made.Load() != 2 || got.Subject != first.Subject {
+				t.Errorf("%+v after %d signatures", got, r.signs.made.Load())
+			}
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the token is not renewed")
+		}
+	}
+}
+
+// What is stated is what holds now, not what held when the connection began.
+func TestATokenFollowsTheConfiguration(t *testing.T) {
+	r := start(t, with(stating, "{mode: verify, trust_store: fleet}", "{mode: passthrough}"))
+	c := r.dial(r.root.Client("MacID-1"))
+	if got := token(t, c.get().served(t)); got.Verified || got.Subject != "" {
+		t.Errorf("passthrough is told as %+v", got)
+	}
+	r.publish(stating)
+	if got := token(t, c.get().served(t)); !got.Verified || got.Subject != "CN=MacID-1" {
+		t.Errorf("verify is told as %+v", got)
+	}
+	r.publish(with(stating, "[token]", "[{token: {audience: everybody}}]"))
+	if got := token(t, c.get().served(t)); got.Audience != "everybody" {
+		t.Errorf("another audience is told as %+v", got)
+	}
+	r.publish(fleetConfig)
+	if h := c.get().served(t); h.Get("X-Client-Identity-Token") != "" {
+		t.Errorf("no token is configured, and one is sent: %v", h)
+	}
+}
+
+func TestATokenFollowsTheStateOfADevice(t *testing.T) {
+	f := startFleet(t, with(annotated, "identity_headers: [aws]", "identity_headers: [token]"))
+	f.add(mac, countersign.DeviceActive)
+	c := f.dial(f.root.Client("MacID-" + mac))
+	state := func() string {
+		got := token(t, c.get().served(t))
+		if got.Device.ID != mac {
+			t.Fatalf("%+v", got)
+		}
+		return got.Device.State
+	}
+	if s := state(); s != "active" {
+		t.Fatalf("it is told as %q", s)
+	}
+	f.do("suspend", mac)
+	for end := time.Now().Add(patience); state() != "suspended"; {
+		if time.Now().After(end) {
+			t.Fatal("a device that is suspended is told as active on")
+		}
+	}
+}
+
+func TestAnonymousClientsAreStatedAsSuch(t *testing.T) {
+	r := start(t, with(stating, "{mode: verify, trust_store: fleet}", "{mode: optional, trust_store: fleet}"))
+	var nobody *testpki.Certificate
+	if got := token(t, r.dial(nobody).get().served(t)); got.Verified || got.Subject != "" || got.Audience != "app" {
+		t.Errorf("%+v", got)
+	}
+}
