@@ -135,6 +135,9 @@ func (p *Pipe) release() {
 }
 
 func unreachable(err error) *countersign.Denial {
+	if d, ok := errors.AsType[*countersign.Denial](err); ok { // of TLS
+		return d
+	}
 	code := countersign.TargetConnectFailed
 	if timedOut(err) {
 		code = countersign.TargetTimeout

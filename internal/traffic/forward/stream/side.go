@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/deadline"
-	"countersign.dev/internal/traffic/direct"
 )
 
 // bufferSize is what one read can take: four of the largest TLS records.
@@ -21,10 +20,18 @@ type Conn interface {
 	CloseWrite() error
 }
 
+// A secure is what a Conn over TLS can do beside: direct.TLS, and that of a target.
+type secure interface {
+	Conn
+	Rest()
+	Buffered() bool
+	ReadNow(p []byte) (int, error)
+}
+
 // A side is the connection with one of the two parties.
 type side struct {
 	conn    Conn
-	tls     *direct.TLS  // conn, if it is TLS
+	tls     secure       // conn, if it is TLS
 	socket  *net.TCPConn // beneath
 	readBy  deadline.Lazy
 	writeBy deadline.Lazy
@@ -32,7 +39,7 @@ type side struct {
 
 func (s *side) init(conn Conn, socket *net.TCPConn) {
 	s.conn, s.socket = conn, socket
-	s.tls, _ = conn.(*direct.TLS)
+	s.tls, _ = conn.(secure)
 }
 
 // rest gives up what is kept for reading; nobody reads.
