@@ -48,6 +48,14 @@ func (s *session) stands() devices.Standing {
 	return standing
 }
 
+// named is the id of the client's device; "": it is none.
+func (s *session) named() string {
+	if s.device == nil {
+		return ""
+	}
+	return s.device.Device()
+}
+
 // saw notes a request.
 func (s *session) saw(now time.Time) {
 	if s.device != nil {

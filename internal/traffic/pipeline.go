@@ -165,6 +165,7 @@ func (s *session) exchange() (more, unread bool) {
 		return x.refuse(denial, true)
 	}
 	v := s.prove(x.Request, x.Started(), s.decide(x.Request, x.Started(), nil))
+	x.event.Device(v.who, v.word)
 	if v.denial != nil {
 		return x.refuse(v.denial, v.ends)
 	}
@@ -186,7 +187,8 @@ func (s *session) stream(e *http.Exchange, denial *countersign.Denial) {
 	}
 	s.crew.do(func() {
 		s.guard(func() {
-			if v = s.prove(x.Request, x.Started(), v); v.denial == nil {
+			v = s.prove(x.Request, x.Started(), v)
+			if x.event.Device(v.who, v.word); v.denial == nil {
 				x.forward(v)
 			} else if x.refuse(v.denial, v.ends); v.ends {
 				s.front.Interrupt()
@@ -207,6 +209,7 @@ type verdict struct {
 	statement []byte // and what is signed of it; likewise
 	private   *upstream.Private
 	asker     upstream.Asker // for whom a target is picked
+	who, word string         // the client's device, and its state; "": it is none
 }
 
 // decide is the part of THE ORDER that needs nothing but the head, and what was
@@ -251,6 +254,7 @@ func (s *session) judge(q *http1.Request, now time.Time, found *credential.Evide
 	grant, denial := authorize.Decide(ask)
 	s.saw(now)
 	v := verdict{denial: denial, device: s.pending(), grant: grant, identity: s.identity, evidence: unresolved(ask.Shown)}
+	v.who, v.word = s.named(), device.Word()
 	if denial == nil {
 		v.private, v.asker = s.apart(action.Forward), s.asker(action.Forward)
 		v.identity, v.denial = s.attests(grant.Proof())

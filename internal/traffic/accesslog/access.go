@@ -59,6 +59,9 @@ type Access struct {
 	Classification       string
 	ClassificationReason string
 
+	// The client's device, and its state when the request was decided upon.
+	device, deviceState string
+
 	TransformStatus string // of a host or URL rewrite
 
 	protocol string // "HTTP/1.1"
@@ -117,6 +120,14 @@ func (a *Access) Request(method, target []byte, protocol string) {
 func (a *Access) Host(b []byte) {
 	if a != nil {
 		a.host = a.keep(b, maxText)
+	}
+}
+
+// Device notes which device the client is, and the word for its state; "" is none.
+// Both are kept, not copied.
+func (a *Access) Device(id, state string) {
+	if a != nil {
+		a.device, a.deviceState = id, state
 	}
 }
 

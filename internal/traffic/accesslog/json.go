@@ -214,6 +214,8 @@ func appendAccessJSON(dst []byte, a *Access, clock *clock) []byte {
 	o.bytes("transformed_uri", a.text(a.transformedURI))
 	o.text("request_transform_status", a.TransformStatus)
 	o.peer(a.Connection)
+	o.text("device_id", a.device)
+	o.text("device_state", a.deviceState)
 	o.text("auth_subject", cut(a.AuthSubject))
 	o.text("auth_type", a.AuthType)
 	o.text("auth_credential", a.AuthCredential)
