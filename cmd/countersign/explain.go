@@ -167,6 +167,13 @@ func explain(ctx context.Context, w io.Writer, l *snapshot.Listener, presented [
 			fmt.Fprintf(w, "  %s\n", shorten(strings.TrimSpace(line), 160))
 		}
 	}
+	if l.Identity.States() {
+		claims, err := l.Identity.Claims(client, idheader.Device{}, "the target group", time.Now())
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "targets get a token too, which is signed when it is sent:\n  %s\n", shorten(string(claims), 600))
+	}
 	if until := chain.GoodUntil(); !until.IsZero() {
 		fmt.Fprintf(w, "this holds until %s, unless the configuration or a revocation list changes\n", until.UTC().Format(time.RFC3339))
 	}
