@@ -163,6 +163,8 @@ func typeName(e ast.Expr) (name string, list bool) {
 	case *ast.ArrayType:
 		name, _ = typeName(e.Elt)
 		return name, true
+	case *ast.MapType:
+		return "map", false
 	case *ast.StarExpr:
 		return typeName(e.X)
 	case *ast.SelectorExpr:
@@ -186,8 +188,8 @@ func (m *manual) kind(typ string, tag reflect.StructTag) string {
 		}
 	}
 	kinds := map[string]string{"string": "text", "bool": "`true` `false`", "int": "number", "int64": "size", "Duration": "duration",
-		"SPKIPin": "`sha256/BASE64`", "Fingerprint": "`sha256:HEX`", "Matcher": "codes", "Pattern": "regular expression"}
-	if is := tag.Get("is"); is != "" {
+		"SPKIPin": "`sha256/BASE64`", "Fingerprint": "`sha256:HEX`", "Matcher": "codes", "map": "mapping of names to texts", "Pattern": "regular expression"}
+	if is := tag.Get("is"); is != "" && typ != "map" {
 		return is
 	}
 	if kind, ok := kinds[typ]; ok {

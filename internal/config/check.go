@@ -151,10 +151,7 @@ func (l *Listener) check(c *checker, path string) {
 	c.requirement(l.Require, path+".require", l)
 	l.ProxyProtocol.check(c, path+".proxy_protocol")
 	l.Limits.check(c, path+".limits")
-	if l.Default.Forward != "" {
-		c.refer(path+".default.forward", l.Default.Forward, c.groups, "target group")
-		c.checkPasses(l, path+".default.forward", l.Default.Forward)
-	}
+	l.checkRoutes(c, path)
 }
 
 func (p *ProxyProtocol) check(c *checker, path string) {

@@ -55,14 +55,15 @@ type Listener struct {
 	// Timeouts bound how long things may take.
 	Timeouts Timeouts `yaml:"timeouts"`
 
-	// Rules choose by path, host, method, header, query, source or client.
-	_ later `yaml:"rules" hint:"today every request of a listener goes where default says"`
+	// Rules say what becomes of which requests. The first that a request meets
+	// decides; default takes the others.
+	Rules []Rule `yaml:"rules" hint:"leave the key out to have all requests go where default says"`
 
 	// Require lists what has to hold for every request, all of it; else the answer
 	// is 401, or 403 if only a certificate is missing.
 	Require []Requirement `yaml:"require"`
 
-	// Default is where requests go.
+	// Default is what becomes of the requests that no rule takes.
 	Default Action `yaml:"default,required" hint:"say which target group gets the requests: {forward: GROUP}"`
 }
 
@@ -125,16 +126,4 @@ type IdentityHeader struct {
 
 	// Token is the dialect token in another form than the word alone stands for.
 	Token *Token `yaml:"token" instead:"set|value"`
-}
-
-// An Action says what becomes of a request.
-type Action struct {
-	// Forward names the target group that gets it.
-	Forward string `yaml:"forward,required" want:"the name of a target group" hint:"name one target group; sharing between several is not supported yet"`
-
-	// Redirect sends the client elsewhere.
-	_ later `yaml:"redirect" instead:"forward" hint:"today requests are forwarded: {forward: GROUP}"`
-
-	// Respond answers in place of a backend.
-	_ later `yaml:"respond" instead:"forward" hint:"today requests are forwarded: {forward: GROUP}"`
 }

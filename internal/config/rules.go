@@ -39,6 +39,12 @@ func (r *rules) table() map[string]strictyaml.Rule {
 		"server name":    {Expected: "a host name, or *. before one", Check: serverName},
 		"header name":    {Expected: "a header name, such as X-Client-Info", Check: headerName},
 		"token":          {Expected: "a word of letters, digits and punctuation (RFC 9110 section 5.6.2)", Check: tokenWord},
+		"pattern":        {Expected: "a text, * in it for any text, or regex: with a regular expression", Check: pattern},
+		"host pattern":   {Expected: "a host such as www.example.com or *.example.com, or regex: with a regular expression", Check: hostPattern},
+		"path pattern":   {Expected: "a path such as /admin/*, or regex: with a regular expression", Check: pathPattern},
+		"method":         {Expected: "a method such as GET", Check: method},
+		"field name":     {Expected: "the name of a header field", Check: fieldName},
+		"media type":     {Expected: "a media type such as text/plain", Check: mediaType},
 		"health path":    {Expected: "a path, such as /healthz", Check: healthPath},
 	}
 }

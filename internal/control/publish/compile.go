@@ -49,6 +49,7 @@ type Draft struct {
 	// Expiries are the dates that an operator must not miss.
 	Expiries []telemetry.Expiry
 
+	routes   []*routes               // of each listener
 	lines    map[string]*ocsp.Line   // by which responders are asked, by trust store
 	used     map[string]*source.Copy // of what is fetched, by URL
 	until    map[string]time.Time    // by URL: when a source's lists must be replaced

@@ -32,6 +32,7 @@ func (c *compiler) listener(i int) {
 	out.Devices = c.devices(l)
 	out.Require, out.CredentialFailures = c.requirement(l.Require), l.Limits.CredentialFailures
 	out.Identity = c.identityHeaders(l, path)
+	routes := c.routes(l, path)
 	out.Exchange.Identity = out.Identity
 	if l.Streams() {
 		out.Stream = passing(l)
@@ -60,7 +61,7 @@ func (c *compiler) listener(i int) {
 		})
 		c.errs(path, err)
 	}
-	c.draft.Listeners = append(c.draft.Listeners, out)
+	c.draft.Listeners, c.draft.routes = append(c.draft.Listeners, out), append(c.draft.routes, routes)
 }
 
 // balancers are those whose PROXY headers are believed; nil: nobody is asked.

@@ -238,8 +238,7 @@ func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
 	}
 	for i, l := range draft.Listeners {
 		l.Metrics = p.cfg.Metrics.Listener(l.Name)
-		name := draft.Config.Listeners[i].Default.Forward
-		l.Routes = &route.Table{Default: route.Action{Forward: groups[name], Metrics: l.Metrics.Group(name)}}
+		l.Routes = draft.routes[i].table(groups, l.Metrics)
 		if p.cfg.Own != nil {
 			l.Routes.Own = p.cfg.Own(draft.Config, &draft.Config.Listeners[i])
 		}

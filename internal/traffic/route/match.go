@@ -72,7 +72,7 @@ func ambiguous(path, one []byte, rule *Rule, another []byte, other *Rule) *count
 // String names a rule for people.
 func (r *Rule) String() string {
 	switch {
-	case r == nil:
+	case r == nil || r.Priority == 0:
 		return "default"
 	case r.Name != "":
 		return "rule " + r.Name
