@@ -174,6 +174,19 @@ func (l *ListenerMetrics) Request(g *GroupMetrics, status int, d time.Duration, 
 	}
 }
 
+// Stream counts the bytes of a connection without requests, from and to the
+// client. g is nil when it reached no group.
+func (l *ListenerMetrics) Stream(g *GroupMetrics, in, out int64) {
+	if l == nil {
+		return
+	}
+	if g == nil {
+		g = l.own
+	}
+	g.received.Add(uint64(in))
+	g.sent.Add(uint64(out))
+}
+
 // Status codes have a counter each (RFC 9110 section 15: three digits, the
 // first from 1 to 5); everything else shares one.
 const minStatus, maxStatus, otherStatus = 100, 599, 600

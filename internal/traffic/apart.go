@@ -48,6 +48,7 @@ func (s *session) tells() *proxyproto.Connection {
 		c.Destination = s.proxy.Destination
 	}
 	if s.listener.TLS == nil {
+		c.Authority = s.shook.ServerName // seen in bytes that are passed on, if any was
 		return c
 	}
 	state := &s.shook.State

@@ -165,6 +165,7 @@ func (x exchangeRecord) finish(res http.Result, grant authorize.Grant) {
 // line.
 func (s *session) logConnection() {
 	c := s.ends()
+	c.ServerName = s.shook.ServerName
 	if c.Denial = s.denial; c.Denial == nil {
 		c.Denial = s.client.Lapse() // it may renew its certificate, and is refused all else
 	}

@@ -9,20 +9,20 @@ import (
 	"countersign.dev/internal/traffic/direct"
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/forward/stream"
+	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/live"
 )
 
 // carry is THE ORDER, second half, where there are bytes and no requests: once per
 // connection.
 //
-//	(peek ->) still accepted? -> route -> authorize -> forward -> log
+//	peek -> still accepted? -> route -> authorize -> forward -> log
 //
 // It returns when the connection is over, or silent; carried is told of its end.
 func (s *session) carry(conn http.Conn, rests live.Standing) {
 	set, socket := s.listener.Stream, s.raw.(*net.TCPConn)
 	if s.listener.TLS == nil {
 		conn = direct.Wrap(socket).(http.Conn)
-		s.logConnection()
 	}
 	p := stream.New(stream.Config{
 		Client: conn, Socket: socket, Settings: set, Accepted: s.accepted, Grace: s.snap.ShutdownTimeout,
@@ -30,7 +30,17 @@ func (s *session) carry(conn http.Conn, rests live.Standing) {
 	})
 	s.front = p
 	if !s.node.enter(s) {
+		s.connection = s.ends()
 		p.Refuse(countersign.Deny(countersign.StageAccept, countersign.ShuttingDown, "the node is draining, or the listener was removed"), true)
+		return
+	}
+	read, denial := s.peek(p)
+	if s.listener.TLS == nil {
+		s.denial = denial
+		s.logConnection()
+	}
+	if denial != nil {
+		p.Refuse(denial, true)
 		return
 	}
 	s.admitted(rests)
@@ -39,12 +49,25 @@ func (s *session) carry(conn http.Conn, rests live.Standing) {
 		p.Refuse(v.denial, s.closesNow())
 		return
 	}
-	p.Forward(stream.Terms{Grant: v.grant, Private: v.private, Asker: v.asker})
+	p.Forward(stream.Terms{Grant: v.grant, Private: v.private, Asker: v.asker, Preface: read})
+}
+
+// peek looks for the server name in bytes that go on as they are, if it is asked
+// for. A name that is none is nobody's.
+func (s *session) peek(p *stream.Pipe) (read []byte, denial *countersign.Denial) {
+	if s.listener.TLS != nil || s.listener.Stream.Hello == 0 {
+		return nil, nil
+	}
+	name, read, denial := p.Peek(s.listener.Stream.Hello)
+	s.shook.ServerName, _ = handshake.NormalizeName(name)
+	return read, denial
 }
 
 // carried is told how the connection has ended.
 func (s *session) carried(r *stream.Result) {
-	s.under().Metrics.Denied(r.Denial)
+	m := s.under().Metrics
+	m.Denied(r.Denial)
+	m.Stream(r.Action.Metrics, r.Received, r.Sent)
 	s.logStream(r)
 	s.end()
 }
@@ -64,7 +87,9 @@ func (s *session) logStream(r *stream.Result) {
 	}
 	line.End, line.Denial, line.Alert = string(r.End), r.Denial, r.Alert
 	line.ReceivedBytes, line.SentBytes = r.Received, r.Sent
-	line.TargetGroup = r.Group
+	if r.Action.Forward != nil {
+		line.TargetGroup = r.Action.Forward.Name()
+	}
 	for _, t := range r.Tried {
 		line.Targets = append(line.Targets, t.Address())
 	}

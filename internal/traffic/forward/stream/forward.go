@@ -8,6 +8,7 @@ import (
 	"countersign.dev"
 	"countersign.dev/internal/traffic/authorize"
 	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/traffic/route"
 )
 
 // Terms are under what the bytes of a connection are forwarded.
@@ -27,7 +28,7 @@ type Terms struct {
 type Result struct {
 	End    End
 	Denial *countersign.Denial // why the gateway ended it, if it did
-	Group  string              // that was granted; "": none was
+	Action route.Action        // that was granted; zero: none was
 	Tried  []*upstream.Target  // the last one was connected to, if any was
 	// Began is when a target was looked for, Chosen when one was connected; zero: none was.
 	Began, Chosen  time.Time
@@ -55,7 +56,7 @@ func (p *Pipe) Forward(t Terms) {
 			"forwarding was asked for without a grant; this is a fault in countersign, please report it"), true)
 		return
 	}
-	p.result.Group, p.result.Began = t.Grant.Action().Forward.Name(), time.Now()
+	p.result.Action, p.result.Began = t.Grant.Action(), time.Now()
 	if denial := p.connect(); denial != nil {
 		p.Refuse(denial, true) // a target that closed in order would have said so
 		return
