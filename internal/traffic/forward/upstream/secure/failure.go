@@ -46,6 +46,9 @@ func (h *attempt) failed(err error) *countersign.Denial {
 		return deny(code, "the TLS handshake with target %s was broken off", h.address)
 	case garbage:
 		return deny(code, "target %s does not speak TLS, what it sends begins with %q; set protocol: http of the target group if it is without TLS, or correct the port", h.address, record.RecordHeader)
+	case alert && remote.Op == "remote error" && remote.Err.Error() == "tls: no application protocol": // RFC 7301 section 3.2
+		return deny(countersign.TargetProtocolMismatch, "target %s speaks no protocol that is offered by ALPN (alert no_application_protocol), want %s; let it speak that over TLS, or set another protocol of the target group",
+			h.address, strings.Join(h.client.cfg.Protocols, " or "))
 	case alert && remote.Op == "remote error":
 		return deny(code, "target %s ended the TLS handshake with the alert %q; its log says why", h.address, strings.TrimPrefix(remote.Err.Error(), "tls: "))
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

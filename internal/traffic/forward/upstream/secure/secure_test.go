@@ -236,7 +236,11 @@ func TestATargetMustChooseTheProtocolThatIsDemanded(t *testing.T) {
 		offers []string
 		words  string
 		refuse bool
-	}{"h2": {[]string{"h2", "http/1.1"}, "", false}, "none": {nil, "chose no protocol", true}} {
+	}{
+		"h2":      {[]string{"h2", "http/1.1"}, "", false},
+		"none":    {nil, "chose no protocol", true},
+		"another": {[]string{"http/1.1"}, "no_application_protocol", true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := serving(root.Server("api.internal"))
 			cfg.NextProtos = c.offers
