@@ -1,5 +1,4 @@
-// Package signing has the keys under which a node states who its clients are, and
-// publishes the public halves.
+// Package signing has the keys under which a node states who its clients are.
 //
 // There are three kinds: the one in use, the next, which is published for a whole
 // rotation before it signs anything, so that whoever keeps a copy of the set knows
