@@ -48,8 +48,15 @@ type Node struct {
 	// Signing is about the keys of the identity header dialect token.
 	Signing Signing `yaml:"signing"`
 
-	// Zone of this node, for balancing within a zone.
-	_ later `yaml:"zone" hint:"today every target is used alike: leave it out"`
+	// Zone is where this node is, for target groups with cross_zone: false.
+	Zone string `yaml:"zone" is:"name"`
+
+	// StickinessKeys is a file with the keys of the cookies of stickiness: one a
+	// line, 32 bytes in base64. The first one seals; all of them open, so that a new
+	// one is put in front, and an old one is removed a week later. Nodes with the same
+	// keys read each other's cookies. Left out: a key is made in data_dir,
+	// stickiness.keys.
+	StickinessKeys string `yaml:"stickiness_keys" is:"file"`
 }
 
 // Admin is the address for operators. It may be written as the address alone:

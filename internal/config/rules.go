@@ -32,6 +32,7 @@ func (r *rules) table() map[string]strictyaml.Rule {
 		"address":        {Expected: "an IP address with a port, such as :8443 or 127.0.0.1:8443", Check: address},
 		"admin address":  {Expected: "an IP address with a port, or off", Check: adminAddress},
 		"target":         {Expected: "a host with a port, such as 10.0.0.7:8080", Check: target},
+		"hash key":       {Expected: "client, source_ip, flow or header:NAME", Check: hashKey},
 		"alpn":           {Expected: "the name of a protocol, such as h2", Check: alpn},
 		"reachable host": {Expected: "a host name, *. before one, or an IP address or prefix", Check: reachableHost},
 		"network":        {Expected: "an IP address or a network, such as 10.0.0.0/8", Check: network},
@@ -194,6 +195,9 @@ func network(s string) (clean, hint string, ok bool) {
 
 // target normalizes HOST:PORT of a backend.
 func target(s string) (clean, hint string, ok bool) {
+	if clean, hint, ok, isName := resolvedName(s); isName {
+		return clean, hint, ok
+	}
 	host, port, err := net.SplitHostPort(s)
 	switch {
 	case strings.Contains(s, "://"):

@@ -19,11 +19,53 @@ type TargetGroup struct {
 	// Default http.
 	Protocol string `yaml:"protocol" one:"http|https|h2|grpc|tcp|tls" default:"http"`
 
-	// Targets are the backends.
+	// Targets are the backends. A host name is one target, looked up for each
+	// connection. dns:HOST:PORT stands for one target for each address that the name
+	// has, srv:_SERVICE._PROTOCOL.NAME for one for each host of the service (RFC 2782);
+	// they are looked up again when the answer is no longer good.
 	Targets []Target `yaml:"targets,required"`
 
-	// Algorithm chooses the next target: round_robin. Default round_robin.
-	Algorithm string `yaml:"algorithm" one:"round_robin" later:"least_outstanding_requests|weighted_random|hash" default:"round_robin"`
+	// Algorithm chooses the next target: round_robin, in turn and by weight;
+	// least_outstanding_requests, the one with the fewest requests under way;
+	// weighted_random, by lot and by weight; hash, always the same one for what
+	// hash_on says. Default round_robin.
+	Algorithm string `yaml:"algorithm" one:"round_robin|least_outstanding_requests|weighted_random|hash" default:"round_robin"`
+
+	// HashOn is by what algorithm hash keeps requests together: client (the device,
+	// or the verified certificate), source_ip, flow (the connection: both addresses
+	// and ports) or header:NAME. Where there is none of it, by source_ip. Default
+	// client.
+	HashOn string `yaml:"hash_on" default:"client" is:"hash key"`
+
+	// AnomalyMitigation gives a target less, with algorithm weighted_random, that
+	// fails more of its requests (no answer, or 5xx) than the others: on or off. It
+	// takes three healthy targets. Default off.
+	AnomalyMitigation string `yaml:"anomaly_mitigation" one:"off|on" default:"off"`
+
+	// Stickiness keeps a client at the target that served it. Left out: it does not
+	// matter who did.
+	Stickiness *Stickiness `yaml:"stickiness"`
+
+	// CrossZone uses the targets of all zones alike. false: those of node.zone alone,
+	// as long as one of them is usable. Default true.
+	CrossZone bool `yaml:"cross_zone" default:"true"`
+
+	// SlowStart is how long it takes until a target that has become healthy has its
+	// whole share; it grows evenly. Only with round_robin. Left out, or 0s: it has it
+	// at once.
+	SlowStart time.Duration `yaml:"slow_start" range:"0s..900s"`
+
+	// MaxConnections is how many requests a target has at a time, all connections
+	// together; of protocol tcp or tls, connections. More wait in the queue. Left out,
+	// or 0: any number.
+	MaxConnections int `yaml:"max_connections" range:"0..1000000"`
+
+	// Queue is where requests wait for a target to have less than max_connections.
+	Queue Queue `yaml:"queue"`
+
+	// PassiveHealth leaves out targets that fail requests, for a while. Left out:
+	// nothing is made of it.
+	PassiveHealth *PassiveHealth `yaml:"passive_health"`
 
 	// HealthCheck says how unhealthy targets are known. Left out: all are taken
 	// for healthy.
@@ -41,21 +83,6 @@ type TargetGroup struct {
 
 	// ConnectTimeout bounds the making of a connection to a target. Default 5s.
 	ConnectTimeout time.Duration `yaml:"connect_timeout" default:"5s" range:"1ms..5m"`
-
-	// HashOn is by what algorithm hash chooses.
-	_ later `yaml:"hash_on" hint:"today targets take turns: algorithm round_robin"`
-
-	// Stickiness keeps a client at a target.
-	_ later `yaml:"stickiness" hint:"today targets take turns: algorithm round_robin"`
-
-	// CrossZone uses the targets of other zones.
-	_ later `yaml:"cross_zone" hint:"today the targets of all zones are used alike"`
-
-	// SlowStart gives a new target its share little by little.
-	_ later `yaml:"slow_start" hint:"today a target has its full share once it is healthy"`
-
-	// MaxConnections bounds the connections to a target.
-	_ later `yaml:"max_connections" hint:"today node.max_connections bounds those of the clients"`
 
 	// TLS is how targets are verified, and what is shown to them.
 	TLS *TargetTLS `yaml:"tls"`
@@ -82,15 +109,16 @@ type Announcement struct {
 
 // A Target is a backend. It may be written as its address alone.
 type Target struct {
-	// Address is a host or an IP address with a port, such as 10.0.0.7:8080.
-	// Each is once in a group.
+	// Address is a host or an IP address with a port, such as 10.0.0.7:8080, or
+	// dns:HOST:PORT or srv:_SERVICE._PROTOCOL.NAME. Each is once in a group.
 	Address string `yaml:"address,required,alone" is:"target"`
 
-	// Weight is its share.
-	_ later `yaml:"weight" hint:"today targets take turns: algorithm round_robin"`
+	// Weight is its share, compared with the weights of the others; 0: it gets no
+	// requests. Default 1.
+	Weight int `yaml:"weight" default:"1" range:"0..1000"`
 
-	// Zone is where it is.
-	_ later `yaml:"zone" hint:"today the targets of all zones are used alike"`
+	// Zone is where it is, for cross_zone: false.
+	Zone string `yaml:"zone" is:"name"`
 }
 
 // A HealthCheck asks each target from time to time whether it can serve.
@@ -151,6 +179,7 @@ func (g *TargetGroup) check(c *checker, path string) {
 		}
 		first[t.Address] = i
 	}
+	g.checkBalance(c, path)
 	if g.HealthCheck != nil {
 		g.HealthCheck.checkTimes(c, path+".health_check")
 		if !c.doc.Refused(path+".protocol") && !c.doc.Refused(path+".health_check.protocol") {

@@ -108,6 +108,7 @@ func (*collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descAccepted, descOpen, descExpelled, descHandshakes, descHandshakeTime, descWaiting, descResumed, descDenials,
 		descRequests, descRequestTime, descReceived, descSent, descHealthy, descConnectErrors,
+		descTargetShare, descTargetEjected, descTargetEjections, descTargetInFlight, descQueue, descNameGood, descNameTargets,
 		descReloads, descReloadOK, descReloadTime, descGeneration, descExpiry, descDropped,
 		descSourceGood, descSourceAge, descSourceFailures,
 		descResponses, descResponderAge, descAnswers, descLookups,
@@ -158,6 +159,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	if m.devices != nil {
 		m.devices().collect(m.now(), counter, gauge)
 	}
+	m.collectTargets(counter, gauge)
 	for t := range m.named.targets {
 		gauge(descHealthy, truth(m.targets[t].healthy), t.group, t.address)
 		counter(descConnectErrors, m.targets[t].connectErrors, t.group, t.address)

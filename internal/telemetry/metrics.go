@@ -53,9 +53,10 @@ type targetMetrics struct {
 // An Inventory is what a snapshot consists of, as far as it is counted. What an
 // inventory does not name is no longer shown at /metrics.
 type Inventory struct {
-	Generation uint64              // the snapshot's number
-	Listeners  []string            // names
-	Targets    map[string][]string // every target group, even an empty one, to its addresses
+	Generation uint64               // the snapshot's number
+	Listeners  []string             // names
+	Targets    map[string][]string  // every target group, even an empty one, to its addresses
+	Groups     func() []TargetGroup // what target groups are doing; nil: nothing is shown of it
 	Expiries   []Expiry
 	Dropped    map[string]func() uint64 // log ("access", "connection") to its count of lost events
 	Sources    func() []Source          // what is fetched; nil: nothing is

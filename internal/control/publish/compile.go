@@ -20,6 +20,7 @@ import (
 	"countersign.dev/internal/traffic/credential/basic"
 	"countersign.dev/internal/traffic/forward/health"
 	"countersign.dev/internal/traffic/forward/idheader"
+	"countersign.dev/internal/traffic/forward/sticky"
 	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/verify"
@@ -50,6 +51,7 @@ type Draft struct {
 	Expiries []telemetry.Expiry
 
 	routes   []*routes               // of each listener
+	sealing  *sticky.Keys            // of cookies; nil: the publisher has them
 	lines    map[string]*ocsp.Line   // by which responders are asked, by trust store
 	used     map[string]*source.Copy // of what is fetched, by URL
 	until    map[string]time.Time    // by URL: when a source's lists must be replaced
@@ -125,6 +127,9 @@ func Compile(cfg *config.Config, o Options) (*Draft, config.Faults) {
 	c.enrollment()
 	for i := range cfg.Listeners {
 		c.listener(i)
+	}
+	if cfg.Node.StickinessKeys != "" {
+		c.sealing()
 	}
 	for i := range cfg.TargetGroups {
 		c.targetGroup(i)
@@ -273,7 +278,7 @@ func (c *compiler) empty(path, file string) {
 func (c *compiler) targetGroup(i int) {
 	g := &c.cfg.TargetGroups[i]
 	out := upstream.GroupConfig{
-		Name: g.Name, Protocol: g.Protocol, Algorithm: g.Algorithm, FailOpen: g.FailOpen, Attempts: g.Retries.Attempts,
+		Name: g.Name, Protocol: g.Protocol, FailOpen: g.FailOpen, Attempts: g.Retries.Attempts,
 		ConnectTimeout: g.ConnectTimeout, DeregistrationDelay: g.DeregistrationDelay,
 	}
 	if out.DeregistrationDelay == 0 {
@@ -283,9 +288,7 @@ func (c *compiler) targetGroup(i int) {
 		out.Proxy = announcement(a)
 	}
 	out.TLS = c.targetTLS(i)
-	for _, t := range g.Targets {
-		out.Targets = append(out.Targets, t.Address)
-	}
+	c.sharing(g, &out)
 	if h := g.HealthCheck; h != nil {
 		out.Health = &health.Config{
 			Protocol: h.Protocol, Interval: h.Interval, Timeout: h.Timeout, Healthy: h.Healthy, Unhealthy: h.Unhealthy,

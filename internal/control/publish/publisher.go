@@ -22,6 +22,7 @@ import (
 	"countersign.dev/internal/traffic/accesslog"
 	"countersign.dev/internal/traffic/credential/basic"
 	"countersign.dev/internal/traffic/forward/idheader"
+	"countersign.dev/internal/traffic/forward/sticky"
 	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/route"
@@ -72,6 +73,7 @@ type Publisher struct {
 	inForce *Draft   // nil before the first
 	files   []string // of the configuration in force
 	logs    logs
+	sealed  *sticky.Keys // of cookies, without a data_dir
 
 	status   atomic.Pointer[Status]
 	closing  chan struct{}  // closed by Close
@@ -223,6 +225,9 @@ func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
 		return refuse(err)
 	}
 	undo = append(undo, change.Abandon)
+	if err := p.seal(draft); err != nil {
+		return refuse(err)
+	}
 	groups, err := p.cfg.Fleet.Apply(draft.Groups)
 	if err != nil {
 		return refuse(err)
@@ -280,6 +285,7 @@ func (p *Publisher) inventory(snap *snapshot.Snapshot, draft *Draft) telemetry.I
 	inv := telemetry.Inventory{
 		Generation: snap.Number,
 		Targets:    map[string][]string{},
+		Groups:     p.targetGroups,
 		Expiries:   draft.Expiries,
 		Dropped:    map[string]func() uint64{},
 		Sources:    p.sourceStates,
@@ -289,7 +295,7 @@ func (p *Publisher) inventory(snap *snapshot.Snapshot, draft *Draft) telemetry.I
 		inv.Listeners = append(inv.Listeners, l.Name)
 	}
 	for _, g := range draft.Groups {
-		inv.Targets[g.Name] = g.Targets
+		inv.Targets[g.Name] = slices.DeleteFunc(slices.Clone(g.Targets), upstream.Dynamic)
 	}
 	if snap.ConnectionLog != nil {
 		inv.Dropped["connection"] = snap.ConnectionLog.Dropped

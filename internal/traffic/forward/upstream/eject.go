@@ -106,7 +106,6 @@ func (f *Fleet) eject(t *Target, failures int) {
 	r.build(now)
 	r.mu.Unlock()
 	f.config.Logger.Warn("target is ejected", "target_group", t.group, "target", t.address, "failures", failures, "for", passive.Ejection.String())
-	f.config.OnEject(t.group, t.address, true)
 	f.nudge()
 }
 

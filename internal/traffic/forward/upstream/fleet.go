@@ -22,14 +22,6 @@ type FleetConfig struct {
 	// Pick has come to know. reason is empty for a healthy target.
 	OnHealth func(group, target string, healthy bool, reason string)
 
-	// OnEject is called when a target is left out because it fails requests, and
-	// when that is over.
-	OnEject func(group, target string, out bool)
-
-	// OnResolve is called when the addresses behind a name have been asked for:
-	// targets is how many are known now, err is not nil if there was no answer.
-	OnResolve func(group, name string, targets int, err error)
-
 	// Resolve finds what is behind a name, and says when to ask again. nil: the
 	// resolver of the system.
 	Resolve func(ctx context.Context, name string) (found []resolve.Endpoint, next time.Duration, err error)
@@ -71,12 +63,6 @@ func NewFleet(c FleetConfig) *Fleet {
 	}
 	if c.OnHealth == nil {
 		c.OnHealth = func(string, string, bool, string) {}
-	}
-	if c.OnEject == nil {
-		c.OnEject = func(string, string, bool) {}
-	}
-	if c.OnResolve == nil {
-		c.OnResolve = func(string, string, int, error) {}
 	}
 	if c.Resolve == nil {
 		c.Resolve = resolve.System

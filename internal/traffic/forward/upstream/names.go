@@ -181,12 +181,13 @@ func (f *Fleet) hear(ctx context.Context, r *roster, name string, found []resolv
 	same := slices.Equal(a.found, found)
 	if err == nil {
 		a.found = found
+	} else if known == 0 {
+		r.build(f.now()) // whoever is refused is told why
 	}
 	p := r.plan
 	r.mu.Unlock()
 	switch {
 	case err != nil:
-		f.config.OnResolve(r.name, name, known, err)
 		if !failed {
 			f.unresolved(r.name, name, err, known)
 		}
@@ -196,7 +197,6 @@ func (f *Fleet) hear(ctx context.Context, r *roster, name string, found []resolv
 	case !same:
 		f.config.Logger.Info("name is resolved otherwise", "target_group", r.name, "name", name, "targets", len(found))
 	}
-	f.config.OnResolve(r.name, name, len(found), nil)
 	if !same {
 		f.adopt(r, p, f.now())
 		f.gather()

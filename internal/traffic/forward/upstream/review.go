@@ -31,7 +31,6 @@ func (f *Fleet) review(r *roster, now time.Time) time.Duration {
 	log := f.config.Logger.With("target_group", r.name)
 	for _, t := range back {
 		log.Info("target is no longer ejected", "target", t.address)
-		f.config.OnEject(t.group, t.address, false)
 	}
 	for _, t := range odd {
 		log.Warn("target fails more than the others: its share is halved", "target", t.address)

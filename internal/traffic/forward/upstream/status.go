@@ -1,6 +1,9 @@
 package upstream
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"countersign.dev/internal/traffic/forward/health"
@@ -52,4 +55,50 @@ func (t *Target) describe(s health.Status) TargetStatus {
 		InFlight: t.InFlight(), Idle: t.conns.resting() + t.privates.resting(),
 		ConnectErrors: t.connectErrors.Load(), Ejections: t.ejections.Load(),
 	}
+}
+
+// A GroupStatus describes a target group at one instant.
+type GroupStatus struct {
+	Name      string
+	Algorithm string
+	Waiting   int // requests that wait for a place at a target (max_connections)
+	Names     []NameStatus
+	Targets   []TargetStatus
+}
+
+// A NameStatus is what is known of a name behind which there are targets.
+type NameStatus struct {
+	Name    string
+	Targets int    // known, from the last good answer
+	Error   string // of the last question; "": it was answered
+}
+
+// Status describes the groups that are configured now, by name, with the targets
+// that Group.Targets describes.
+func (f *Fleet) Status() []GroupStatus {
+	f.mu.Lock()
+	rosters := slices.Collect(maps.Values(f.rosters))
+	f.mu.Unlock()
+	slices.SortFunc(rosters, func(a, b *roster) int { return strings.Compare(a.name, b.name) })
+	all := make([]GroupStatus, len(rosters))
+	for i, r := range rosters {
+		all[i] = r.status(f.now())
+	}
+	return all
+}
+
+func (r *roster) status(now time.Time) GroupStatus {
+	s := GroupStatus{Name: r.name, Waiting: int(r.line.waiting.Load()), Targets: r.targetStatus(now)}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.Algorithm = r.plan.Algorithm
+	for name, a := range r.names {
+		known := NameStatus{Name: name, Targets: len(a.found)}
+		if a.err != nil {
+			known.Error = a.err.Error()
+		}
+		s.Names = append(s.Names, known)
+	}
+	slices.SortFunc(s.Names, func(a, b NameStatus) int { return strings.Compare(a.Name, b.Name) })
+	return s
 }

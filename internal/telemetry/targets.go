@@ -1,0 +1,71 @@
+package telemetry
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// A TargetGroup is what is shown of a target group at the moment.
+type TargetGroup struct {
+	Name    string
+	Waiting int
+	Names   []ResolvedName
+	Targets []Target
+}
+
+// A Target is what is shown of a target at the moment. Health and connection
+// errors of those that the inventory names are known without.
+type Target struct {
+	Address       string
+	Healthy       bool
+	Share         float64
+	Ejected       bool
+	Ejections     uint64
+	InFlight      int64
+	ConnectErrors uint64
+}
+
+// A ResolvedName is a name behind which there are targets.
+type ResolvedName struct {
+	Name    string
+	Targets int
+	Good    bool
+}
+
+var (
+	descTargetShare = desc("target_share",
+		"The weight of the target as it is now: less than configured while it starts slowly or fails more than the others, 0 while it is ejected.", "target_group", "target")
+	descTargetEjected = desc("target_ejected",
+		"Whether the target is left out because it failed requests (1) or not (0).", "target_group", "target")
+	descTargetEjections = desc("target_ejections_total",
+		"How often the target was left out because it failed requests.", "target_group", "target")
+	descTargetInFlight = desc("target_requests_in_flight",
+		"Requests at the target now.", "target_group", "target")
+	descQueue = desc("target_group_queue_length",
+		"Requests that wait for a target to have less than max_connections now.", "target_group")
+	descNameGood = desc("target_name_resolved",
+		"Whether the name was resolved when it was looked up last (1) or not (0).", "target_group", "name")
+	descNameTargets = desc("target_name_targets",
+		"Targets behind the name, from the last good answer.", "target_group", "name")
+)
+
+// collectTargets shows what target groups are doing.
+func (m *Metrics) collectTargets(counter func(*prometheus.Desc, uint64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {
+	if m.inventory.Groups == nil {
+		return
+	}
+	for _, g := range m.inventory.Groups() {
+		gauge(descQueue, float64(g.Waiting), g.Name)
+		for _, n := range g.Names {
+			gauge(descNameGood, truth(n.Good), g.Name, n.Name)
+			gauge(descNameTargets, float64(n.Targets), g.Name, n.Name)
+		}
+		for _, t := range g.Targets {
+			if !m.named.targets[target{g.Name, t.Address}] { // found behind a name
+				gauge(descHealthy, truth(t.Healthy), g.Name, t.Address)
+				counter(descConnectErrors, t.ConnectErrors, g.Name, t.Address)
+			}
+			gauge(descTargetShare, t.Share, g.Name, t.Address)
+			gauge(descTargetEjected, truth(t.Ejected), g.Name, t.Address)
+			counter(descTargetEjections, t.Ejections, g.Name, t.Address)
+			gauge(descTargetInFlight, float64(t.InFlight), g.Name, t.Address)
+		}
+	}
+}
