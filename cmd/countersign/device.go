@@ -217,55 +217,6 @@ func seenAt(t *time.Time) string {
 	return instant(*t)
 }
 
-func deviceShow(std stdio) *cobra.Command {
-	var node nodeFlags
-	cmd := &cobra.Command{
-		Use:   "show ID",
-		Short: "Print all that is known of a device",
-		Long: `Show prints a device, its certificates and its trail: what was done to it, when, by
-whom and why. The trail is checked; one that was tampered with is a failure.` + nodeHelp,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
-				f, err := c.Device(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				if node.json {
-					err = printJSON(std.out, f)
-				} else {
-					err = printDeviceFile(std, f)
-				}
-				if err == nil && f.TrailFault != "" {
-					fmt.Fprintf(std.err, "countersign: %s\n", f.TrailFault)
-					return exitCode(1)
-				}
-				return err
-			})
-		},
-	}
-	node.add(cmd)
-	return cmd
-}
-
-func printDeviceFile(std stdio, f *client.DeviceFile) error {
-	p := newPage("device %s", f.ID)
-	p.row("state", "%s", f.State)
-	p.row("labels", "%s", orDash(inventory.FormatLabels(f.Labels)))
-	if f.Notes != "" {
-		p.row("notes", "%q", f.Notes)
-	}
-	p.row("created", "%s", instant(f.Created))
-	p.row("seen", "%s, first %s%s", seenAt(f.LastSeen), seenAt(f.FirstSeen), from(f.LastAddress))
-	for _, k := range f.Credentials {
-		p.row("credential", "%s of %q, %s, expires %s", k.Serial, k.Issuer, k.State, until(k.NotAfter))
-	}
-	for _, e := range f.Trail {
-		p.row("trail", "%d  %s  %s to %s by %s%s%s", e.Number, instant(e.At), e.What, e.To, e.Who, quoted(": ", e.Why), quoted("; ", e.Detail))
-	}
-	return p.print(std.out)
-}
-
 func from(address string) string {
 	if address == "" {
 		return ""

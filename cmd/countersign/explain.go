@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"countersign.dev"
+	"countersign.dev/internal/config"
 	"countersign.dev/internal/control/ocsp"
 	"countersign.dev/internal/control/publish"
 	"countersign.dev/internal/snapshot"
@@ -32,7 +33,8 @@ func newExplainCommand(std stdio) *cobra.Command {
 each check finds. It asks the same code that decides about live connections. The
 chain is what the client would present: its certificate first, then the
 intermediates. Without --cert it explains a client that has none. That the
-client holds the private key is taken for granted.
+client holds the private key is taken for granted. At a listener with devices the
+registry is asked as well.
 
 The exit status is 0 when the client would be admitted, else 1.`,
 		Args: cobra.NoArgs,
@@ -52,7 +54,7 @@ The exit status is 0 when the client would be admitted, else 1.`,
 			if err != nil {
 				return err
 			}
-			return explain(c.Context(), std.out, l, presented, sni)
+			return explain(c.Context(), std.out, draft.Config, l, presented, sni)
 		},
 	}
 	configFlag(cmd, &file)
@@ -116,7 +118,7 @@ func readChain(file string) ([]*x509.Certificate, error) {
 }
 
 // explain walks the stages of a connection as the pipeline does.
-func explain(ctx context.Context, w io.Writer, l *snapshot.Listener, presented []*x509.Certificate, sni string) error {
+func explain(ctx context.Context, w io.Writer, cfg *config.Config, l *snapshot.Listener, presented []*x509.Certificate, sni string) error {
 	name, err := handshake.NormalizeName(sni)
 	if err != nil {
 		return fmt.Errorf("--sni %q: %w", sni, err)
@@ -176,6 +178,9 @@ func explain(ctx context.Context, w io.Writer, l *snapshot.Listener, presented [
 	}
 	if until := chain.GoodUntil(); !until.IsZero() {
 		fmt.Fprintf(w, "this holds until %s, unless the configuration or a revocation list changes\n", until.UTC().Format(time.RFC3339))
+	}
+	if l.Devices != nil {
+		return explainDevice(ctx, w, cfg, l, client)
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func (m *Mirror) learn(some []*entry, standings []store.Standing) (changed []str
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, e := range some {
-		before, now := e.Known(), knowledge(found[e.ID()])
+		before, now := e.Known(), KnowledgeOf(found[e.ID()])
 		if before != nil && before.Equal(now) {
 			continue
 		}
@@ -157,7 +157,8 @@ func (m *Mirror) fail(err error) {
 	m.turn()
 }
 
-func knowledge(s *store.Standing) *devices.Knowledge {
+// KnowledgeOf is what a standing says to traffic; nil: there is no such device.
+func KnowledgeOf(s *store.Standing) *devices.Knowledge {
 	if s == nil {
 		return &devices.Knowledge{}
 	}
