@@ -2,6 +2,7 @@ package secure
 
 import (
 	"crypto/tls"
+	"io"
 	"net"
 	"time"
 
@@ -36,12 +37,19 @@ func (c *Conn) Client() *Client { return c.attempt.client }
 func (c *Conn) GoodUntil() time.Time { return c.attempt.until }
 
 // Read is net.Conn's. A *countersign.Denial as error says that the target has
-// refused our certificate before it looked at anything that was written.
+// refused our certificate before it looked at anything that was written. io.EOF
+// is the target's word that there is no more; without it, the error is
+// io.ErrUnexpectedEOF.
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.TLS.Read(p)
 	if n > 0 {
 		c.heard = true
 		return n, err
+	}
+	if err == io.EOF && c.under.ended {
+		// crypto/tls lets it pass between two records. Anybody on the way could have
+		// cut something off (RFC 8446 section 6.1).
+		return 0, io.ErrUnexpectedEOF
 	}
 	if err != nil && !c.heard {
 		if d := c.attempt.refused(err); d != nil {
@@ -72,6 +80,7 @@ func (c *Conn) Quiet(silent func() bool) bool {
 type under struct {
 	net.Conn
 	in     records
+	ended  bool        // the socket has no more
 	silent func() bool // nil: reads wait
 }
 
@@ -84,6 +93,7 @@ func (u *under) Read(p []byte) (int, error) {
 	}
 	n, err := u.Conn.Read(p)
 	u.in.pass(p[:n])
+	u.ended = u.ended || err == io.EOF
 	return n, err
 }
 
