@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 
@@ -186,17 +187,19 @@ func bareTLS(t testing.TB, r *rig, device *testpki.Certificate) net.Conn {
 	return conn
 }
 
-func noAllocations(t *testing.T, conn net.Conn) {
+func noAllocations(t *testing.T, conn net.Conn, more ...string) {
 	t.Helper()
-	if n := allocations(t, conn); n > 0 {
+	if n := allocations(t, conn, more...); n > 0 {
 		t.Errorf("%v allocations per request, want none", n)
 	}
 }
 
-// allocations is how many a request on conn causes, in the whole process.
-func allocations(t *testing.T, conn net.Conn) float64 {
+// allocations is how many a request on conn, with further header lines, causes in
+// the whole process.
+func allocations(t *testing.T, conn net.Conn, more ...string) float64 {
 	t.Helper()
-	request, buf := []byte(frugalRequest), make([]byte, 1024)
+	head, _ := strings.CutSuffix(frugalRequest, "\r\n")
+	request, buf := []byte(head+strings.Join(append(more, ""), "\r\n")+"\r\n"), make([]byte, 1024)
 	exchange := func() {
 		if _, err := conn.Write(request); err != nil {
 			t.Fatal(err)

@@ -27,7 +27,7 @@ type Question struct {
 	Action route.Action
 	// Require is what the listener demands of every request; nil: nothing.
 	Require *credential.Requirement
-	// Shown is what the request shows; its Client is that above. nil: nothing.
+	// Shown is what the request shows; Decide gives it the Client. nil: nothing.
 	Shown *credential.Question
 }
 
@@ -96,13 +96,13 @@ func Decide(q Question) (Grant, *countersign.Denial) {
 	if q.Action.Public || q.Require == nil && q.Action.Require == nil {
 		return g, nil
 	}
-	var shown credential.Question
-	if q.Shown != nil {
-		shown = *q.Shown
+	shown := q.Shown
+	if shown == nil {
+		shown = &credential.Question{}
 	}
 	shown.Client = q.Client
 	var denial *countersign.Denial
-	if g.proof, denial = credential.Judge(&shown, q.Require, q.Action.Require); denial != nil {
+	if g.proof, denial = credential.Judge(shown, q.Require, q.Action.Require); denial != nil {
 		return Grant{}, denial
 	}
 	return g, nil

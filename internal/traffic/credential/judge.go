@@ -47,7 +47,14 @@ func Judge(q *Question, first, second *Requirement) (Proof, *countersign.Denial)
 		return Proof{}, countersign.Deny(countersign.StageAuthorize, countersign.CredentialNotProven,
 			"a credential was not verified yet; this is a fault in countersign, please report it")
 	}
-	return Proof{}, j.denial(second.credentials(first.credentials(nil)))
+	return Proof{}, explain(q, first, second)
+}
+
+// explain is for what does not hold.
+func explain(q *Question, first, second *Requirement) *countersign.Denial {
+	j := &judgment{q: q, explains: true}
+	j.both(first, second)
+	return j.denial(second.credentials(first.credentials(nil)))
 }
 
 // An answer to whether a requirement holds.
@@ -65,6 +72,7 @@ type judgment struct {
 	failures    []failure
 	missing     []*Credential
 	uncertified bool
+	explains    bool // else nothing is collected, so that a request that is granted costs nothing
 }
 
 type failure struct {
@@ -105,10 +113,12 @@ func (j *judgment) holds(r *Requirement) (answer, Proof) {
 	if r.any {
 		held = no
 	}
+	failures, missing, uncertified := len(j.failures), len(j.missing), j.uncertified
 	for _, part := range r.parts {
 		h, p := j.holds(part)
 		switch {
-		case r.any && h == yes:
+		case r.any && h == yes: // what the others lack matters to nobody
+			j.failures, j.missing, j.uncertified = j.failures[:failures], j.missing[:missing], uncertified
 			return yes, p
 		case r.any:
 			held = max(held, h)
@@ -130,7 +140,9 @@ func (j *judgment) shows(c *Credential) (answer, Proof) {
 	case twice:
 		return j.fails(c, Fail(countersign.CredentialInvalid, "the request has the field %s twice; want it once", c.Header))
 	case shown == nil:
-		j.missing = append(j.missing, c)
+		if j.explains {
+			j.missing = append(j.missing, c)
+		}
 		return no, Proof{}
 	}
 	if wait := q.Attempts.Barred(q.Source, q.Most, q.Now); wait > 0 {
@@ -143,7 +155,9 @@ func (j *judgment) shows(c *Credential) (answer, Proof) {
 	}
 	switch {
 	case !done:
-		q.Evidence.need(c)
+		if !j.explains { // else the answer is there without it
+			q.Evidence.need(c)
+		}
 		return later, Proof{}
 	case failed != nil:
 		return j.fails(c, failed)
@@ -152,7 +166,9 @@ func (j *judgment) shows(c *Credential) (answer, Proof) {
 }
 
 func (j *judgment) fails(c *Credential, why *Failure) (answer, Proof) {
-	j.failures = append(j.failures, failure{c, why})
+	if j.explains {
+		j.failures = append(j.failures, failure{c, why})
+	}
 	return no, Proof{}
 }
 

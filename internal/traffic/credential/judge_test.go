@@ -141,6 +141,15 @@ func TestWhatWasNotVerifiedDoesNotHold(t *testing.T) {
 	}
 }
 
+// A password is not computed for a request that is refused in any case.
+func TestNothingIsVerifiedForARequestThatIsRefusedAnyway(t *testing.T) {
+	r := credential.AllOf(credential.Shown(staff(t)), credential.Shown(partners(t, "partners", "x-api-key")))
+	_, denial, resolved := ask(t, credential.Question{Fields: fields("Authorization", basicValue("ada:x"))}, r, nil)
+	if denial == nil || denial.Code != countersign.CredentialMissing || resolved > 0 {
+		t.Errorf("%v, verified %d times", denial, resolved)
+	}
+}
+
 // What was found out about one request says nothing about another credential.
 func TestEvidenceIsOfOneCredential(t *testing.T) {
 	one, other := staff(t), staff(t)
