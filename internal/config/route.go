@@ -22,9 +22,9 @@ type Rule struct {
 	// else the answer is 401, or 403 if only a certificate is missing.
 	Require []Requirement `yaml:"require"`
 
-	// OnFailure says how a client learns that require does not hold: respond (it is
-	// answered, with the reason's code) or close (the connection ends without an
-	// answer). Default respond.
+	// OnFailure says how a client learns that it may not have what it asks for, as
+	// when require does not hold: respond (it is answered, with the reason's code) or
+	// close (the connection ends without an answer). Default respond.
 	OnFailure countersign.OnFailure `yaml:"on_failure" one:"respond|close" default:"respond"`
 
 	// Forward is the target group that gets the requests, or several that share them.

@@ -162,12 +162,12 @@ func (s *session) exchange() (more, unread bool) {
 	}
 	x := s.begin(s.http1.Exchange)
 	if denial != nil {
-		return x.refuse(denial, true)
+		return x.refuse(denial, true, nil)
 	}
 	v := s.prove(x.Request, x.Started(), s.decide(x.Request, x.Started(), nil))
 	x.event.Device(v.who, v.word)
 	if v.denial != nil {
-		return x.refuse(v.denial, v.ends)
+		return x.denied(&v)
 	}
 	return x.forward(v)
 }
@@ -188,9 +188,10 @@ func (s *session) stream(e *http.Exchange, denial *countersign.Denial) {
 	s.crew.do(func() {
 		s.guard(func() {
 			v = s.prove(x.Request, x.Started(), v)
-			if x.event.Device(v.who, v.word); v.denial == nil {
+			x.event.Device(v.who, v.word)
+			if v.denial == nil {
 				x.forward(v)
-			} else if x.refuse(v.denial, v.ends); v.ends {
+			} else if x.denied(&v); v.ends || v.silent {
 				s.front.Interrupt()
 			}
 			e.Close() // not behind a fault: who knows who still holds it
@@ -204,6 +205,8 @@ type verdict struct {
 	device    *devices.Record      // of which nothing is known, so that more may be decided later
 	evidence  *credential.Evidence // that has to be verified before this is the last word; nil: it is
 	ends      bool                 // the connection cannot go on
+	silent    bool                 // it ends without an answer
+	rule      *route.Rule          // that took the request; nil: none did
 	grant     authorize.Grant
 	identity  []byte // what the target is told; never changed, but replaced
 	statement []byte // and what is signed of it; likewise
@@ -253,7 +256,8 @@ func (s *session) judge(q *http1.Request, now time.Time, found *credential.Evide
 	}
 	grant, denial := authorize.Decide(ask)
 	s.saw(now)
-	v := verdict{denial: denial, device: s.pending(), grant: grant, identity: s.identity, evidence: unresolved(ask.Shown)}
+	v := verdict{denial: denial, device: s.pending(), grant: grant, identity: s.identity, evidence: unresolved(ask.Shown),
+		rule: action.Rule, silent: denial != nil && action.Close}
 	v.who, v.word = s.named(), device.Word()
 	if denial == nil {
 		v.private, v.asker = s.apart(action.Forward), s.asker(action.Forward)

@@ -13,6 +13,7 @@ import (
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/identify"
+	"countersign.dev/internal/traffic/route"
 	"countersign.dev/internal/wire/http1"
 )
 
@@ -66,14 +67,25 @@ func protocol(q *http1.Request) string {
 }
 
 // refuse answers the request with d. ends says that the connection cannot go
-// on, as after a request whose end is not known. It returns what exchange does.
-func (x exchangeRecord) refuse(d *countersign.Denial, ends bool) (more, unread bool) {
+// on, as after a request whose end is not known. rule took the request; nil: none
+// did. It returns what exchange does.
+func (x exchangeRecord) refuse(d *countersign.Denial, ends bool, rule *route.Rule) (more, unread bool) {
 	// A body that was not read would be taken for the next request.
 	unread = ends || x.Request.Body != http1.NoBody
 	closing := unread || !x.Request.KeepAlive || x.s.front.Closing()
 	status, err := x.Refuse(d, closing)
-	x.finish(http.Result{Denial: d, Status: status}, authorize.Grant{})
+	x.finish(http.Result{Denial: d, Status: status}, authorize.Grant{}, rule)
 	return !closing && err == nil, unread
+}
+
+// denied is refuse for what was decided about the request.
+func (x exchangeRecord) denied(v *verdict) (more, unread bool) {
+	if !v.silent {
+		return x.refuse(v.denial, v.ends, v.rule)
+	}
+	x.Drop()
+	x.finish(http.Result{Denial: v.denial}, authorize.Grant{}, v.rule)
+	return false, true
 }
 
 // forward sends the request on under the grant of v, or has it answered here.
@@ -85,10 +97,13 @@ func (x exchangeRecord) forward(v verdict) (more, unread bool) {
 		Still: s.still,
 	}
 	var res http.Result
-	if v.grant.Action().Respond != nil {
+	switch action := v.grant.Action(); {
+	case action.Respond != nil:
 		terms.Chain = s.verified()
 		res = x.Respond(s.node.ctx, terms)
-	} else {
+	case action.Reply != nil:
+		res = x.Reply(terms)
+	default:
 		res = x.Forward(terms)
 	}
 	if res.Denial != nil && !res.Answered {
@@ -98,7 +113,7 @@ func (x exchangeRecord) forward(v verdict) (more, unread bool) {
 		res.Status, err = x.Refuse(res.Denial, closing)
 		res.KeepAlive = !closing && err == nil
 	}
-	x.finish(res, v.grant)
+	x.finish(res, v.grant, v.rule)
 	return res.KeepAlive, res.Unread
 }
 
@@ -110,7 +125,7 @@ func (s *session) verified() []*x509.Certificate {
 }
 
 // finish counts the exchange and commits its line.
-func (x exchangeRecord) finish(res http.Result, grant authorize.Grant) {
+func (x exchangeRecord) finish(res http.Result, grant authorize.Grant, rule *route.Rule) {
 	action := grant.Action()
 	now := x.Ended()
 	metrics := x.listener.Metrics
@@ -131,8 +146,20 @@ func (x exchangeRecord) finish(res http.Result, grant authorize.Grant) {
 	case action.Forward != nil:
 		ev.Actions, ev.TargetGroup, ev.Rule = "forward", action.Forward.Name(), 0
 		ev.GRPC = action.Forward.Protocol() == "grpc"
+	case action.Reply != nil && action.Reply.Location != nil:
+		ev.Actions, ev.Rule = "redirect", 0
+		ev.Redirect(res.Location)
+	case action.Reply != nil:
+		ev.Actions, ev.Rule = "fixed-response", 0
 	case res.Denial != nil, action.Respond != nil:
 		ev.Actions = "fixed-response"
+	}
+	if rule != nil {
+		ev.Rule, ev.RuleName = rule.Priority, rule.Name
+	}
+	if action.Rewrite != nil {
+		ev.Transformed(res.Host, res.Rewritten)
+		ev.TransformStatus = "TransformSuccess"
 	}
 	if kind := x.Oddity(); kind != "" {
 		ev.Classification, ev.ClassificationReason = http1.Classification(kind), kind

@@ -47,6 +47,7 @@ type Access struct {
 
 	TargetGroup string
 	Rule        int    // priority of the rule that matched, or RuleNone
+	RuleName    string // its name, if it has one
 	Actions     string // forward, fixed-response, redirect ...; several with commas
 	Denial      *countersign.Denial
 

@@ -205,6 +205,7 @@ func appendAccessJSON(dst []byte, a *Access, clock *clock) []byte {
 	o.bytes("trace_id", a.text(a.traceID))
 	if a.Rule != RuleNone {
 		o.number("matched_rule_priority", int64(a.Rule))
+		o.text("matched_rule_name", a.RuleName)
 	}
 	o.text("actions_executed", a.Actions)
 	o.bytes("redirect_url", a.text(a.redirect))

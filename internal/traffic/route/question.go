@@ -45,10 +45,11 @@ func (n *notes) giveBack() {
 	notebooks.Put(n)
 }
 
-// host is whom the request is for, without a port and without the dot of the root;
-// of bytes the name that was asked for.
-func (q *Question) host() []byte {
-	host := q.Request.Host
+// host is whom the request is for.
+func (q *Question) host() []byte { return HostOf(q.Request.Host) }
+
+// HostOf is an authority without its port, and without the dot of the root.
+func HostOf(host []byte) []byte {
 	if i := bytes.LastIndexByte(host, ':'); i >= 0 && host[len(host)-1] != ']' {
 		host = host[:i]
 	}

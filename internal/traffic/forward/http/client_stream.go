@@ -169,6 +169,11 @@ func (s *stream) refuse(e *Exchange, a *refusal) error {
 		s.h2.Reset(h2.ErrCodeProtocol)
 		return nil
 	}
+	if a.silent {
+		s.ended = true
+		s.h2.Reset(h2.ErrCodeCancel)
+		return nil
+	}
 	h := refusalHead{a, e}
 	if a.grpc = !a.own && isGRPC(e.Request); a.grpc || string(e.Request.Method) == "HEAD" {
 		if err := s.h2.WriteHead(&h, http2.End); err != nil {

@@ -17,6 +17,10 @@ type Result struct {
 	// the client has not been told yet.
 	Denial   *countersign.Denial
 	Answered bool
+	// Location is where the client was sent, Host and Rewritten what the target was
+	// asked for instead; nil: nowhere, and nothing else. They are valid until the next
+	// request is read.
+	Location, Host, Rewritten []byte
 	// Status is what the client got, TargetStatus what the target sent; 0: nothing.
 	Status, TargetStatus int
 	// Switched: the exchange went on as a WebSocket, or whatever was agreed upon.
@@ -50,7 +54,11 @@ func (e *Exchange) Forward(t *Terms) Result {
 	}
 	e.terms, e.out, e.switching, e.challenge = *t, e.out[:0], false, nil
 	if res.Denial = e.takeBody(); res.Denial == nil {
-		e.offerAround(t.Grant.Action().Forward)
+		action := t.Grant.Action()
+		if action.Rewrite != nil {
+			e.rewrite(&action)
+		}
+		e.offerAround(action.Forward)
 	}
 	if why := e.leash.cutFor(); why != nil && res.Denial != nil { // whatever seemed to be the matter
 		res.Denial = why

@@ -21,6 +21,8 @@ type refusal struct {
 	closing bool // the connection will not carry another request
 	grpc    bool // said as a gRPC client expects it
 	own     bool // no refusal but what was asked for
+	lasting bool // it may be kept, and be given to others
+	silent  bool // nothing is said
 	fields  [][2]string
 }
 
@@ -65,6 +67,10 @@ const allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 // refuse is sink's.
 func (f *Front) refuse(e *Exchange, a *refusal) error {
+	if a.silent {
+		f.client.closing.Store(true)
+		return nil
+	}
 	out := append(e.out[:0], "HTTP/1.1 "...)
 	out = strconv.AppendInt(out, int64(a.status), 10)
 	out = append(out, ' ')
@@ -73,9 +79,14 @@ func (f *Front) refuse(e *Exchange, a *refusal) error {
 		out = append(out, "\r\nContent-Type: "...)
 		out = append(out, a.kind...)
 	}
-	out = append(out, "\r\nContent-Length: "...)
-	out = strconv.AppendInt(out, int64(len(a.body)), 10)
-	out = append(out, "\r\nCache-Control: no-store\r\nDate: "...)
+	if a.status != nethttp.StatusNoContent { // which may not have the field (RFC 9110 section 8.6)
+		out = append(out, "\r\nContent-Length: "...)
+		out = strconv.AppendInt(out, int64(len(a.body)), 10)
+	}
+	if !a.lasting {
+		out = append(out, "\r\nCache-Control: no-store"...)
+	}
+	out = append(out, "\r\nDate: "...)
 	out = append(out, e.date()...)
 	out = append(out, '\r', '\n')
 	if a.status == 405 && !a.own {

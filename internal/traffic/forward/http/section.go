@@ -165,8 +165,12 @@ func (h *refusalHead) Encode(enc *http2.Encoder) {
 	if h.kind != "" {
 		enc.Field([]byte("content-type"), []byte(h.kind))
 	}
-	enc.Field(contentLength, strconv.AppendInt(nil, int64(len(h.body)), 10))
-	enc.Field([]byte("cache-control"), []byte("no-store"))
+	if h.status != nethttp.StatusNoContent {
+		enc.Field(contentLength, strconv.AppendInt(nil, int64(len(h.body)), 10))
+	}
+	if !h.lasting {
+		enc.Field([]byte("cache-control"), []byte("no-store"))
+	}
 	enc.Field(dateName, h.e.date())
 	if h.status == nethttp.StatusMethodNotAllowed && !h.own {
 		enc.Field([]byte("allow"), []byte(allowed))
