@@ -43,8 +43,8 @@ func TestDocumentsAreTrue(t *testing.T) {
 		}
 		t.Run(strings.TrimSuffix(path, ".md"), func(t *testing.T) {
 			t.Parallel()
-			for _, name := range []string{"bash", "curl", "openssl"} {
-				if name != "openssl" || strings.Contains(all, "openssl ") {
+			for _, name := range []string{"bash", "curl", "openssl", "nginx"} {
+				if name == "bash" || name == "curl" || strings.Contains(all, name+" ") {
 					testrequire.Program(t, name)
 				}
 			}
@@ -145,7 +145,7 @@ func run(t *testing.T, path, dir, script string, blocks []fence) {
 func substitute(t *testing.T) *strings.Replacer {
 	t.Helper()
 	var pairs []string
-	for _, port := range []string{"8443", "8080", "9901"} {
+	for _, port := range []string{"8443", "8080", "9901", "9443", "9444"} {
 		pairs = append(pairs, port, freePort())
 	}
 	for _, port := range []string{"9001", "9002"} {
