@@ -6,7 +6,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,7 +26,8 @@ func returnImage() {
 	}
 	for _, m := range untouched(f, exe) {
 		// Nothing of it was ever written to, so that it is read from the file again.
-		unix.Madvise(unsafe.Slice((*byte)(unsafe.Pointer(m.from)), m.to-m.from), unix.MADV_DONTNEED)
+		// unix.Madvise wants a slice, which these addresses must not become.
+		unix.Syscall(unix.SYS_MADVISE, m.from, m.to-m.from, unix.MADV_DONTNEED)
 	}
 }
 
