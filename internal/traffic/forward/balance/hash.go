@@ -20,9 +20,11 @@ import (
 type hash struct{}
 
 const (
-	probes    = 21   // places at which a key is looked up: the fullest part is a tenth larger than the average
-	excess    = 1.25 // what part of its share a member may have
-	allowance = 16   // exchanges that any member may have: with little to do, keeping together matters more
+	points    = 32      // of a member, for each unit of its weight
+	probes    = 21      // places at which a key is looked up: with these two the parts are even to a tenth
+	most      = 1 << 18 // points of all members; where they would be more, each has half as many, or a quarter, and so on
+	excess    = 1.25    // what part of its share a member may have
+	allowance = 16      // exchanges that any member may have: with little to do, keeping together matters more
 )
 
 func (hash) Over(s Set) Picker {
@@ -33,9 +35,13 @@ func (hash) Over(s Set) Picker {
 			c.total += w
 		}
 	}
+	each := points
+	for each > 1 && c.total*float64(each) > most {
+		each /= 2 // the others stay where they are
+	}
 	for i, m := range s.Members {
 		base := KeyOfString(m.Address())
-		for n := range max(1, int(math.Round(c.weight(i)))) {
+		for n := range max(1, int(math.Round(c.weight(i)))) * each {
 			c.points = append(c.points, point{at: uint64(base.With(Key(n + 1))), member: int32(i)})
 		}
 	}

@@ -127,11 +127,23 @@ func BenchmarkPickOf10000(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			p := over(b, name, balance.Set{Members: members, Weights: weights, InFlight: func() int64 { return 0 }})
 			b.ReportAllocs()
+			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for key := balance.Key(1); pb.Next(); key++ {
 					p.Pick(balance.Request{Key: key})
 				}
 			})
+		})
+	}
+}
+
+func BenchmarkOver10000(b *testing.B) {
+	members := balancetest.Members(10_000)
+	for _, name := range balance.Names {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				over(b, name, balance.Set{Members: members})
+			}
 		})
 	}
 }

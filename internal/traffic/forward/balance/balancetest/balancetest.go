@@ -123,7 +123,7 @@ func Run(t *testing.T, name string) {
 			t.Fatal(err)
 		}
 		members := Members(n)
-		const times = 20_000
+		const times = 4_000
 		picked := Spread(a.Over(balance.Set{Members: members, Weights: weights}), members, times)
 		for i, got := range picked {
 			// hash bounds the load, and chance is a part of some: never more than a
