@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/control/ca/ledger"
 )
 
 // A Store is one database, noun by noun.
@@ -17,6 +18,8 @@ type Store struct {
 	Trail       Trail
 	Changes     Changes
 	Standings   Standings
+	// Ledger is that of the authority with this name, empty the first time.
+	Ledger func(authority string) ledger.Ledger
 
 	// Close waits for what is under way.
 	Close func() error

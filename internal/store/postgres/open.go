@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"sync"
 
+	"countersign.dev/internal/control/ca/ledger"
 	"countersign.dev/internal/store"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -80,6 +81,7 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 		Trail:       trail{d},
 		Changes:     log,
 		Standings:   standings{d},
+		Ledger:      func(authority string) ledger.Ledger { return book{d, authority} },
 		Close: func() error {
 			d.stop()
 			d.done.Wait()

@@ -11,15 +11,18 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-func TestSuite(t *testing.T) {
+func TestSuite(t *testing.T)  { storetest.Run(t, fresh(t, "suite")) }
+func TestLedger(t *testing.T) { storetest.RunLedger(t, fresh(t, "ledger")) }
+
+func fresh(t *testing.T, name string) func(t *testing.T) (*store.Store, func(t *testing.T) *store.Store) {
 	server := testrequire.PostgreSQL(t)
 	n := 0
-	storetest.Run(t, func(t *testing.T) (*store.Store, func(t *testing.T) *store.Store) {
+	return func(t *testing.T) (*store.Store, func(t *testing.T) *store.Store) {
 		n++
-		at := database(t, server, fmt.Sprintf("suite%d", n))
+		at := database(t, server, fmt.Sprintf("%s%d", name, n))
 		again := func(t *testing.T) *store.Store { return open(t, Config{URL: at}) }
 		return again(t), again
-	})
+	}
 }
 
 // database makes an empty one.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"countersign.dev/internal/control/ca/ledger"
 	"countersign.dev/internal/store"
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -60,6 +61,7 @@ func Open(ctx context.Context, cfg Config) (*store.Store, error) {
 		Trail:       trail{d},
 		Changes:     changes{d},
 		Standings:   standings{d},
+		Ledger:      func(authority string) ledger.Ledger { return book{d, authority} },
 		Close:       d.close,
 	}, nil
 }

@@ -8,12 +8,13 @@ import (
 	"countersign.dev/internal/store/storetest"
 )
 
-func TestSuite(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) (*store.Store, func(t *testing.T) *store.Store) {
-		path := filepath.Join(t.TempDir(), "data", "countersign.db")
-		again := func(t *testing.T) *store.Store { return open(t, Config{Path: path}) }
-		return again(t), again
-	})
+func TestSuite(t *testing.T)  { storetest.Run(t, fresh) }
+func TestLedger(t *testing.T) { storetest.RunLedger(t, fresh) }
+
+func fresh(t *testing.T) (*store.Store, func(t *testing.T) *store.Store) {
+	path := filepath.Join(t.TempDir(), "data", "countersign.db")
+	again := func(t *testing.T) *store.Store { return open(t, Config{Path: path}) }
+	return again(t), again
 }
 
 func open(t testing.TB, cfg Config) *store.Store {

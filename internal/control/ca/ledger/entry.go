@@ -32,6 +32,7 @@ type Entry struct {
 
 	Certificate []byte `json:"certificate,omitempty"` // DER
 	Key         Key    `json:"-"`                     // that of Certificate: Prepare reads it
+	Recorded    bool   `json:"-"`                     // in another ledger, from before: whose key it has is not asked
 	Fresh       bool   `json:"-"`                     // no certificate on record may have that key
 	Names       string `json:"-"`                     // with Key, where there is no Subject: the alternative names, encoded
 

@@ -112,7 +112,7 @@ func (f *File) readOn(cut bool) (err error) {
 		}
 		e, err := parse(line)
 		if err == nil {
-			err = e.fits(f.certificate(e.Serial), f.listed.Number)
+			err = e.Fits(f.certificate(e.Serial), f.listed.Number)
 		}
 		if err != nil {
 			return fmt.Errorf("%s:%d: %w; restore the file from a backup: without it revocations would be forgotten",
@@ -230,7 +230,7 @@ func (f *File) commit(calls [][]Entry) []error {
 func (f *File) take(lines *[]byte, entries []Entry) error {
 	own := make([][]byte, len(entries))
 	for i, e := range entries {
-		if err := e.fits(f.certificate(e.Serial), f.listed.Number); err != nil {
+		if err := e.Fits(f.certificate(e.Serial), f.listed.Number); err != nil {
 			return err
 		}
 		if e.Event == Issued {

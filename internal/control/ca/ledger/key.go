@@ -38,7 +38,7 @@ func (e Entry) Suits(h *Holder) error {
 		who = fmt.Sprintf("%q", h.Subject)
 	}
 	switch {
-	case h == nil:
+	case h == nil, e.Recorded:
 		return nil
 	case h.Compromised:
 		return &ConflictError{Entry: e, Key: true, Reason: fmt.Sprintf("the key is that of a certificate of %s, which was revoked because somebody else has the key: make a new one", who)}

@@ -74,9 +74,9 @@ func KeyConflict(err error) bool {
 	return ok && c.Key
 }
 
-// fits tells whether e can follow: known is what is on record of its
+// Fits tells whether e can follow: known is what is on record of its
 // certificate, nil for nothing, and listed the latest list.
-func (e Entry) fits(known *Certificate, listed int64) error {
+func (e Entry) Fits(known *Certificate, listed int64) error {
 	switch {
 	case e.Event == Issued && known != nil:
 		return &ConflictError{Entry: e, Reason: fmt.Sprintf("serial %s was issued already", e.Serial)}
