@@ -21,7 +21,7 @@ type hash struct{}
 
 const (
 	points    = 32      // of a member, for each unit of its weight
-	probes    = 21      // places at which a key is looked up: with these two the parts are even to a tenth
+	probes    = 9       // places at which a key is looked up: with these two no part is a fifth smaller or larger than its share
 	most      = 1 << 18 // points of all members; where they would be more, each has half as many, or a quarter, and so on
 	excess    = 1.25    // what part of its share a member may have
 	allowance = 16      // exchanges that any member may have: with little to do, keeping together matters more
@@ -35,6 +35,7 @@ func (hash) Over(s Set) Picker {
 			c.total += w
 		}
 	}
+	var all []point
 	each := points
 	for each > 1 && c.total*float64(each) > most {
 		each /= 2 // the others stay where they are
@@ -42,19 +43,22 @@ func (hash) Over(s Set) Picker {
 	for i, m := range s.Members {
 		base := KeyOfString(m.Address())
 		for n := range max(1, int(math.Round(c.weight(i)))) * each {
-			c.points = append(c.points, point{at: uint64(base.With(Key(n + 1))), member: int32(i)})
+			all = append(all, point{at: uint64(base.With(Key(n + 1))), member: int32(i)})
 		}
 	}
-	slices.SortFunc(c.points, func(a, b point) int {
+	slices.SortFunc(all, func(a, b point) int {
 		if by := cmp.Compare(a.at, b.at); by != 0 {
 			return by
 		}
 		return cmp.Compare(s.Members[a.member].Address(), s.Members[b.member].Address())
 	})
-	c.guide = make([]int32, len(c.points))
+	c.at, c.member, c.guide = make([]uint64, len(all)), make([]int32, len(all)), make([]int32, len(all))
+	for i, p := range all {
+		c.at[i], c.member[i] = p.at, p.member
+	}
 	at := 0
 	for part := range c.guide {
-		for at < len(c.points) && scale(c.points[at].at, len(c.points)) < part {
+		for at < len(all) && scale(all[at].at, len(all)) < part {
 			at++
 		}
 		c.guide[part] = int32(at)
@@ -64,9 +68,10 @@ func (hash) Over(s Set) Picker {
 
 type circle struct {
 	Set
-	total  float64 // weight of all
-	points []point // in order
-	guide  []int32 // for each of as many equal parts, the first point in it or behind it
+	total  float64  // weight of all
+	at     []uint64 // the points, in order
+	member []int32  // whose each of them is
+	guide  []int32  // for each of as many equal parts, the first point in it or behind it
 }
 
 type point struct {
@@ -82,7 +87,7 @@ func (c *circle) weight(i int) float64 {
 }
 
 func (c *circle) Pick(r Request) int {
-	if len(c.points) == 0 {
+	if len(c.at) == 0 {
 		return -1
 	}
 	key := r.Key
@@ -90,11 +95,11 @@ func (c *circle) Pick(r Request) int {
 		key = Key(rand.Uint64())
 	}
 	best := c.after(spread(uint64(key)))
-	least := c.points[best].at - spread(uint64(key))
+	least := c.at[best] - spread(uint64(key))
 	for n := uint64(1); n < probes; n++ {
 		probe := spread(uint64(key) + n*golden)
-		if i := c.after(probe); c.points[i].at-probe < least {
-			best, least = i, c.points[i].at-probe
+		if i := c.after(probe); c.at[i]-probe < least {
+			best, least = i, c.at[i]-probe
 		}
 	}
 	return c.withRoom(best, &r.Tried)
@@ -104,8 +109,8 @@ func (c *circle) Pick(r Request) int {
 // has room; if none has, the next that was not tried.
 func (c *circle) withRoom(i int, tried *Tried) int {
 	fallback, all := -1, int64(-1)
-	for range c.points {
-		m := int(c.points[i].member)
+	for range c.at {
+		m := int(c.member[i])
 		if !tried.Has(m) {
 			load := c.Members[m].InFlight()
 			if load < allowance {
@@ -121,7 +126,7 @@ func (c *circle) withRoom(i int, tried *Tried) int {
 				fallback = m
 			}
 		}
-		if i++; i == len(c.points) {
+		if i++; i == len(c.at) {
 			i = 0
 		}
 	}
@@ -141,10 +146,10 @@ func (c *circle) inFlight() (sum int64) {
 // after returns the first point at x or behind it.
 func (c *circle) after(x uint64) int {
 	i := int(c.guide[scale(x, len(c.guide))])
-	for i < len(c.points) && c.points[i].at < x {
+	for i < len(c.at) && c.at[i] < x {
 		i++
 	}
-	if i == len(c.points) {
+	if i == len(c.at) {
 		return 0
 	}
 	return i
