@@ -69,6 +69,10 @@ func (l *Listener) Like(other *Listener) bool {
 	return (l.TLS == nil) == (other.TLS == nil) && (l.Stream == nil) == (other.Stream == nil)
 }
 
+// Rejudges reports whether a client that the policies accept may be refused all the
+// same, or sent elsewhere.
+func (l *Listener) Rejudges() bool { return l.Require != nil || l.Routes.Rules != nil }
+
 // Listener returns the listener called name, or nil.
 func (s *Snapshot) Listener(name string) *Listener {
 	for _, l := range s.Listeners {

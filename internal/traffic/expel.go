@@ -68,6 +68,9 @@ func (s *session) Accepted() (denial *countersign.Denial) {
 			denial = s.device.LostSince()
 		}
 	})
+	if denial == nil {
+		denial = s.stillCarried()
+	}
 	return denial
 }
 
@@ -101,6 +104,10 @@ func (n *Node) suspects(before, snap *snapshot.Snapshot) (all []*live.Entry) {
 			continue
 		}
 		if !l.Devices.Same(was.Devices) {
+			all = n.admitted.At(all, l.Name)
+			continue
+		}
+		if l.Stream != nil && (l.Rejudges() || was.Rejudges()) { // what carries requests asks before each
 			all = n.admitted.At(all, l.Name)
 			continue
 		}

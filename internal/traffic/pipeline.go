@@ -64,6 +64,7 @@ type session struct {
 	suspicion  uint32                     // as many as there had been when the client was last asked about; see Node.Suspect
 	witnessed  bool                       // the client's coming was told
 	still      func() *countersign.Denial // stillAccepted, bound once
+	carries    *snapshot.Snapshot         // under which bytes were let through; nil: none were
 	host       hostMemo
 	entry      live.Entry // among the admitted
 }

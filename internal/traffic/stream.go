@@ -44,12 +44,33 @@ func (s *session) carry(conn http.Conn, rests live.Standing) {
 		return
 	}
 	s.admitted(rests)
+	s.standing.Lock()
+	s.carries = s.snap
+	s.standing.Unlock()
 	v := s.decide(nil, time.Now(), nil)
 	if v.denial != nil {
 		p.Refuse(v.denial, s.closesNow())
 		return
 	}
 	p.Forward(stream.Terms{Grant: v.grant, Private: v.private, Asker: v.asker, Preface: read})
+}
+
+// stillCarried decides anew about bytes that pass, once for each snapshot: rules and
+// requirements may be others. A stream that another group would get stays where it
+// is.
+func (s *session) stillCarried() (denial *countersign.Denial) {
+	s.guard(func() {
+		s.standing.Lock()
+		anew := s.carries != nil && s.carries != s.snap && s.listener.Rejudges()
+		if s.carries != nil {
+			s.carries = s.snap
+		}
+		s.standing.Unlock()
+		if anew {
+			denial = s.decide(nil, time.Now(), nil).denial
+		}
+	})
+	return denial
 }
 
 // peek looks for the server name in bytes that go on as they are, if it is asked

@@ -505,3 +505,110 @@ func TestStreamsEndWithTheDelayOfTheirTarget(t *testing.T) {
 	target.hearsEnd()
 	r.journal.wait(t, event{"event": "stream", "end": "deregistered"})
 }
+
+// byName is a configuration whose rules go by the server name: two.example.com to
+// OTHER, everything else to the party.
+func byName(config, other string) string {
+	return with(config, "    default:", "    rules: [{when: {host: two.example.com}, forward: other}]\n    default:",
+		"target_groups:", "target_groups:\n  - {name: other, protocol: tcp, targets: [\""+other+"\"]}")
+}
+
+func TestStreamsAreRoutedByServerName(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, config string) {
+		two := newParty(t)
+		r, one := streamed(t, byName(config, two.address))
+		for name, p := range map[string]*party{"one.example.com": one, "two.example.com": two} {
+			if config == tcpConfig { // TLS goes through to the target
+				conn := tls.Client(r.plain("127.0.0.1:0").conn, &tls.Config{ServerName: name, RootCAs: r.server.Issuer.Pool()})
+				done := make(chan error, 1)
+				go func() { done <- conn.Handshake() }()
+				target := p.next(t)
+				server := tls.Server(target.conn, &tls.Config{Certificates: []tls.Certificate{r.server.TLS()}})
+				if err := server.Handshake(); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				if err := <-done; err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				newEnd(t, conn).say("hello")
+				newEnd(t, server).hear("hello")
+				continue
+			}
+			client := newEnd(t, r.dial(r.root.Client("MacID-1"), func(c *tls.Config) { c.ServerName = name }).conn)
+			target := p.next(t)
+			client.say("hello")
+			target.hear("hello")
+		}
+	})
+}
+
+// What is no TLS has no name, and whoever waits for the server to speak first is
+// not kept waiting for long.
+func TestBytesWithoutANameGoToTheDefault(t *testing.T) {
+	two := newParty(t)
+	r, one := streamed(t, with(byName(tcpConfig, two.address), "    rules:", "    timeouts: {handshake: 200ms}\n    rules:"))
+	for _, first := range []string{"EHLO me\r\n", "\x16\x03\x01\x00\x04\x02\x00\x00\x00", ""} {
+		client := newEnd(t, r.plain("127.0.0.1:0").conn)
+		if first != "" {
+			client.say(first)
+		}
+		target := one.next(t)
+		target.hear(first)
+		target.say("220 welcome\r\n")
+		client.hear("220 welcome\r\n")
+	}
+}
+
+func TestHalfAClientHelloIsRefused(t *testing.T) {
+	two := newParty(t)
+	r, _ := streamed(t, with(byName(tcpConfig, two.address), "    rules:", "    timeouts: {handshake: 200ms}\n    rules:"))
+	client := newEnd(t, r.plain("127.0.0.1:0").conn)
+	client.say("\x16\x03\x01\x02\x00\x01\x00")
+	client.hearsReset()
+	r.journal.wait(t, event{"event": "stream", "end": "refused", "denial_code": "HandshakeTimeout"})
+}
+
+// A ClientHello in single bytes is read as one; the target gets every byte of it.
+func TestAClientHelloMayComeInPieces(t *testing.T) {
+	two := newParty(t)
+	r, _ := streamed(t, byName(tcpConfig, two.address))
+	raw := r.plain("127.0.0.1:0").conn
+	raw.(*net.TCPConn).SetNoDelay(true)
+	conn := tls.Client(&slowly{raw}, &tls.Config{ServerName: "two.example.com", RootCAs: r.server.Issuer.Pool()})
+	done := make(chan error, 1)
+	go func() { done <- conn.Handshake() }()
+	server := tls.Server(two.next(t).conn, &tls.Config{Certificates: []tls.Certificate{r.server.TLS()}})
+	if err := server.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A slowly writes byte by byte.
+type slowly struct{ net.Conn }
+
+func (s *slowly) Write(p []byte) (int, error) {
+	for i := range p {
+		if _, err := s.Conn.Write(p[i : i+1]); err != nil {
+			return i, err
+		}
+	}
+	return len(p), nil
+}
+
+// A client that a new rule keeps out loses its stream, though its policy would have
+// it.
+func TestANewRuleEndsTheStreamsThatItKeepsOut(t *testing.T) {
+	optional := with(streamConfig, "mode: verify", "mode: optional")
+	r, p := streamed(t, optional)
+	lost, session := r.both(p, nil)
+	kept, goesOn := r.both(p, r.root.Client("MacID-2"))
+	r.publish(with(optional, "    default:", "    require: [client_certificate]\n    default:"))
+	lost.hearsEnd()
+	session.hearsEnd()
+	kept.say("still here")
+	goesOn.hear("still here")
+	newEnd(t, r.dial(nil).conn).hearsEnd()
+}
