@@ -28,9 +28,8 @@ type bucket struct {
 // NewAttempts returns Attempts without any.
 func NewAttempts() *Attempts {
 	return &Attempts{otter.Must(&otter.Options[netip.Addr, *bucket]{
-		MaximumSize:      mostSources,
-		ExpiryCalculator: otter.ExpiryAccessing[netip.Addr, *bucket](10 * time.Minute),
-		Executor:         func(task func()) { task() }, // no goroutine that nobody waits for
+		MaximumSize: mostSources,
+		Executor:    func(task func()) { task() }, // no goroutine that nobody waits for
 	})}
 }
 

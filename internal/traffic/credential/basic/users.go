@@ -17,11 +17,9 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// What was verified is remembered for so long, and of so many.
-const (
-	remembered   = 5 * time.Minute
-	mostVerified = 10_000
-)
+// mostVerified bounds how many passwords that were verified are remembered, for as
+// long as the file is what it is.
+const mostVerified = 10_000
 
 // longest is what bcrypt looks at of a password, in bytes.
 const longest = 72
@@ -44,9 +42,8 @@ type Users struct {
 func Parse(realm string, data []byte, turns *Turns) (*Users, []Fault) {
 	hashes, faults := parse(data)
 	u := &Users{realm: realm, hashes: hashes, turns: turns, verified: otter.Must(&otter.Options[[sha256.Size]byte, string]{
-		MaximumSize:      mostVerified,
-		ExpiryCalculator: otter.ExpiryWriting[[sha256.Size]byte, string](remembered),
-		Executor:         func(task func()) { task() }, // no goroutine that nobody waits for
+		MaximumSize: mostVerified,
+		Executor:    func(task func()) { task() }, // no goroutine that nobody waits for
 	})}
 	rand.Read(u.key[:])
 	for _, hash := range hashes { // the dearest, so that strangers do not take less time

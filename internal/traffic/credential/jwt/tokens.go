@@ -16,12 +16,8 @@ import (
 // maxToken bounds a token, in bytes: beyond, it is not looked at.
 const maxToken = 16 << 10
 
-// Tokens that were verified are remembered until they end, but no longer than
-// this, and no more than so many.
-const (
-	remembered   = time.Hour
-	mostVerified = 20_000
-)
+// mostVerified bounds how many tokens that were verified are remembered.
+const mostVerified = 20_000
 
 // Algorithms are all that tokens may be signed with: those of RFC 7518 section 3.1
 // and RFC 8037 whose keys are public.
@@ -69,9 +65,8 @@ type token struct {
 // New returns Tokens for a Config.
 func New(c Config) *Tokens {
 	t := &Tokens{Config: c, verified: otter.Must(&otter.Options[[sha256.Size]byte, *token]{
-		MaximumSize:      mostVerified,
-		ExpiryCalculator: otter.ExpiryWriting[[sha256.Size]byte, *token](remembered),
-		Executor:         func(task func()) { task() }, // no goroutine that nobody waits for
+		MaximumSize: mostVerified,
+		Executor:    func(task func()) { task() }, // no goroutine that nobody waits for
 	})}
 	for _, a := range c.Algorithms {
 		t.algorithms = append(t.algorithms, jose.SignatureAlgorithm(a))
