@@ -11,15 +11,16 @@ const (
 	ClientAuthPassthrough ClientAuthMode = "passthrough" // asked for, forwarded unverified
 	ClientAuthOptional    ClientAuthMode = "optional"    // none is fine, one that is presented must verify
 	ClientAuthVerify      ClientAuthMode = "verify"      // required, and must verify
+	ClientAuthProxied     ClientAuthMode = "proxied"     // a balancer in front, where TLS ends, vouches for it
 )
 
 // ParseClientAuthMode returns the mode that s names.
 func ParseClientAuthMode(s string) (ClientAuthMode, error) {
 	switch m := ClientAuthMode(s); m {
-	case ClientAuthOff, ClientAuthPassthrough, ClientAuthOptional, ClientAuthVerify:
+	case ClientAuthOff, ClientAuthPassthrough, ClientAuthOptional, ClientAuthVerify, ClientAuthProxied:
 		return m, nil
 	}
-	return "", fmt.Errorf("client_auth mode %q: want off, passthrough, optional or verify", s)
+	return "", fmt.Errorf("client_auth mode %q: want off, passthrough, optional, verify or proxied", s)
 }
 
 // OnFailure says how a client whose certificate was refused learns of it.

@@ -58,6 +58,7 @@ const (
 	ProxyHeaderMissing        Code = "ProxyHeaderMissing"        // proxy_protocol.accept: required, and the connection begins with something else
 	ProxyHeaderInvalid        Code = "ProxyHeaderInvalid"        // a PROXY header that is not as the protocol has it
 	ProxyHeaderTimeout        Code = "ProxyHeaderTimeout"        // proxy_protocol.timeout
+	ClientNotVouched          Code = "ClientNotVouched"          // client_auth mode proxied, and the balancer in front vouches for no certificate
 	ConnectionLimit           Code = "ConnectionLimit"           // node.max_connections reached
 	ListenerGone              Code = "ListenerGone"              // the listener was removed by a new configuration
 	ClosedByOperator          Code = "ClosedByOperator"          // an operator has closed the connection

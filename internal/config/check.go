@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"countersign.dev"
 	"countersign.dev/internal/config/strictyaml"
 )
 
@@ -132,6 +133,10 @@ func (l *Listener) check(c *checker, path string) {
 			"server_names":     "leave it out: only https can ask for a certificate",
 			"identity_headers": "leave it out: nobody is known here, and what clients send under such names is removed anyway",
 		}
+		if l.proxied() { // who a client is, is known then
+			delete(hints, "client_auth")
+			delete(hints, "identity_headers")
+		}
 		for key, hint := range hints {
 			if c.doc.Has(path + "." + key) {
 				c.fault(path+"."+key, key+" with protocol http", "protocol https", hint)
@@ -142,7 +147,8 @@ func (l *Listener) check(c *checker, path string) {
 		l.checkExchanges(c, path)
 	}
 	checkEachOnce(c, l.Certificates, path)
-	if l.Protocol != "http" && l.Protocol != "tcp" {
+	l.checkProxied(c, path)
+	if l.Protocol != "http" && l.Protocol != "tcp" || l.proxied() {
 		l.ClientAuth.check(c, path+".client_auth")
 		l.checkServerNames(c, path)
 		l.checkHeaders(c, path)
@@ -182,7 +188,11 @@ func (l *Listener) checkServerNames(c *checker, path string) {
 	first := map[string]string{}
 	for i := range l.ServerNames {
 		at := fmt.Sprintf("%s.server_names[%d]", path, i)
-		l.ServerNames[i].ClientAuth.check(c, at+".client_auth")
+		a := &l.ServerNames[i].ClientAuth
+		a.check(c, at+".client_auth")
+		if a.Mode == countersign.ClientAuthProxied {
+			c.fault(at+".client_auth.mode", "proxied", "off, passthrough, optional or verify", "a balancer's word is for a whole listener: its client_auth")
+		}
 		for j, name := range l.ServerNames[i].Names {
 			entry := fmt.Sprintf("%s.names[%d]", at, j)
 			if other, twice := first[name]; twice && other != at {

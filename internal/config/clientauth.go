@@ -7,11 +7,20 @@ import "countersign.dev"
 type ClientAuth struct {
 	// Mode is off (no certificate is asked for), passthrough (one is asked for
 	// and forwarded unverified), optional (none is fine, one that is presented
-	// must verify) or verify (required, and must verify). Default off where
-	// client_auth is left out.
-	Mode countersign.ClientAuthMode `yaml:"mode,required" one:"off|passthrough|optional|verify" default:"off"`
+	// must verify), verify (required, and must verify) or proxied (TLS ends at a
+	// balancer in front, which says by the field ssl of its PROXY header whose
+	// certificate it found good; with any protocol). Default off where client_auth
+	// is left out.
+	Mode countersign.ClientAuthMode `yaml:"mode,required" one:"off|passthrough|optional|verify|proxied" default:"off"`
 
-	// TrustStore names the authorities, with optional and verify.
+	// From lists the balancers that are believed about who a client is, as IP
+	// addresses and networks, with proxied: those where TLS ends and certificates
+	// are verified. A header from anybody else closes the connection.
+	From []string `yaml:"from" is:"network"`
+
+	// TrustStore names the authorities, with optional and verify. With proxied it
+	// may: then the balancer must send the certificate, which is verified here once
+	// more; left out, the balancer is believed.
 	TrustStore string `yaml:"trust_store" want:"the name of a trust store"`
 
 	// AdvertiseCANames tells clients the names of the authorities, so that one
@@ -56,6 +65,9 @@ func (a *ClientAuth) check(c *checker, path string) {
 	verifies := a.Mode == countersign.ClientAuthOptional || a.Mode == countersign.ClientAuthVerify
 	if c.doc.Refused(path + ".mode") {
 		return
+	}
+	if a.Mode == countersign.ClientAuthProxied {
+		return // checkProxied has more to ask
 	}
 	at := path + ".trust_store"
 	switch {

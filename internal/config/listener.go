@@ -104,6 +104,13 @@ type ProxyProtocol struct {
 	// header from anybody else closes the connection.
 	From []string `yaml:"from" is:"network"`
 
+	// PassTLVs are fields of the header that target groups with proxy_protocol of
+	// version 2 are told in their turn, in the header to the target: vpce, gcp and
+	// azure (the ids of their private endpoints), alpn, authority, unique_id, ssl,
+	// netns, and types from 0xE0 to 0xF7. Where the group tells such a field itself, it is
+	// ours that it gets. Nothing of them is believed for who the client is.
+	PassTLVs []PassedTLV `yaml:"pass_tlvs" want:"vpce, gcp, azure, alpn, authority, unique_id, ssl, netns, or a type from 0xE0 to 0xF7"`
+
 	// Timeout: from the connection to the end of the header, or with optional to
 	// the first bytes, whatever they are. Default 5s.
 	Timeout time.Duration `yaml:"timeout" default:"5s" range:"1ms..1h"`

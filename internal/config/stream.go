@@ -53,7 +53,7 @@ func (l *Listener) checkStream(c *checker, path string) {
 	}
 	if l.Protocol == "tcp" {
 		for _, k := range tlsKeys {
-			if c.doc.Has(path + "." + k.key) {
+			if c.doc.Has(path+"."+k.key) && (k.key != "client_auth" || !l.proxied()) {
 				c.fault(path+"."+k.key, k.key+" with protocol tcp", "protocol tls", k.hint)
 			}
 		}

@@ -105,6 +105,10 @@ type Announcement struct {
 	// client's certificate, within ssl), authority (the server name asked for),
 	// alpn, unique_id (conn_trace_id of the logs), crc32c.
 	TLVs []string `yaml:"tlvs" one:"ssl|ssl_client_cert|authority|alpn|unique_id|crc32c"`
+
+	// Set are fields of your own, with version 2. One whose value names the client is
+	// left out unless the client is verified, and so is one that comes out empty.
+	Set []OwnTLV `yaml:"set"`
 }
 
 // A Target is a backend. It may be written as its address alone.
@@ -189,6 +193,7 @@ func (g *TargetGroup) check(c *checker, path string) {
 }
 
 func (a *Announcement) check(c *checker, path string) {
+	a.checkSet(c, path)
 	switch {
 	case c.doc.Refused(path + ".version"):
 	case a.Version == 1 && len(a.TLVs) > 0:

@@ -23,6 +23,10 @@ type Snapshot struct {
 
 	Listeners []*Listener
 
+	// Texts are what targets are told by the TLVs of PROXY headers that have a value
+	// of the operator's own.
+	Texts []*idheader.Text
+
 	// MaxConnections bounds the connections of the node, all listeners together.
 	MaxConnections int
 	// ShutdownTimeout is how long a drain waits for exchanges under way.
@@ -39,6 +43,8 @@ type Listener struct {
 
 	// Proxied says whose PROXY headers are believed; nil: none is read.
 	Proxied *proxied.Rule
+	// Vouching says who is believed about the certificates of clients; nil: nobody.
+	Vouching *proxied.Vouching
 	// TLS is nil on a listener with protocol http.
 	TLS *handshake.Server
 	// Policies maps a server name to what is demanded of its clients.
@@ -66,12 +72,15 @@ type Listener struct {
 // Like reports whether the connections of l and of other are of one kind: those of
 // the one can go on under the other.
 func (l *Listener) Like(other *Listener) bool {
-	return (l.TLS == nil) == (other.TLS == nil) && (l.Stream == nil) == (other.Stream == nil)
+	return (l.TLS == nil) == (other.TLS == nil) && (l.Vouching == nil) == (other.Vouching == nil) && (l.Stream == nil) == (other.Stream == nil)
 }
 
 // Rejudges reports whether a client that the policies accept may be refused all the
 // same, or sent elsewhere.
 func (l *Listener) Rejudges() bool { return l.Require != nil || l.Routes.Rules != nil }
+
+// Admits reports whether it is asked at the listener who a client is.
+func (l *Listener) Admits() bool { return l.TLS != nil || l.Vouching != nil }
 
 // Listener returns the listener called name, or nil.
 func (s *Snapshot) Listener(name string) *Listener {

@@ -45,7 +45,14 @@ func (s *session) hangUp() {
 func (s *session) tells() *proxyproto.Connection {
 	c := &proxyproto.Connection{Source: s.from(), Destination: addrPort(s.raw.LocalAddr()), UniqueID: s.trace.String()}
 	if s.proxy != nil && !s.proxy.Local {
-		c.Destination = s.proxy.Destination
+		c.Destination, c.Passed = s.proxy.Destination, s.proxy.passed
+	}
+	for _, t := range s.snap.Texts {
+		c.Own = append(c.Own, proxyproto.Own{Template: t.Source(), Value: t.Render(s.client, s.describe())})
+	}
+	if told := s.voucher().TLS(); told != nil { // the client's connection, not that of the balancer to us
+		c.Authority, c.TLS = s.proxy.Authority, told
+		return c
 	}
 	if s.listener.TLS == nil {
 		c.Authority = s.shook.ServerName // seen in bytes that are passed on, if any was

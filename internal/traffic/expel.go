@@ -29,9 +29,9 @@ func (s *session) restsOn() live.Standing {
 }
 
 // enter enters the client among the admitted, or moves it to where it is found
-// now. Without TLS nothing was admitted, and a client that is refused was not.
+// now. Where nobody is known nothing was admitted, and a client that is refused was not.
 func (s *session) enter(rests live.Standing) {
-	if s.listener.TLS != nil && s.denial == nil {
+	if s.listener.Admits() && s.denial == nil {
 		s.node.admitted.Put(&s.entry, s, rests)
 	}
 }
@@ -100,10 +100,10 @@ func (s *session) closesNow() bool {
 func (n *Node) suspects(before, snap *snapshot.Snapshot) (all []*live.Entry) {
 	for _, l := range snap.Listeners {
 		was := before.Listener(l.Name)
-		if l.TLS == nil || was == nil || was.TLS == nil {
+		if was == nil || !l.Admits() || !was.Admits() {
 			continue
 		}
-		if !l.Devices.Same(was.Devices) {
+		if !l.Devices.Same(was.Devices) || !l.Vouching.Same(was.Vouching) {
 			all = n.admitted.At(all, l.Name)
 			continue
 		}

@@ -8,6 +8,9 @@ import (
 
 	"countersign.dev"
 	"countersign.dev/internal/traffic/accesslog"
+	"countersign.dev/internal/traffic/listen/proxied"
+	"countersign.dev/internal/traffic/verify"
+	"countersign.dev/internal/wire/proxyproto"
 )
 
 // introduce finds out whose connection it is, where a balancer in front may say
@@ -18,12 +21,17 @@ func (s *session) introduce() bool {
 		return true
 	}
 	h, err := rule.Ask(s.node.ctx, s.raw.(*net.TCPConn))
-	if err == nil {
-		if h != nil {
-			s.proxy = &accesslog.Proxy{Peer: addrPort(s.raw.RemoteAddr()), Version: h.Version, Local: h.Local,
-				Source: h.Source, Destination: h.Destination,
-				Authority: h.Authority(), UniqueID: h.UniqueID(), VPCEndpoint: h.VPCEndpoint()}
+	if err == nil && h != nil {
+		s.proxy = &introduction{passed: rule.Passed(h), Proxy: accesslog.Proxy{
+			Peer: addrPort(s.raw.RemoteAddr()), Version: h.Version, Local: h.Local, Source: h.Source, Destination: h.Destination,
+			Authority: h.Authority(), UniqueID: h.UniqueID(), VPCEndpoint: h.VPCEndpoint()}}
+	}
+	if v := s.listener.Vouching; err == nil && v != nil {
+		if denial := s.vouch(v, h); denial != nil {
+			err = denial
 		}
+	}
+	if err == nil {
 		return true
 	}
 	defer s.raw.Close()
@@ -32,6 +40,15 @@ func (s *session) introduce() bool {
 		s.node.current.Load().ConnectionLog.Connection(s.turnedAway(denial))
 	}
 	return false
+}
+
+// An introduction is what a balancer in front says of the connection.
+type introduction struct {
+	accesslog.Proxy
+	passed  []proxyproto.TLV // what of it targets are to be told
+	voucher proxied.Voucher  // zero: the client is not known by it
+	chain   verify.Chain     // what the policy makes of the certificate in it
+	denial  *countersign.Denial
 }
 
 // from is the client's address: as a balancer in front tells it, or the one at
@@ -46,10 +63,14 @@ func (s *session) from() netip.AddrPort {
 // ends is what the logs say of the two ends of the connection.
 func (s *session) ends() *accesslog.Connection {
 	local := addrPort(s.raw.LocalAddr())
-	return &accesslog.Connection{
-		Time: s.accepted, TraceID: s.trace, Client: s.from(), Proxy: s.proxy,
+	c := &accesslog.Connection{
+		Time: s.accepted, TraceID: s.trace, Client: s.from(),
 		Listener: s.name, LocalIP: local.Addr(), ListenerPort: local.Port(),
 	}
+	if s.proxy != nil {
+		c.Proxy, c.VouchedBy = &s.proxy.Proxy, s.proxy.voucher.By()
+	}
+	return c
 }
 
 // turnedAway is the event of a connection that was closed before its handshake.

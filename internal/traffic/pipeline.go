@@ -34,7 +34,7 @@ type session struct {
 	name     string // of the listener it came in by
 	accepted time.Time
 	trace    accesslog.TraceID
-	proxy    *accesslog.Proxy // what a balancer in front said; nil: nothing
+	proxy    *introduction // what a balancer in front said; nil: nothing
 
 	// What the connection rests on at the moment; refresh replaces it when the
 	// node has published another snapshot.
@@ -301,6 +301,7 @@ func (s *session) handshake() (http.Conn, bool) {
 	l := s.listener
 	if l.TLS == nil {
 		s.policy = l.Policies.For("")
+		s.vouched()
 		return s.raw.(*net.TCPConn), true
 	}
 	var conn *tls.Conn
@@ -315,14 +316,21 @@ func (s *session) handshake() (http.Conn, bool) {
 		s.explainPlainHTTP()
 		return nil, false
 	}
+	s.vouched()
 	return direct.Gather(conn), true
 }
 
 // identify says who the client is and renders what targets are told about it.
 func (s *session) identify() {
 	s.client, s.until, s.statements = identify.Anonymous(), time.Time{}, nil
-	if s.denial == nil && !s.shook.Chain.IsZero() {
+	switch {
+	case s.denial != nil:
+	case s.listener.Vouching != nil:
+		s.client, s.denial = identify.Vouched(s.voucher(), s.shook.Chain)
+	case !s.shook.Chain.IsZero():
 		s.client, s.denial = identify.From(s.shook.Chain)
+	}
+	if s.denial == nil {
 		s.until = s.shook.Chain.GoodUntil()
 	}
 	if s.denial != nil {
@@ -365,9 +373,9 @@ func (s *session) renew(snap *snapshot.Snapshot, now time.Time) *countersign.Den
 	s.snap, s.listener, s.suspicion = snap, listener, suspicion
 	s.policy = listener.Policies.For(s.shook.ServerName)
 	s.host.forget()
-	if listener.TLS != nil {
+	if listener.Admits() {
 		had := s.denial
-		s.denial = s.shook.Again(s.policy, now)
+		s.denial = s.again(now)
 		if s.denial != nil && had == nil {
 			return s.denial
 		}
@@ -401,7 +409,9 @@ func (s *session) misdirected(host []byte) *countersign.Denial {
 // describe says what a dialect may tell about the connection itself.
 func (s *session) describe() idheader.Connection {
 	c := idheader.Connection{ServerName: s.shook.ServerName}
-	if s.listener.TLS != nil {
+	if told := s.voucher().TLS(); told != nil { // the client's, not the balancer's
+		c.ServerName, c.TLSVersion, c.TLSCipher = s.proxy.Authority, told.Version, told.Cipher
+	} else if s.listener.TLS != nil {
 		c.TLSVersion, c.TLSCipher = tlsname.Version(s.shook.State.Version), tlsname.Cipher(s.shook.State.CipherSuite)
 	}
 	return c

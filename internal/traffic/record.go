@@ -215,6 +215,12 @@ func (s *session) logConnection() {
 			}
 		}
 	}
+	if s.listener.Vouching != nil {
+		c.Certificate = s.client.Identity()
+		if s.policy.Store != nil && c.Certificate != nil {
+			c.TrustStore = s.policy.Store.Name()
+		}
+	}
 	s.connection = c
 	m := s.listener.Metrics
 	if s.listener.TLS != nil && !s.shook.Silent {

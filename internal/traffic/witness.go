@@ -26,7 +26,7 @@ type Witness interface {
 
 // came tells the witness. The chain must not be at rest yet.
 func (s *session) came() {
-	if w := s.node.witness; w != nil && s.denial == nil && s.client.Verified() {
+	if w := s.node.witness; w != nil && s.denial == nil && s.client.Verified() && s.voucher().IsZero() {
 		w.Came(s.name, s.policy.Name, s.client.Chain(), s.client.Identity().Fingerprint)
 		s.witnessed = true
 		return

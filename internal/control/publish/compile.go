@@ -26,7 +26,6 @@ import (
 	"countersign.dev/internal/traffic/verify"
 	"countersign.dev/internal/traffic/verify/revocation"
 	"countersign.dev/internal/traffic/verify/revocation/crl"
-	"countersign.dev/internal/wire/proxyproto"
 )
 
 // A Draft is a configuration compiled: all of it is good, none of it is in force.
@@ -47,6 +46,8 @@ type Draft struct {
 	Read *revocation.Cache
 	// Credentials are what require can name, by name.
 	Credentials map[string]compiledCredential
+	// Texts are what the TLVs say that have a value in the configuration.
+	Texts []*idheader.Text
 	// Expiries are the dates that an operator must not miss.
 	Expiries []telemetry.Expiry
 
@@ -285,7 +286,7 @@ func (c *compiler) targetGroup(i int) {
 		out.DeregistrationDelay = -1 // the file's 0 is "at once", not "as usual"
 	}
 	if a := g.ProxyProtocol; a != nil {
-		out.Proxy = announcement(a)
+		out.Proxy = c.announcement(a, fmt.Sprintf("target_groups[%d].proxy_protocol", i))
 	}
 	out.TLS = c.targetTLS(i)
 	c.sharing(g, &out)
@@ -306,28 +307,6 @@ func (c *compiler) targetGroup(i int) {
 		c.errs(fmt.Sprintf("target_groups[%d].health_check", i), out.Health.Validate())
 	}
 	c.draft.Groups = append(c.draft.Groups, out)
-}
-
-// announcement is what connections to targets begin with.
-func announcement(a *config.Announcement) proxyproto.Plan {
-	plan := proxyproto.Plan{Version: a.Version}
-	for _, field := range a.TLVs {
-		switch field {
-		case "ssl":
-			plan.Fields |= proxyproto.SSL
-		case "ssl_client_cert":
-			plan.Fields |= proxyproto.ClientCert
-		case "authority":
-			plan.Fields |= proxyproto.Authority
-		case "alpn":
-			plan.Fields |= proxyproto.ALPN
-		case "unique_id":
-			plan.Fields |= proxyproto.UniqueID
-		case "crc32c":
-			plan.Fields |= proxyproto.CRC32C
-		}
-	}
-	return plan
 }
 
 // expires notes a date; owner is the listener or trust store.

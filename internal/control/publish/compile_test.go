@@ -192,7 +192,7 @@ func TestFaultsOfFiles(t *testing.T) {
 		{name: "placeholder unknown", lay: func(*files) {},
 			config: with(goodConfig, "[aws]", `[{set: X-Client, value: "{sbject}"}, {set: X-Other, value: "{"}]`),
 			want: lines(
-				`countersign.yaml:8:5: listeners[0].identity_headers: found identity header "X-Client": value "{sbject}": unknown placeholder {sbject}: want one of {subject} {issuer} {serial} {fingerprint} {cn} {ou} {san_dns} {san_uri} {not_before} {not_after} {verify} {server_name} {tls_version} {tls_cipher} {auth_subject} {auth_type} {auth_credential}`,
+				`countersign.yaml:8:5: listeners[0].identity_headers: found identity header "X-Client": value "{sbject}": unknown placeholder {sbject}: want one of {subject} {issuer} {serial} {fingerprint} {cn} {ou} {san_dns} {san_uri} {not_before} {not_after} {vouched_by} {verify} {server_name} {tls_version} {tls_cipher} {auth_subject} {auth_type} {auth_credential}`,
 				`countersign.yaml:8:5: listeners[0].identity_headers: found identity header "X-Other": value "{": a "{" without "}": write "{{" for a brace`,
 			)},
 		{name: "everything at once", lay: func(f *files) {
@@ -206,7 +206,7 @@ func TestFaultsOfFiles(t *testing.T) {
 				"countersign.yaml:5:27: listeners[0].certificates[0].cert: found server.crt, which cannot be read (no such file or directory), expected a readable file",
 				"countersign.yaml:5:44: listeners[0].certificates[0].key: found server.key, which cannot be read (no such file or directory), expected a readable file",
 				`countersign.yaml:6:19: listeners[0].tls.policy: found TLS policy "moden": want modern, tls13 or a name that begins with ELBSecurityPolicy-`,
-				`countersign.yaml:8:5: listeners[0].identity_headers: found identity header "X-Client": value "{sbject}": unknown placeholder {sbject}: want one of {subject} {issuer} {serial} {fingerprint} {cn} {ou} {san_dns} {san_uri} {not_before} {not_after} {verify} {server_name} {tls_version} {tls_cipher} {auth_subject} {auth_type} {auth_credential}`,
+				`countersign.yaml:8:5: listeners[0].identity_headers: found identity header "X-Client": value "{sbject}": unknown placeholder {sbject}: want one of {subject} {issuer} {serial} {fingerprint} {cn} {ou} {san_dns} {san_uri} {not_before} {not_after} {vouched_by} {verify} {server_name} {tls_version} {tls_cipher} {auth_subject} {auth_type} {auth_credential}`,
 				`countersign.yaml:12:17: trust_stores[0].ca_bundle[0]: found ca.crt, line 1: line 1 is no PEM: "hello", expected PEM certificates and comments alone; remove it, or begin each such line with #`,
 				"countersign.yaml:12:17: trust_stores[0].ca_bundle[0]: found ca.crt: there is no PEM block in the bundle, expected at least one PEM certificate of a CA",
 				"countersign.yaml:13:25: trust_stores[0].revocation.crls[0]: found crl.pem, which cannot be read (no such file or directory), expected a readable file",

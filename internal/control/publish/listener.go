@@ -27,6 +27,7 @@ func (c *compiler) listener(i int) {
 		KeepAlive: l.Timeouts.KeepAlive,
 	}
 	out.Proxied = balancers(&l.ProxyProtocol)
+	out.Vouching = vouching(&l.ClientAuth)
 	before := len(c.faults)
 	out.Policies = c.policies(l, path)
 	out.Devices = c.devices(l)
@@ -70,10 +71,23 @@ func balancers(p *config.ProxyProtocol) *proxied.Rule {
 		return nil
 	}
 	rule := &proxied.Rule{Required: p.Accept == "required", Timeout: p.Timeout}
-	for _, network := range p.From {
-		rule.From = append(rule.From, netip.MustParsePrefix(network)) // the configuration's rule has made it one
-	}
+	rule.From, rule.Pass = prefixes(p.From), p.Passed()
 	return rule
+}
+
+// vouching says who is believed about clients' certificates; nil: nobody.
+func vouching(a *config.ClientAuth) *proxied.Vouching {
+	if a.Mode != countersign.ClientAuthProxied {
+		return nil
+	}
+	return &proxied.Vouching{From: prefixes(a.From), Certificate: a.TrustStore != ""}
+}
+
+func prefixes(networks []string) (out []netip.Prefix) {
+	for _, n := range networks {
+		out = append(out, netip.MustParsePrefix(n)) // the configuration's rule has made it one
+	}
+	return out
 }
 
 // protocols are what ALPN offers.
@@ -121,6 +135,12 @@ func (c *compiler) policy(name string, a *config.ClientAuth, renewal *verify.Ren
 		AdvertiseCANames: a.AdvertiseCANames, OnFailure: a.OnFailure, Close: a.Close, Resumption: a.Resumption,
 	}
 	switch a.Mode {
+	case countersign.ClientAuthProxied:
+		if a.TrustStore != "" {
+			p.Store = c.stores[a.TrustStore]
+			p.Inquirers = c.draft.inquirers(a.TrustStore)
+			return p, p.Store != nil
+		}
 	case countersign.ClientAuthOptional, countersign.ClientAuthVerify:
 		p.Store, p.Renewal = c.stores[a.TrustStore], renewal
 		p.Inquirers = c.draft.inquirers(a.TrustStore)

@@ -236,6 +236,7 @@ func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
 	snap := &snapshot.Snapshot{
 		Number:          p.number,
 		Listeners:       draft.Listeners,
+		Texts:           draft.Texts,
 		MaxConnections:  draft.Config.Node.MaxConnections,
 		ShutdownTimeout: draft.Config.Node.ShutdownTimeout,
 		ConnectionLog:   opened.connection.log,

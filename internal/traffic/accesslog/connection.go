@@ -48,6 +48,9 @@ type Connection struct {
 	// TrustStore names the store against which Certificate was held; "" when it
 	// was not.
 	TrustStore string
+	// VouchedBy is the balancer that Certificate is known from; not valid: it was seen
+	// here.
+	VouchedBy netip.Addr
 	// Denial is why the client was refused; nil when it was admitted.
 	Denial *countersign.Denial
 

@@ -101,9 +101,12 @@ func (o *object) peer(c *Connection) {
 		o.text("subject", cut(id.Subject))
 		o.text("issuer", cut(id.Issuer))
 		o.text("serial", id.Serial)
-		o.name("fingerprint")
-		o.b = append(hex.AppendEncode(append(o.b, `"sha256:`...), id.Fingerprint[:]), '"')
+		if id.Fingerprint != ([32]byte{}) { // else its name alone was vouched for
+			o.name("fingerprint")
+			o.b = append(hex.AppendEncode(append(o.b, `"sha256:`...), id.Fingerprint[:]), '"')
+		}
 	}
+	o.address("vouched_by", c.VouchedBy)
 	o.text("trust_store", c.TrustStore)
 	if !c.TraceID.IsZero() {
 		o.name("conn_trace_id")

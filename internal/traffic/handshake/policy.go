@@ -52,6 +52,14 @@ func (p *Policy) Admit(presented []*x509.Certificate, now time.Time, trace func(
 			return verify.Chain{}, nil
 		}
 		return verify.Unverified(presented)
+	case countersign.ClientAuthProxied:
+		if p.Store != nil {
+			break
+		}
+		if len(presented) == 0 { // its name was told alone
+			return verify.Chain{}, nil
+		}
+		return verify.Unverified(presented)
 	}
 	if !p.verifies() || p.Store == nil {
 		return verify.Chain{}, countersign.Deny(countersign.StageVerify, countersign.ClientCertRejected,
@@ -81,6 +89,8 @@ func (p *Policy) explain(presented int) verify.Step {
 		what = "passes certificates through; none was presented, none is needed"
 	case p.Mode == countersign.ClientAuthPassthrough:
 		what = "passes the certificate through unverified"
+	case p.Mode == countersign.ClientAuthProxied && p.Store == nil:
+		what = "takes a balancer's word for who the client is; what the client itself presents is not looked at"
 	case !p.verifies() || p.Store == nil:
 		ok, what = false, "has no trust store to verify a certificate against"
 	case presented > 0:
@@ -94,8 +104,15 @@ func (p *Policy) explain(presented int) verify.Step {
 }
 
 func (p *Policy) verifies() bool {
-	return p.Mode == countersign.ClientAuthOptional || p.Mode == countersign.ClientAuthVerify
+	return p.Mode == countersign.ClientAuthOptional || p.Mode == countersign.ClientAuthVerify || p.Mode == countersign.ClientAuthProxied && p.Store != nil
 }
+
+// Proxied reports whether a balancer in front vouches for clients, at whom no
+// certificate is asked for here.
+func (p *Policy) Proxied() bool { return p.Mode == countersign.ClientAuthProxied }
+
+// ClosesOnFailure reports whether the connection of a client that is refused ends.
+func (p *Policy) ClosesOnFailure() bool { return p.closes() }
 
 // validate returns every fault at once: a policy that contradicts itself must
 // never come to decide (Traefik CVE-2022-46153, Caddy CVE-2026-27586).
@@ -113,6 +130,9 @@ func (p *Policy) validate() error {
 		fault("client_auth mode %s needs a trust store", p.Mode)
 	} else if !p.verifies() && p.Store != nil {
 		fault("client_auth mode %s does not verify, yet trust store %q is given; want mode optional or verify, or no trust store", p.Mode, p.Store.Name())
+	}
+	if p.Mode == countersign.ClientAuthProxied && p.AdvertiseCANames {
+		fault("advertise_ca_names means nothing in client_auth mode proxied: the balancer in front asks for certificates")
 	}
 	if !p.verifies() && (p.AdvertiseCANames || p.IgnoreExpiry) {
 		fault("advertise_ca_names and ignore_expiry mean nothing in client_auth mode %q: want optional or verify, or neither of them", p.Mode)

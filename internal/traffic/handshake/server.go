@@ -118,7 +118,7 @@ func New(c Config) (*Server, error) {
 func newProfile(p *Policy, c Config) *profile {
 	f := &profile{policy: p, tickets: p.Resumption && c.Keys != nil, binding: p.binding(c.Listener)}
 	switch {
-	case p.Mode == countersign.ClientAuthOff:
+	case p.Mode == countersign.ClientAuthOff, p.Proxied():
 		f.clientAuth = tls.NoClientCert
 	case p.Mode == countersign.ClientAuthVerify && p.closes():
 		// So that a client without one is told certificate_required.

@@ -166,6 +166,9 @@ func (h *session) decide(cs tls.ConnectionState) {
 	if h.deciding != nil {
 		policy = h.deciding
 	}
+	if policy.Proxied() { // not this handshake says who the client is
+		return
+	}
 	h.chain, h.denial = policy.Admit(cs.PeerCertificates, now, nil)
 	if lapse := h.chain.Lapse(); lapse != nil && cs.DidResume {
 		h.chain, h.denial = verify.Chain{}, lapse // to renew takes the key, in this very handshake

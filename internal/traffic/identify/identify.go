@@ -3,9 +3,13 @@ package identify
 import (
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
+	"net/netip"
 
 	"countersign.dev"
+	"countersign.dev/internal/traffic/listen/proxied"
 	"countersign.dev/internal/traffic/verify"
 	words "countersign.dev/internal/traffic/verify/describe"
 	"countersign.dev/internal/wire/dn"
@@ -15,6 +19,7 @@ import (
 // safe to copy and to share between goroutines.
 type Client struct {
 	known    bool
+	vouched  proxied.Voucher       // zero: nobody vouches for it
 	identity *countersign.Identity // nil when anonymous
 	chain    verify.Chain
 }
@@ -42,15 +47,61 @@ func From(c verify.Chain) (Client, *countersign.Denial) {
 	return Client{known: true, identity: id, chain: c}, nil
 }
 
+// Vouched describes the client that a balancer in front vouches for. c is what came
+// of its certificate here: verified against a trust store, or let pass without; the
+// zero Chain if the balancer has told no certificate. It refuses what From does.
+func Vouched(v proxied.Voucher, c verify.Chain) (Client, *countersign.Denial) {
+	if v.IsZero() {
+		return Client{}, countersign.Deny(countersign.StageIdentify, countersign.CredentialNotProven,
+			"identify was given a voucher that no balancer has given; this is a fault in countersign, please report it")
+	}
+	if !c.IsZero() {
+		client, denial := From(c)
+		if denial == nil {
+			client.vouched = v
+		}
+		return client, denial
+	}
+	id, err := named(v.CommonName())
+	if err != nil {
+		return Client{}, countersign.Deny(countersign.StageIdentify, countersign.ClientCertInvalid,
+			"the common name %q that the balancer at %s tells: %v", v.CommonName(), v.By(), err)
+	}
+	return Client{known: true, identity: id, vouched: v}, nil
+}
+
+// named describes somebody of whom nothing but the name is known.
+func named(commonName string) (*countersign.Identity, error) {
+	der, err := asn1.Marshal(pkix.Name{CommonName: commonName}.ToRDNSequence())
+	if err != nil {
+		return nil, err
+	}
+	subject, err := dn.Parse(der)
+	if err != nil {
+		return nil, err
+	}
+	id := &countersign.Identity{Subject: subject.String()}
+	id.CommonNames, err = subject.Values(dn.CommonName)
+	return id, err
+}
+
 // Known is false for the zero Client alone, which nobody decided upon.
 func (c Client) Known() bool { return c.known }
 
 // Anonymous reports whether the client is known to have shown no certificate.
 func (c Client) Anonymous() bool { return c.known && c.identity == nil }
 
-// Verified reports whether the client's certificate passed a trust store. What
-// Identity says of a client that is not verified is its own claim.
-func (c Client) Verified() bool { return c.identity != nil && c.chain.Verified() }
+// Verified reports whether the client's certificate passed a trust store, or a
+// balancer that is believed has found it good. What Identity says of a client that
+// is not verified is its own claim. That a trust store of ours has seen it, the
+// Chain alone says.
+func (c Client) Verified() bool {
+	return c.identity != nil && (c.chain.Verified() || !c.vouched.IsZero())
+}
+
+// VouchedBy is the balancer in front that vouches for the client; not valid for
+// one that was seen here.
+func (c Client) VouchedBy() netip.Addr { return c.vouched.By() }
 
 // Lapse is that of the client's chain: nil, unless its certificate has expired and
 // may be renewed, and nothing else.

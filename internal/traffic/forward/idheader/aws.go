@@ -23,6 +23,15 @@ func aws() dialect {
 			switch o.standing {
 			case shown:
 				o.set(awsChain, appendPEM(nil, o.certificates(), "+=/"))
+			case vouched:
+				o.known(awsSerial, o.client.Identity().Serial)
+				o.known(awsIssuer, string(appendName(nil, o.client.Identity().Issuer)))
+				o.known(awsSubject, string(appendName(nil, o.client.Identity().Subject)))
+				if certs := o.certificates(); len(certs) > 0 {
+					id := o.client.Identity()
+					o.setString(awsValidity, "NotBefore="+iso8601(id.NotBefore)+";NotAfter="+iso8601(id.NotAfter))
+					o.set(awsLeaf, appendPEM(nil, certs[:1], "+=/"))
+				}
 			case verified:
 				id := o.client.Identity()
 				o.setString(awsSerial, id.Serial)

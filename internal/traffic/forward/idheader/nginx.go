@@ -29,7 +29,11 @@ func nginx() dialect {
 			if o.standing == nameless {
 				return
 			}
-			if o.standing == verified {
+			if o.standing == vouched && len(o.certificates()) == 0 {
+				o.known(nginxSubject, string(appendName(nil, o.client.Identity().Subject)))
+				return
+			}
+			if o.named() {
 				id := o.client.Identity()
 				if id.Subject != "" {
 					o.set(nginxSubject, appendName(nil, id.Subject))

@@ -14,6 +14,7 @@ type standing int
 const (
 	nameless standing = iota // anonymous
 	shown                    // passed through: certificates may be forwarded, names not
+	vouched                  // by a balancer in front, which has told a part of it perhaps
 	verified
 )
 
@@ -21,8 +22,10 @@ func standingOf(c identify.Client) standing {
 	switch {
 	case c.Anonymous():
 		return nameless
-	case c.Verified():
+	case c.Chain().Verified():
 		return verified
+	case c.Verified():
+		return vouched
 	}
 	return shown
 }
@@ -35,9 +38,12 @@ type output struct {
 	client   identify.Client
 	conn     Connection
 	standing standing
-	shown    *Credential // by the request; nil: nothing, or it is not about one
+	shown    *Credential         // by the request; nil: nothing, or it is not about one
 	denial   *countersign.Denial // the first one; nothing is appended after it
 }
+
+// named reports whether the client may be called by its name.
+func (o *output) named() bool { return o.standing == verified || o.standing == vouched }
 
 // set appends one field. Every field of every dialect passes here, so that this
 // is the one place where a byte that could end a header line is stopped.
@@ -64,6 +70,13 @@ func (o *output) set(name string, value []byte) {
 		return
 	}
 	o.dst = append(append(append(append(o.dst, name...), ": "...), value...), "\r\n"...)
+}
+
+// known sets a field of what may not be known.
+func (o *output) known(name, value string) {
+	if value != "" {
+		o.setString(name, value)
+	}
 }
 
 func (o *output) setString(name, value string) { o.set(name, []byte(value)) }
@@ -93,7 +106,7 @@ func (o *output) certificates() []*x509.Certificate {
 // is never described to a target.
 func (o *output) verifyResult() string {
 	switch o.standing {
-	case verified:
+	case verified, vouched: // by whom is no word of nginx's: {vouched_by} says it
 		return "SUCCESS"
 	case nameless:
 		return "NONE"

@@ -47,6 +47,7 @@ type claims struct {
 	IssuedAt     int64         `json:"iat"`
 	Expires      int64         `json:"exp"`
 	Verified     bool          `json:"verified"`
+	VouchedBy    string        `json:"vouched_by,omitempty"` // the balancer in front that said so
 	Confirmation *confirmation `json:"cnf,omitempty"`
 	Certificate  *certificate  `json:"certificate,omitempty"`
 	Device       *Device       `json:"device,omitempty"`
@@ -82,11 +83,16 @@ func (p *Plan) Claims(client identify.Client, device Device, group string, now t
 		c.Audience = group
 	}
 	id := client.Identity()
-	if id != nil {
+	if id != nil && id.Fingerprint != ([32]byte{}) { // else its name alone was vouched for
 		c.Confirmation = &confirmation{base64.RawURLEncoding.EncodeToString(id.Fingerprint[:])}
 	}
 	if client.Verified() {
 		c.Subject = id.Subject
+	}
+	if by := client.VouchedBy(); by.IsValid() {
+		c.VouchedBy = by.String()
+	}
+	if client.Verified() && c.Confirmation != nil {
 		c.Certificate = &certificate{
 			Subject: id.Subject, Issuer: id.Issuer, Serial: id.Serial, NotBefore: id.NotBefore.Unix(), NotAfter: id.NotAfter.Unix(),
 			CN: id.CommonNames, OU: id.OrganizationalUnits, DNS: id.DNSNames, URI: id.URIs, Email: id.Emails, IP: id.IPs,

@@ -6,15 +6,21 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // An own is a compiled Header.
 type own struct {
-	name       string
+	name string
+	template
+}
+
+// A template is compiled text with placeholders.
+type template struct {
 	parts      []part
-	identifies bool // the value names the client
-	// The value says what a request has shown: it is left out of requests that
-	// have shown nothing.
+	identifies bool // it names the client
+	// It says what a request has shown: it is left out of requests that have shown
+	// nothing.
 	authenticates bool
 }
 
@@ -31,19 +37,31 @@ type placeholder struct {
 }
 
 // placeholders is the list of all there are. Those that name the client are
-// rendered for a verified one alone: they find an Identity.
+// rendered for one alone that is verified, or vouched for: they find an Identity,
+// of which somebody who vouches may have told a part.
 func placeholders() []placeholder {
 	return []placeholder{
 		{"subject", true, func(b []byte, o *output) []byte { return appendName(b, o.client.Identity().Subject) }},
 		{"issuer", true, func(b []byte, o *output) []byte { return appendName(b, o.client.Identity().Issuer) }},
 		{"serial", true, func(b []byte, o *output) []byte { return append(b, o.client.Identity().Serial...) }},
-		{"fingerprint", true, func(b []byte, o *output) []byte { return hex.AppendEncode(b, o.client.Identity().Fingerprint[:]) }},
+		{"fingerprint", true, func(b []byte, o *output) []byte {
+			if sum := o.client.Identity().Fingerprint; sum != ([32]byte{}) {
+				b = hex.AppendEncode(b, sum[:])
+			}
+			return b
+		}},
 		{"cn", true, func(b []byte, o *output) []byte { return appendList(b, o.client.Identity().CommonNames) }},
 		{"ou", true, func(b []byte, o *output) []byte { return appendList(b, o.client.Identity().OrganizationalUnits) }},
 		{"san_dns", true, func(b []byte, o *output) []byte { return appendList(b, o.client.Identity().DNSNames) }},
 		{"san_uri", true, func(b []byte, o *output) []byte { return appendList(b, o.client.Identity().URIs) }},
-		{"not_before", true, func(b []byte, o *output) []byte { return append(b, iso8601(o.client.Identity().NotBefore)...) }},
-		{"not_after", true, func(b []byte, o *output) []byte { return append(b, iso8601(o.client.Identity().NotAfter)...) }},
+		{"not_before", true, func(b []byte, o *output) []byte { return appendTime(b, o.client.Identity().NotBefore) }},
+		{"not_after", true, func(b []byte, o *output) []byte { return appendTime(b, o.client.Identity().NotAfter) }},
+		{"vouched_by", true, func(b []byte, o *output) []byte {
+			if by := o.client.VouchedBy(); by.IsValid() {
+				b = by.AppendTo(b)
+			}
+			return b
+		}},
 		{"verify", false, func(b []byte, o *output) []byte { return append(b, o.verifyResult()...) }},
 		{"server_name", false, func(b []byte, o *output) []byte { return appendText(b, o.conn.ServerName) }},
 		{"tls_version", false, func(b []byte, o *output) []byte { return appendText(b, o.conn.TLSVersion) }},
@@ -54,21 +72,33 @@ func placeholders() []placeholder {
 	}
 }
 
-func (h *own) render(o *output) {
-	if h.identifies && o.standing != verified || h.authenticates && o.shown == nil {
-		return
+// appendTime appends nothing for a time that is not known.
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return b
 	}
-	var value []byte
-	for _, p := range h.parts {
+	return append(b, iso8601(t)...)
+}
+
+func (h *own) render(o *output) {
+	if value := h.value(o); len(value) > 0 {
+		o.set(h.name, value)
+	}
+}
+
+// value is empty for a client of whom is not known what t says.
+func (t *template) value(o *output) (value []byte) {
+	if t.identifies && !o.named() || t.authenticates && o.shown == nil {
+		return nil
+	}
+	for _, p := range t.parts {
 		if p.append == nil {
 			value = append(value, p.literal...)
 		} else {
 			value = p.append(value, o)
 		}
 	}
-	if len(value) > 0 {
-		o.set(h.name, value)
-	}
+	return value
 }
 
 // compileOwn returns every fault in h, joined.
@@ -86,17 +116,27 @@ func compileOwn(h Header) (own, error) {
 	} else if strings.TrimSpace(h.Value) != h.Value {
 		fault("value %q begins or ends with white space, which readers of a header drop: leave it out", h.Value)
 	}
-	for rest := h.Value; rest != ""; {
-		p, identifies, after, err := nextPart(rest)
-		if err != nil {
-			fault("value %q: %w", h.Value, err)
-		}
-		out.parts = append(out.parts, p)
-		out.identifies = out.identifies || identifies
-		out.authenticates = out.authenticates || strings.HasPrefix(rest, "{auth_")
-		rest = after
+	var wrong []error
+	out.template, wrong = compileTemplate(h.Value)
+	for _, err := range wrong {
+		fault("value %q: %w", h.Value, err)
 	}
 	return out, errors.Join(faults...)
+}
+
+// compileTemplate returns what is wrong with s in the order in which it stands there.
+func compileTemplate(s string) (t template, faults []error) {
+	for s != "" {
+		p, identifies, rest, err := nextPart(s)
+		if err != nil {
+			faults = append(faults, err)
+		}
+		t.parts = append(t.parts, p)
+		t.identifies = t.identifies || identifies
+		t.authenticates = t.authenticates || strings.HasPrefix(s, "{auth_")
+		s = rest
+	}
+	return t, faults
 }
 
 // nextPart cuts the first part off a template. After a fault it goes on behind

@@ -29,6 +29,9 @@ func traefik() dialect {
 			if o.standing == nameless {
 				return
 			}
+			if len(o.certificates()) == 0 {
+				return // vouched for, by its name alone: it has no place here without a certificate
+			}
 			var certs []byte
 			var infos []string
 			for i, c := range o.certificates() {
@@ -39,7 +42,7 @@ func traefik() dialect {
 				infos = append(infos, traefikDescription(c))
 			}
 			o.set(traefikCert, certs)
-			if o.standing == verified {
+			if o.named() {
 				o.setString(traefikInfo, url.QueryEscape(strings.Join(infos, ",")))
 			}
 		},

@@ -19,6 +19,10 @@ func xfcc() dialect {
 				return
 			}
 			id, certs := o.client.Identity(), o.certificates()
+			if len(certs) == 0 { // vouched for, by its name alone
+				o.set(xfccField, append(appendXFCCName([]byte(`Subject="`), id.Subject), '"'))
+				return
+			}
 			b := append([]byte("Hash="), hex.EncodeToString(id.Fingerprint[:])...)
 			b = append(b, `;Cert="`...)
 			b = append(appendPEM(b, certs[:1], ""), '"')

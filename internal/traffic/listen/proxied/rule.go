@@ -25,6 +25,18 @@ type Rule struct {
 	// Timeout bounds the wait for the whole header. Under a rule that does not
 	// require one, it bounds the wait for the first byte.
 	Timeout time.Duration
+	// Pass are the types of TLVs that targets are told in their turn.
+	Pass []byte
+}
+
+// Passed are the fields of h that targets are told in their turn.
+func (r *Rule) Passed(h *proxyproto.Header) (passed []proxyproto.TLV) {
+	for _, t := range h.TLVs {
+		if slices.Contains(r.Pass, t.Type) {
+			passed = append(passed, t)
+		}
+	}
+	return passed
 }
 
 // ErrSilent is the error of a connection that ended before its first byte, as the
@@ -37,7 +49,7 @@ var ErrSilent = proxyproto.ErrSilent
 // afterward.
 func (r *Rule) Ask(ctx context.Context, conn *net.TCPConn) (*proxyproto.Header, error) {
 	peer := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap().WithZone("")
-	named := slices.ContainsFunc(r.From, func(p netip.Prefix) bool { return p.Contains(peer) })
+	named := contains(r.From, peer)
 	if r.Required && !named {
 		return nil, deny(countersign.ProxyHeaderUntrusted, "%s is in none of the networks of proxy_protocol.from, and only they may connect here", peer)
 	}
@@ -84,6 +96,10 @@ func (r *Rule) read(conn *net.TCPConn, peer netip.Addr, named bool) (*proxyproto
 		return nil, deny(countersign.ProxyHeaderInvalid, "the PROXY header from %s: %v", peer, err)
 	}
 	return h, nil
+}
+
+func contains(networks []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 func deny(code countersign.Code, format string, args ...any) *countersign.Denial {
