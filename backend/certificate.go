@@ -128,16 +128,20 @@ func encodedDER(s string) (*x509.Certificate, error) {
 	return x509.ParseCertificate(der)
 }
 
-// device reads the fields that tell of the client's device.
-func device(h http.Header) (d Device, err error) {
-	for name, into := range map[string]*string{"X-Device-Id": &d.ID, "X-Device-State": &d.State} {
+// beside reads the fields that tell of the client's device and credential, which
+// are the same in all dialects but token.
+func (c *Client) beside(h http.Header) error {
+	for name, into := range map[string]*string{
+		"X-Device-Id": &c.Device.ID, "X-Device-State": &c.Device.State,
+		"X-Auth-Subject": &c.Credential.Subject, "X-Auth-Type": &c.Credential.Type, "X-Auth-Credential": &c.Credential.Name,
+	} {
 		raw, err := field(h, name)
 		if err != nil {
-			return Device{}, err
+			return err
 		}
 		if *into, err = url.PathUnescape(raw); err != nil {
-			return Device{}, fmt.Errorf("header %s: %w", name, err)
+			return fmt.Errorf("header %s: %w", name, err)
 		}
 	}
-	return d, nil
+	return nil
 }

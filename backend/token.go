@@ -30,6 +30,8 @@ type claims struct {
 	IssuedAt     int64  `json:"iat"`
 	Expires      int64  `json:"exp"`
 	Verified     bool   `json:"verified"`
+	Subject      string `json:"sub"`
+	VouchedBy    string `json:"vouched_by"`
 	Confirmation struct {
 		Thumbprint string `json:"x5t#S256"`
 	} `json:"cnf"`
@@ -50,6 +52,11 @@ type claims struct {
 		ID    string `json:"id"`
 		State string `json:"state"`
 	} `json:"device"`
+	Credential struct {
+		Subject string `json:"subject"`
+		Type    string `json:"type"`
+		Name    string `json:"name"`
+	} `json:"credential"`
 }
 
 // token verifies the signed statement of a request.
@@ -119,7 +126,7 @@ func (v *Verifier) holds(c *claims) error {
 
 // client is the Client that a token describes.
 func (c *claims) client() (*Client, error) {
-	out := &Client{Verified: c.Verified, Device: Device(c.Device)}
+	out := &Client{Verified: c.Verified, VouchedBy: c.VouchedBy, Device: Device(c.Device), Credential: Credential(c.Credential)}
 	if t := c.Confirmation.Thumbprint; t != "" {
 		sum, err := base64.RawURLEncoding.Strict().DecodeString(t)
 		if err != nil || len(sum) != len(out.Fingerprint) {
@@ -130,8 +137,12 @@ func (c *claims) client() (*Client, error) {
 	if !c.Verified {
 		return out, nil
 	}
-	if out.Anonymous() {
-		return nil, errors.New("it calls a client verified that has no certificate")
+	if out.Fingerprint == [32]byte{} {
+		if c.VouchedBy == "" {
+			return nil, errors.New("it calls a client verified that has no certificate")
+		}
+		out.Subject = c.Subject // all that the balancer has told
+		return out, nil
 	}
 	d := &c.Certificate
 	out.Identity = countersign.Identity{

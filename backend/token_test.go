@@ -91,6 +91,42 @@ func TestATokenThatIsNotRightIsRefused(t *testing.T) {
 	}
 }
 
+// A balancer in front may have verified the certificate, and tell its subject alone.
+func TestAClientMayBeVouchedForByABalancer(t *testing.T) {
+	c, g := newClock(), newGateway(t, "a")
+	v := verifier(t, Config{Dialect: Token, Audience: "api", Keys: []string{g.server.URL}}, c)
+	token := g.sign(t, good(c, map[string]any{"cnf": nil, "certificate": nil, "vouched_by": "10.0.0.9"}), "")
+	who, err := v.Identify(request(map[string]string{header: token}))
+	if err != nil || !who.Verified || who.VouchedBy != "10.0.0.9" || who.Subject != "CN=MacID-1" || who.Anonymous() {
+		t.Errorf("%+v, %v", who, err)
+	}
+}
+
+func TestACredentialStandsForACertificateWhereThatIsSaid(t *testing.T) {
+	c, g := newClock(), newGateway(t, "a")
+	acme := map[string]any{"verified": false, "cnf": nil, "credential": map[string]any{"subject": "acme", "type": "api_key", "name": "customers"}}
+	want := Credential{"acme", "api_key", "customers"}
+	for _, x := range []struct {
+		cfg Config
+		r   map[string]string
+	}{
+		{Config{Dialect: Token, Audience: "api", Keys: []string{g.server.URL}}, map[string]string{header: g.sign(t, good(c, acme), "")}},
+		{Config{Dialect: AWS, Peers: peers}, map[string]string{"X-Auth-Subject": "acme", "X-Auth-Type": "api_key", "X-Auth-Credential": "custom%65rs"}},
+	} {
+		if who, err := verifier(t, x.cfg, c).Identify(request(x.r)); err == nil || !strings.Contains(err.Error(), "and no certificate") {
+			t.Errorf("%s: %+v, %v", x.cfg.Dialect, who, err)
+		}
+		x.cfg.Credentials = true
+		who, err := verifier(t, x.cfg, c).Identify(request(x.r))
+		if err != nil || who.Credential != want || who.Verified || who.Anonymous() {
+			t.Errorf("%s: %+v, %v", x.cfg.Dialect, who, err)
+		}
+		if who, err := verifier(t, x.cfg, c).Identify(request(map[string]string{header: g.sign(t, good(c, map[string]any{"verified": false, "cnf": nil}), "")})); err == nil {
+			t.Errorf("%s: nobody is %+v", x.cfg.Dialect, who)
+		}
+	}
+}
+
 func TestClientsWithoutAVerifiedCertificateAreServedWhereThatIsSaid(t *testing.T) {
 	c, g := newClock(), newGateway(t, "a")
 	v := verifier(t, Config{Dialect: Token, Audience: "api", Keys: []string{g.server.URL}, Anonymous: true, Unverified: true}, c)

@@ -54,9 +54,10 @@ type Config struct {
 	// unverified.
 	Verifies bool
 
-	// Anonymous lets clients in that have shown no certificate, Unverified those
-	// whose certificate nobody has verified. Left out, both are refused.
-	Anonymous, Unverified bool
+	// Clients without a verified certificate are refused, but for those that are let
+	// in here: Credentials has shown something else in its place, Unverified a
+	// certificate that nobody has verified, Anonymous nothing.
+	Credentials, Unverified, Anonymous bool
 
 	// Refuse answers whoever is refused. nil: 403 without a reason, which goes to
 	// the Logger.
@@ -159,18 +160,19 @@ func (v *Verifier) Identify(r *http.Request) (*Client, error) {
 		return nil, err
 	}
 	c, err := v.claims(r.Header)
+	if err == nil && v.cfg.Dialect != Token {
+		err = c.beside(r.Header)
+	}
 	switch {
 	case err != nil:
 		return nil, err
+	case c.Verified:
+	case c.certified() && !v.cfg.Unverified:
+		return nil, errors.New("the client's certificate was not verified by the gateway")
+	case !c.certified() && c.Credential != Credential{} && !v.cfg.Credentials:
+		return nil, errors.New("the client has shown the gateway a credential, and no certificate")
 	case c.Anonymous() && !v.cfg.Anonymous:
 		return nil, errors.New("the client has shown the gateway no certificate")
-	case !c.Anonymous() && !c.Verified && !v.cfg.Unverified:
-		return nil, errors.New("the client's certificate was not verified by the gateway")
-	}
-	if v.cfg.Dialect != Token {
-		if c.Device, err = device(r.Header); err != nil {
-			return nil, err
-		}
 	}
 	return c, nil
 }

@@ -170,7 +170,7 @@ func explain(ctx context.Context, w io.Writer, cfg *config.Config, l *snapshot.L
 		}
 	}
 	if l.Identity.States() {
-		claims, err := l.Identity.Claims(client, idheader.Device{}, "the target group", time.Now())
+		claims, err := l.Identity.Claims(client, idheader.Device{}, idheader.Credential{}, "the target group", time.Now())
 		if err != nil {
 			return err
 		}

@@ -265,7 +265,7 @@ func (s *session) judge(q *http1.Request, now time.Time, found *credential.Evide
 		v.identity, v.denial = s.attests(grant.Proof())
 	}
 	if v.denial == nil {
-		v.statement, v.denial = s.states(action.Forward, device)
+		v.statement, v.denial = s.states(action.Forward, device, grant.Proof(), len(v.identity))
 	}
 	return v
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/traffic/credential"
 	"countersign.dev/internal/traffic/devices"
 	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/forward/upstream"
@@ -14,14 +15,19 @@ import (
 type statement struct {
 	group  string
 	device idheader.Device
+	proof  credential.Proof
 	idheader.Statement
 }
 
+// maxStatements is how many are kept for a connection: of as many groups, or of as
+// many who share it behind a proxy of theirs.
+const maxStatements = 16
+
 // states returns the field with the token for targets of group, nil where none is
-// sent. It signs one if there is none for this group, client and state of the
-// device, or if that is getting old; under s.standing, so that requests of one
+// sent. It signs one if there is none for this group, state of the device and
+// credential, or if that is getting old; under s.standing, so that requests of one
 // connection share it.
-func (s *session) states(group *upstream.Group, standing devices.Standing) ([]byte, *countersign.Denial) {
+func (s *session) states(group *upstream.Group, standing devices.Standing, proof credential.Proof, rendered int) ([]byte, *countersign.Denial) {
 	plan := s.listener.Identity
 	if group == nil || !plan.States() {
 		return nil, nil
@@ -34,7 +40,7 @@ func (s *session) states(group *upstream.Group, standing devices.Standing) ([]by
 	now := time.Now()
 	for i := range s.statements {
 		known := &s.statements[i]
-		if known.group != group.Name() {
+		if known.group != group.Name() || known.proof != proof {
 			continue
 		}
 		if known.device == device && known.Holds(now) {
@@ -43,10 +49,17 @@ func (s *session) states(group *upstream.Group, standing devices.Standing) ([]by
 		s.statements = append(s.statements[:i], s.statements[i+1:]...)
 		break
 	}
-	made, denial := plan.State(s.client, device, group.Name(), len(s.identity), now)
+	var shown idheader.Credential
+	if proof.Given() {
+		shown = idheader.Credential{Subject: proof.Subject(), Type: proof.Type(), Name: proof.Credential().Name}
+	}
+	made, denial := plan.State(s.client, device, shown, group.Name(), rendered, now)
 	if denial != nil {
 		return nil, denial
 	}
-	s.statements = append(s.statements, statement{group.Name(), device, made})
+	if len(s.statements) == maxStatements {
+		s.statements = append(s.statements[:0], s.statements[1:]...) // the oldest
+	}
+	s.statements = append(s.statements, statement{group.Name(), device, proof, made})
 	return made.Field(), nil
 }

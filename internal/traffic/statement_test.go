@@ -10,6 +10,7 @@ import (
 
 	"countersign.dev"
 	"countersign.dev/internal/testpki"
+	"countersign.dev/internal/traffic/credential/apikey"
 )
 
 // signs is a Signer that signs nothing, and counts.
@@ -28,6 +29,8 @@ type told struct {
 	Expires  int64  `json:"exp"`
 	Verified bool   `json:"verified"`
 	Device   struct{ ID, State string }
+
+	Credential struct{ Subject, Name, Type string }
 }
 
 func token(t testing.TB, h nethttp.Header) (c told) {
@@ -134,5 +137,27 @@ func TestAnonymousClientsAreStatedAsSuch(t *testing.T) {
 	var nobody *testpki.Certificate
 	if got := token(t, r.dial(nobody).get().served(t)); got.Verified || got.Subject != "" || got.Audience != "app" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Requests of one connection may show different credentials: each is told with its
+// own, and none is signed for twice.
+func TestATokenStatesTheCredentialOfEachRequest(t *testing.T) {
+	r := start(t, stating)
+	r.file("keys.txt", []byte(apikey.Line("acme", "secret-of-acme")+"\n"+apikey.Line("ajax", "secret-of-ajax")+"\n"))
+	r.publish("credentials: [{name: customers, type: api_key, keys: keys.txt}]\n" +
+		with(stating, "client_auth: {mode: verify, trust_store: fleet}", "client_auth: {mode: optional, trust_store: fleet}\n    require: [customers]"))
+	before := r.signs.made.Load()
+	c := r.dial(nil)
+	for range 3 {
+		for _, who := range []string{"acme", "ajax"} {
+			got := token(t, c.get("X-Api-Key: secret-of-"+who).served(t))
+			if got.Credential.Subject != who || got.Credential.Name != "customers" || got.Credential.Type != "api_key" || got.Verified || got.Subject != "" {
+				t.Errorf("%s is told as %+v", who, got)
+			}
+		}
+	}
+	if n := r.signs.made.Load() - before; n != 2 {
+		t.Errorf("%d signatures for two credentials", n)
 	}
 }

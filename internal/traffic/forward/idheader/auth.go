@@ -15,9 +15,9 @@ const (
 
 // A Credential is what a request has shown, and what was found to hold.
 type Credential struct {
-	Subject string // who it was: an id, a user, the subject of a token
-	Type    string // api_key, basic, jwt
-	Name    string // as configured
+	Subject string `json:"subject"` // who it was: an id, a user, the subject of a token
+	Type    string `json:"type"`    // api_key, basic, jwt
+	Name    string `json:"name"`    // as configured
 }
 
 // Credential appends to what Render made the fields that say who a request has

@@ -51,6 +51,7 @@ type claims struct {
 	Confirmation *confirmation `json:"cnf,omitempty"`
 	Certificate  *certificate  `json:"certificate,omitempty"`
 	Device       *Device       `json:"device,omitempty"`
+	Credential   *Credential   `json:"credential,omitempty"`
 }
 
 // confirmation is the claim of RFC 8705 section 3.1.
@@ -73,8 +74,8 @@ type certificate struct {
 }
 
 // Claims returns the payload of the token that States says targets of that group
-// get, as JSON. The zero Device is none.
-func (p *Plan) Claims(client identify.Client, device Device, group string, now time.Time) ([]byte, error) {
+// get, as JSON. The zero Device is none, and so is the zero Credential.
+func (p *Plan) Claims(client identify.Client, device Device, shown Credential, group string, now time.Time) ([]byte, error) {
 	c := claims{
 		Issuer: p.token.Issuer, Audience: p.token.Audience, IssuedAt: now.Unix(),
 		Expires: now.Unix() + int64(p.token.Lifetime/time.Second), Verified: client.Verified(),
@@ -101,17 +102,20 @@ func (p *Plan) Claims(client identify.Client, device Device, group string, now t
 	if device != (Device{}) {
 		c.Device = &device
 	}
+	if shown != (Credential{}) {
+		c.Credential = &shown
+	}
 	return json.Marshal(c)
 }
 
-// State signs the Statement for a target group, of a client that has rendered
-// bytes of other fields. It denies as Render does.
-func (p *Plan) State(client identify.Client, device Device, group string, rendered int, now time.Time) (Statement, *countersign.Denial) {
+// State signs the Statement for a target group, of a client of whom other fields
+// take that many bytes. It denies as Render does.
+func (p *Plan) State(client identify.Client, device Device, shown Credential, group string, rendered int, now time.Time) (Statement, *countersign.Denial) {
 	if !client.Known() || p.token.Signer == nil {
 		return Statement{}, countersign.Deny(countersign.StageForward, countersign.CredentialNotProven,
 			"a token was asked for a client that the identify stage did not make, or without keys; this is a fault in countersign, please report it")
 	}
-	payload, err := p.Claims(client, device, group, now)
+	payload, err := p.Claims(client, device, shown, group, now)
 	if err != nil {
 		return Statement{}, unsigned(err)
 	}

@@ -71,11 +71,14 @@ func TestATokenStatesWhatIsKnownOfAClient(t *testing.T) {
 		name   string
 		client identify.Client
 		device idheader.Device
+		shown  idheader.Credential
 		want   map[string]any
 	}{
-		{"anonymous", identify.Anonymous(), idheader.Device{}, common(nil)},
-		{"passed through", shown(t, leaf.Chain()), idheader.Device{}, common(map[string]any{"cnf": thumbprint})},
-		{"verified", verified, idheader.Device{ID: "1", State: "active"}, common(map[string]any{
+		{"anonymous", identify.Anonymous(), idheader.Device{}, idheader.Credential{}, common(nil)},
+		{"with a credential", identify.Anonymous(), idheader.Device{}, idheader.Credential{Subject: "acme", Type: "api_key", Name: "customers"},
+			common(map[string]any{"credential": map[string]any{"subject": "acme", "type": "api_key", "name": "customers"}})},
+		{"passed through", shown(t, leaf.Chain()), idheader.Device{}, idheader.Credential{}, common(map[string]any{"cnf": thumbprint})},
+		{"verified", verified, idheader.Device{ID: "1", State: "active"}, idheader.Credential{}, common(map[string]any{
 			"verified": true, "sub": verified.Identity().Subject, "cnf": thumbprint,
 			"certificate": map[string]any{
 				"subject": verified.Identity().Subject, "issuer": verified.Identity().Issuer, "serial": verified.Identity().Serial,
@@ -86,7 +89,7 @@ func TestATokenStatesWhatIsKnownOfAClient(t *testing.T) {
 		})},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, denial := plan.State(c.client, c.device, "app", 0, noon)
+			s, denial := plan.State(c.client, c.device, c.shown, "app", 0, noon)
 			if denial != nil {
 				t.Fatal(denial)
 			}
@@ -101,7 +104,7 @@ func epoch(t time.Time) string { b, _ := json.Marshal(t.Unix()); return string(b
 
 func TestATokenIsNotSentInTheSecondHalfOfItsLife(t *testing.T) {
 	plan := tokenPlan(t, idheader.Token{Signer: plain{}, Lifetime: 10 * time.Second, Header: "X-Who", Issuer: "gw", Audience: "apps"}, idheader.Limits{})
-	s, denial := plan.State(identify.Anonymous(), idheader.Device{}, "app", 0, noon)
+	s, denial := plan.State(identify.Anonymous(), idheader.Device{}, idheader.Credential{}, "app", 0, noon)
 	if denial != nil {
 		t.Fatal(denial)
 	}
@@ -134,7 +137,7 @@ func TestATokenCountsTowardTheLimits(t *testing.T) {
 		{idheader.Limits{Header: 500, Headers: 500}, 400, false},
 		{idheader.Limits{Header: 100, Headers: 500}, 0, false},
 	} {
-		_, denial := tokenPlan(t, token, c.limits).State(identify.Anonymous(), idheader.Device{}, "app", c.rendered, noon)
+		_, denial := tokenPlan(t, token, c.limits).State(identify.Anonymous(), idheader.Device{}, idheader.Credential{}, "app", c.rendered, noon)
 		if (denial == nil) != c.fits || denial != nil && denial.Code != countersign.IdentityTooLarge {
 			t.Errorf("%+v: %v", c, denial)
 		}
@@ -150,7 +153,7 @@ func TestWhatCannotBeSignedIsNotSent(t *testing.T) {
 		"nobody":    {plain{}, identify.Client{}},
 		"a failure": {plain{errors.New("the key is gone")}, identify.Anonymous()},
 	} {
-		s, denial := tokenPlan(t, idheader.Token{Signer: c.signer}, idheader.Limits{}).State(c.client, idheader.Device{}, "app", 0, noon)
+		s, denial := tokenPlan(t, idheader.Token{Signer: c.signer}, idheader.Limits{}).State(c.client, idheader.Device{}, idheader.Credential{}, "app", 0, noon)
 		if denial == nil || denial.Code != countersign.CredentialNotProven || len(s.Field()) > 0 {
 			t.Errorf("%s: %v, %q", name, denial, s.Field())
 		}
