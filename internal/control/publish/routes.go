@@ -94,7 +94,9 @@ func (c *compiler) conditions(w *config.Conditions, path string) *route.Conditio
 		if !strings.HasPrefix(text, pattern.Prefix) {
 			text = c.spelled(text, at)
 		}
-		out.Path = append(out.Path, c.patterns([]string{text}, false, path+".path")...)
+		if p := c.pattern(text, false, at); p != nil {
+			out.Path = append(out.Path, p)
+		}
 	}
 	for _, network := range w.SourceIP {
 		if prefix, err := netip.ParsePrefix(network); err == nil { // else it has been complained about
@@ -127,14 +129,21 @@ func (c *compiler) spelled(text, path string) string {
 func (c *compiler) patterns(texts []string, fold bool, path string) []*pattern.Pattern {
 	var all []*pattern.Pattern
 	for i, text := range texts {
-		p, err := pattern.Compile(text, fold)
-		if err != nil {
-			c.fault(fmt.Sprintf("%s[%d]", path, i), fmt.Sprintf("%q", text), "a pattern that compiles", err.Error())
-			continue
+		if p := c.pattern(text, fold, fmt.Sprintf("%s[%d]", path, i)); p != nil {
+			all = append(all, p)
 		}
-		all = append(all, p)
 	}
 	return all
+}
+
+// pattern compiles one, or reports why not.
+func (c *compiler) pattern(text string, fold bool, path string) *pattern.Pattern {
+	p, err := pattern.Compile(text, fold)
+	if err != nil {
+		c.fault(path, fmt.Sprintf("%q", text), "a pattern that compiles", err.Error())
+		return nil
+	}
+	return p
 }
 
 // named compiles conditions on what has a name, in the order of the names, so that
