@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"log"
 	"net"
@@ -22,12 +23,13 @@ type web struct {
 //
 //	web NAME DIR            starts one without TLS
 //	web NAME DIR CERT KEY   starts it; again, after stop, at the same address
+//	web NAME DIR CERT KEY CA  ... and it demands a certificate of that authority
 //	web NAME stop           connections to it are refused from now on
 //
 // It serves the files of DIR, with conditional requests.
 func cmdWeb(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 && len(args) != 4 {
-		ts.Fatalf("usage: web NAME DIR [CERT KEY], web NAME stop")
+	if neg || len(args) != 2 && len(args) != 4 && len(args) != 5 {
+		ts.Fatalf("usage: web NAME DIR [CERT KEY [CA]], web NAME stop")
 	}
 	s := stageOf(ts)
 	w := s.webs[args[0]]
@@ -41,10 +43,15 @@ func cmdWeb(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	listener, err := net.Listen("tcp4", w.address)
 	ts.Check(err)
-	if len(args) == 4 {
+	if len(args) > 2 {
 		certificate, err := tls.LoadX509KeyPair(ts.MkAbs(args[2]), ts.MkAbs(args[3]))
 		ts.Check(err)
-		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{certificate}})
+		cfg := &tls.Config{Certificates: []tls.Certificate{certificate}}
+		if len(args) == 5 {
+			cfg.ClientAuth, cfg.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+			cfg.ClientCAs.AppendCertsFromPEM([]byte(ts.ReadFile(args[4])))
+		}
+		listener = tls.NewListener(listener, cfg)
 	}
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	w.address = "localhost:" + port

@@ -47,7 +47,7 @@ func (c *compiler) targetTLS(i int) *secure.Client {
 	}
 	client, err := secure.New(settings)
 	if err != nil {
-		c.errs(path, err)
+		c.errs(path+".crls", err) // all else has been looked at
 		return nil
 	}
 	for _, w := range client.Warnings() {
