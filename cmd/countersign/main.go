@@ -84,6 +84,7 @@ func newRoot(std stdio) *cobra.Command {
 		newConnectionsCommand(std),
 		newDeviceCommand(std),
 		newTrustCommand(std),
+		newCredentialCommand(std),
 		newAuditCommand(std),
 		newCACommand(std),
 		newVersionCommand(std),

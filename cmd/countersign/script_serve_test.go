@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -29,6 +30,7 @@ type stage struct {
 	webs       map[string]*web
 	responders map[string]*responder
 	clients    map[string]*device
+	issuers    map[string]jose.JSONWebKey
 }
 
 type stageKey struct{}

@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 //	web NAME DIR CERT KEY      # files over TLS; stop
 //	responder NAME DIR SIGNER  # openssl's OCSP responder; stop
 //	postgres FILE              # a PostgreSQL, whose URL is in FILE
+//	issuer NAME ...            # of tokens, and the tokens
 //	aged DIR DATA NAME=ID...   # devices whose certificates have expired
 //	client NAME ...            # a connection that is kept
 //	waitfor FILE PATTERN       # until the file says so
@@ -78,6 +79,7 @@ func words(t *testing.T) testscript.Params {
 			"responder":   cmdResponder,
 			"postgres":    cmdPostgres,
 			"aged":        cmdAged,
+			"issuer":      cmdIssuer,
 		},
 	}
 }

@@ -201,7 +201,7 @@ func (cr *Credential) check(c *checker, path string) {
 	if cr.Name == ClientCertificate {
 		c.fault(path+".name", quoted(cr.Name), "another name", "in require it is a verified certificate")
 	}
-	if c.doc.Refused(path) || c.doc.Refused(path+".type") || cr.Type == "" {
+	if c.doc.Refused(path+".type") || cr.Type == "" {
 		return
 	}
 	for _, k := range ofType {

@@ -216,7 +216,7 @@ func sentence(faults config.Faults) error {
 // several places is one, asked for as often and as large as any of them says.
 func Fetched(cfg *config.Config) []source.Spec {
 	var specs []source.Spec
-	add := func(list []config.Source, refresh time.Duration, limit int64) {
+	add := func(list []config.Source, refresh time.Duration, limit int64, keys bool) {
 		for _, s := range list {
 			if !s.Remote() {
 				continue
@@ -229,17 +229,18 @@ func Fetched(cfg *config.Config) []source.Spec {
 			}
 			specs[i].Refresh = min(specs[i].Refresh, refresh)
 			specs[i].Limit = max(specs[i].Limit, limit)
+			specs[i].Keys = specs[i].Keys || keys
 		}
 	}
 	for _, ts := range cfg.TrustStores {
-		add(ts.CABundle, ts.Refresh, ts.Limits.CABundleSize)
+		add(ts.CABundle, ts.Refresh, ts.Limits.CABundleSize, false)
 		if r := ts.Revocation; r != nil {
-			add(r.CRLs, r.Refresh, ts.Limits.CRLSize)
+			add(r.CRLs, r.Refresh, ts.Limits.CRLSize, false)
 		}
 	}
 	for _, cr := range cfg.Credentials {
 		if cr.JWKS != nil {
-			add([]config.Source{*cr.JWKS}, cr.Refresh, jwt.MaxSize)
+			add([]config.Source{*cr.JWKS}, cr.Refresh, jwt.MaxSize, true)
 		}
 	}
 	return specs

@@ -92,8 +92,12 @@ func fetch(ctx context.Context, spec Spec, known Version, w io.Writer) (Version,
 	if err != nil {
 		return Version{}, said(err)
 	}
-	if what := foreign(begin, a.kind); what != "" {
-		return Version{}, fmt.Errorf("the server sends %s; want certificates or revocation lists", what)
+	want := "certificates or revocation lists"
+	if spec.Keys {
+		want = "a JWK set"
+	}
+	if what := foreign(begin, a.kind); what != "" && !(spec.Keys && what == isJSON) {
+		return Version{}, fmt.Errorf("the server sends %s; want %s", what, want)
 	}
 	switch n, err := io.Copy(w, io.LimitReader(rest, spec.Limit+1)); {
 	case err != nil:
@@ -140,6 +144,9 @@ func said(err error) error {
 	return err
 }
 
+// isJSON is what foreign calls the one thing that is of use elsewhere.
+const isJSON = "JSON"
+
 // foreign says what begins with these bytes, if that is of no use here. A DER
 // file begins with 0x30, PEM with a comment or a dash.
 func foreign(begin []byte, kind string) string {
@@ -151,7 +158,7 @@ func foreign(begin []byte, kind string) string {
 	case bytes.HasPrefix(text, []byte("<")):
 		return "XML"
 	case bytes.HasPrefix(text, []byte("{")):
-		return "JSON"
+		return isJSON
 	case bytes.HasPrefix(begin, []byte{0x1f, 0x8b}):
 		return "something compressed (gzip)"
 	case bytes.HasPrefix(begin, []byte("PK\x03\x04")):

@@ -173,6 +173,21 @@ func TestABadAnswerIsNamed(t *testing.T) {
 	}
 }
 
+// JSON is what a JWK set is, and a page to log in at is not.
+func TestKeysAreFetchedAsJSON(t *testing.T) {
+	body := `{"keys":[]}`
+	w := newWeb(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, body) })
+	spec := w.at("/jwks.json")
+	spec.Keys = true
+	if got, _, err := fetch(t, spec, origin.Version{}); string(got) != body || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	body = "<html>log in"
+	if _, _, err := fetch(t, spec, origin.Version{}); err == nil || !strings.Contains(err.Error(), "sends an HTML page; want a JWK set") {
+		t.Errorf("%v", err)
+	}
+}
+
 // endless sends until nobody reads any more.
 func endless(w http.ResponseWriter, r *http.Request) {
 	for block := bytes.Repeat([]byte("x"), 64<<10); r.Context().Err() == nil; {

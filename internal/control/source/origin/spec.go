@@ -17,6 +17,7 @@ type Spec struct {
 	Region   string        // of s3://; "": AWS_REGION, AWS_DEFAULT_REGION, or what the server says
 	Timeout  time.Duration // of one fetch
 	Limit    int64         // of the content, in bytes
+	Keys     bool          // the content is a JWK set, not certificates or lists of them
 	// Reach is whom a URL that a certificate names may lead to: then it may begin
 	// with http:// too, since what it has is signed. nil: the URL is configured.
 	Reach *reach.Hosts

@@ -1,0 +1,2 @@
+// Package credential makes the secrets that operators hand out.
+package credential
