@@ -16,6 +16,7 @@ import (
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/pubkey"
 	"countersign.dev/internal/control/ca/request"
+	"countersign.dev/internal/store"
 	"countersign.dev/internal/wire/dn"
 )
 
@@ -32,7 +33,7 @@ func newCACommand(std stdio) *cobra.Command {
   countersign ca show pki`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("%q is no command of countersign ca: expected init, issue, sign, revoke, crl, rollover or show", args[0])
+				return fmt.Errorf("%q is no command of countersign ca: expected init, issue, sign, revoke, crl, rollover, move-ledger or show", args[0])
 			}
 			return c.Help()
 		},
@@ -41,14 +42,21 @@ func newCACommand(std stdio) *cobra.Command {
 	f := c.PersistentFlags()
 	f.StringVar(&secrets.passphrase, "passphrase-file", "", "a `file` with the passphrase of the issuing authority's key, if it has one")
 	f.StringVar(&secrets.rootKey, "root-key", "", "the `file` of the root's key, if it is not in DIR")
+	f.StringVar(&secrets.configuration, "config", "", "the configuration `FILE` of the gateway, if the ledger is in its store")
 	f.StringVar(&secrets.rootPassphrase, "root-passphrase-file", "", "a `file` with the passphrase of the root's key, if it has one")
+	c.PersistentPostRunE = func(*cobra.Command, []string) error { return secrets.close() }
 	c.AddCommand(caInit(std, &secrets), caIssue(std, &secrets), caSign(std, &secrets), caRevoke(std, &secrets), caCRL(std, &secrets),
-		caRollover(std, &secrets), caShow(std, &secrets))
+		caRollover(std, &secrets), caShow(std, &secrets), caMoveLedger(std, &secrets))
 	return c
 }
 
 // caSecrets are the files with what an authority's keys take.
-type caSecrets struct{ passphrase, rootKey, rootPassphrase string }
+type caSecrets struct {
+	passphrase, rootKey, rootPassphrase string
+	configuration                       string // of the gateway whose store has the ledger; "": it is in DIR
+
+	store *store.Store // that one, open until the command ends
+}
 
 func (s *caSecrets) config(dir string) (ca.Config, error) {
 	c := ca.Config{Dir: dir, RootKey: s.rootKey}
@@ -68,6 +76,11 @@ func (s *caSecrets) open(dir string) (*ca.Authority, error) {
 	c, err := s.config(dir)
 	if err != nil {
 		return nil, err
+	}
+	if s.configuration != "" {
+		if c.Ledger, err = s.ledger(dir); err != nil {
+			return nil, err
+		}
 	}
 	return ca.Open(c)
 }

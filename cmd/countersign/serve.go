@@ -134,6 +134,7 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 	g.seen.logger = g.logger
 	g.registry.logger = g.logger
 	g.issuers.logger = g.logger
+	g.issuers.store = g.registry.opened
 	g.tokens.logger = g.logger
 	g.enrollment.open(g.logger)
 	g.registry.outcomes = g.enrollment.desk.Outcomes

@@ -16,12 +16,14 @@ import (
 	"countersign.dev/internal/control/ca/wellknown"
 	"countersign.dev/internal/control/publish"
 	"countersign.dev/internal/control/withdraw"
+	"countersign.dev/internal/store"
 )
 
 // authorities are the authorities of the configuration in force, with where they
 // publish.
 type authorities struct {
 	logger *slog.Logger
+	store  func() *store.Store // that in use; nil: none is open
 
 	mu        sync.Mutex
 	running   map[string]*authority // by name
@@ -116,6 +118,9 @@ func (a *authorities) open(cfg *config.Config, wanted *config.Authority) (*autho
 	c := ca.Config{
 		Dir: wanted.Dir, Passphrase: []byte(settings.passphrase), Lifetime: wanted.Lifetime,
 		CRLLifetime: wanted.CRL.Lifetime, CRLCopy: wanted.CRL.File,
+	}
+	if wanted.Ledger == "store" {
+		c.Ledger = storeLedger{a.store, wanted.Name}
 	}
 	if settings.url != "" {
 		c.Locations = func(number int) lint.Locations {

@@ -24,6 +24,12 @@ type Authority struct {
 	// issuing authority's own end comes first. Default 365d.
 	Lifetime time.Duration `yaml:"lifetime" default:"365d" range:"1m..36500d"`
 
+	// Ledger is where it is recorded what was issued and revoked: file, in dir; or store,
+	// where the devices are (node.store), so that several nodes, each with a copy of dir,
+	// issue from one authority. countersign ca move-ledger takes it there. The name of the
+	// authority must not change then. Default file.
+	Ledger string `yaml:"ledger" one:"file|store" default:"file"`
+
 	// CRL is about its revocation list.
 	CRL AuthorityCRL `yaml:"crl"`
 
@@ -94,6 +100,9 @@ func (a *Authority) check(c *checker, path string) {
 	}
 	if a.EST && (c.Devices == nil || c.Devices.Authority != a.Name) {
 		c.fault(path+".est", "true without devices", "devices.authority: "+a.Name, "EST hands certificates to the devices of the registry")
+	}
+	if a.Ledger == "store" && c.Devices == nil {
+		c.fault(path+".ledger", "store without devices", "the section devices", "devices: {} has the store opened")
 	}
 	if a.RenewAfterExpiry > 0 && (c.Devices == nil || c.Devices.Authority != a.Name) {
 		c.fault(path+".renew_after_expiry", "a time without devices", "devices.authority: "+a.Name, "the certificates of the devices in the registry are renewed")

@@ -102,6 +102,9 @@ func Open(c Config) (_ *Authority, err error) {
 	}
 	if a.ledger == nil {
 		if a.ledger, err = ledger.OpenFile(a.Path(LedgerFile), a.Path(lockFile)); errors.Is(err, fs.ErrNotExist) {
+			if _, moved := os.Stat(a.Path(MovedLedgerFile)); moved == nil {
+				return a, fmt.Errorf("the ledger of %s is kept in the store of its gateway: name the gateway's configuration with --config", c.Dir)
+			}
 			err = fmt.Errorf("%w: it is the memory of what was revoked. Restore it from a backup; or, if `ca init` did not finish, remove %s and begin anew", err, c.Dir)
 		}
 	}

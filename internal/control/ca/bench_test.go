@@ -16,6 +16,10 @@ import (
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/ledger"
 	"countersign.dev/internal/control/ca/request"
+	"countersign.dev/internal/store"
+	"countersign.dev/internal/store/postgres"
+	"countersign.dev/internal/store/sqlite"
+	"countersign.dev/internal/testrequire"
 )
 
 // Certificates that many ask for at once, each recorded durably before it is
@@ -25,6 +29,11 @@ func BenchmarkCertify(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	certify(b, a)
+}
+
+func certify(b *testing.B, a *Authority) {
+	b.Helper()
 	var n atomic.Int64
 	b.SetParallelism(16)
 	b.ReportAllocs()
@@ -100,4 +109,29 @@ func manyRevoked(b *testing.B, n int) *Authority {
 		b.Fatalf("the list has %d bytes, %v", info.Size(), err)
 	}
 	return a
+}
+
+// The same with the ledger in a store, where other nodes write it too.
+func BenchmarkCertifyInStore(b *testing.B) {
+	for name, open := range map[string]func() (*store.Store, error){
+		"sqlite": func() (*store.Store, error) {
+			return sqlite.Open(b.Context(), sqlite.Config{Path: filepath.Join(b.TempDir(), "devices.db")})
+		},
+		"postgres": func() (*store.Store, error) {
+			return postgres.Open(b.Context(), postgres.Config{URL: testrequire.PostgreSQL(b)})
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			s, err := open()
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.Close()
+			a, err := Init(Founding{Config: Config{Dir: filepath.Join(b.TempDir(), "pki"), Ledger: s.Ledger(rand.Text())}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			certify(b, a)
+		})
+	}
 }

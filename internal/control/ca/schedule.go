@@ -4,7 +4,11 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"time"
+
+	"countersign.dev/internal/control/ca/ledger"
+	"countersign.dev/internal/wire/dn"
 )
 
 const (
@@ -54,14 +58,40 @@ func (a *Authority) SignIfDue(ctx context.Context) (Lists, error) {
 	}
 	lifetime := cmp.Or(a.cfg.CRLLifetime, last.NextUpdate.Sub(last.At), DefaultCRLLifetime)
 	now := a.cfg.Now()
-	due := last.At.Add(lifetime / 2)
-	if lists.Issuing != nil && lists.Issuing.Number.Int64() >= last.Number && now.Before(due) {
-		return Lists{}, nil
+	switch own := lists.Issuing; {
+	case own == nil:
+	case own.Number.Int64() >= last.Number:
+		if now.Before(last.At.Add(lifetime / 2)) {
+			return Lists{}, nil
+		}
+	case now.Before(own.ThisUpdate.Add(lifetime / 2)):
+		// Another node has signed, or somebody was about to: is there anything new in it?
+		if told, err := a.told(ctx, lists); told || err != nil {
+			return Lists{}, err
+		}
 	}
 	if now.Add(time.Minute).After(a.Issuing().NotAfter) && lists.Issuing != nil {
 		return Lists{}, nil // foresee tells of it; there is nothing more to sign
 	}
 	return a.CRL(0)
+}
+
+// told reports whether every revocation on record is on a list of this directory.
+func (a *Authority) told(ctx context.Context, lists Lists) (bool, error) {
+	listed := map[string]bool{}
+	for _, list := range append(slices.Clone(lists.Issuers), lists.Root) {
+		if list == nil {
+			continue
+		}
+		for _, e := range list.RevokedCertificateEntries {
+			listed[dn.Serial(e.SerialNumber)] = true
+		}
+	}
+	revoked, err := a.ledger.Revoked(ctx)
+	if err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(revoked, func(c ledger.Certificate) bool { return !listed[c.Serial] }), nil
 }
 
 // foresee says what an operator has to do soon.

@@ -22,6 +22,10 @@ func (c *compiler) authority(i int) {
 		c.fault(fmt.Sprintf("authorities[%d].dir", i), err.Error(), "a directory that countersign ca init has made", "")
 		return
 	}
+	if a.Ledger == "store" && ca.HasLedgerFile(a.Dir) {
+		c.fault(fmt.Sprintf("authorities[%d].ledger", i), fmt.Sprintf("store, and %s in %s", ca.LedgerFile, a.Dir), "the ledger in the store alone",
+			fmt.Sprintf("countersign ca move-ledger %s --config FILE", a.Dir))
+	}
 	for file, certificate := range certificates {
 		c.expires("authority", a.Name, file, certificate.NotAfter)
 	}

@@ -1,0 +1,91 @@
+package ca
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"countersign.dev/internal/control/ca/ledger"
+	"countersign.dev/internal/control/durable"
+)
+
+// MovedLedgerFile is what LedgerFile is called when what it says is kept elsewhere.
+const MovedLedgerFile = "ledger.moved.jsonl"
+
+// HasLedgerFile reports whether the ledger of the authority in dir is a file there.
+func HasLedgerFile(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, LedgerFile))
+	return err == nil
+}
+
+// MoveLedger copies the ledger of the authority in dir to another one, then puts the
+// file aside, so that nobody writes it any more. Done twice, or by several nodes that
+// have copies of dir, it copies what is missing. Nobody may use the authority
+// meanwhile. It returns how many certificates the file has.
+func MoveLedger(ctx context.Context, dir string, to ledger.Ledger) (n int, err error) {
+	path := filepath.Join(dir, LedgerFile)
+	unlock, err := durable.Lock(filepath.Join(dir, listsLockFile))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	from, err := ledger.OpenFile(path, filepath.Join(dir, lockFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, fmt.Errorf("%s holds no ledger (%w): it was moved before, or there is no authority", dir, err)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if n, err = copyLedger(ctx, from, to); err != nil {
+		return 0, err
+	}
+	if err := os.Rename(path, filepath.Join(dir, MovedLedgerFile)); err != nil {
+		return 0, err
+	}
+	return n, durable.SyncDir(dir)
+}
+
+func copyLedger(ctx context.Context, from, to ledger.Ledger) (n int, err error) {
+	put := func(e ledger.Entry) error {
+		e.Recorded = true
+		if err := to.Append(ctx, e); err != nil && !ledger.Conflict(err) {
+			return err
+		}
+		return nil
+	}
+	for c, err := range from.Certificates(ctx) {
+		if err != nil {
+			return n, err
+		}
+		n++
+		if c.IssuedAt.IsZero() {
+			continue // a revocation alone
+		}
+		whole, _, err := from.Find(ctx, c.Serial)
+		if err != nil {
+			return n, err
+		}
+		if err := put(ledger.Entry{Event: ledger.Issued, At: c.IssuedAt, Serial: c.Serial, Issuer: c.Issuer, Subject: c.Subject, Profile: c.Profile,
+			NotAfter: c.NotAfter, Certificate: whole.DER}); err != nil {
+			return n, err
+		}
+	}
+	revoked, err := from.Revoked(ctx)
+	if err != nil {
+		return n, err
+	}
+	for _, c := range revoked {
+		if err := put(ledger.Entry{Event: ledger.Revoked, At: c.RevokedAt, Serial: c.Serial, Issuer: c.Issuer, Subject: c.Subject, Profile: c.Profile,
+			NotAfter: c.NotAfter, Reason: c.Reason}); err != nil {
+			return n, err
+		}
+	}
+	last, err := from.List(ctx)
+	if err != nil || last.Number == 0 {
+		return n, err
+	}
+	return n, put(last)
+}
