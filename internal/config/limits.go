@@ -70,6 +70,15 @@ type Timeouts struct {
 	// it is. Default 0, no bound.
 	Lifetime time.Duration `yaml:"lifetime" default:"0" range:"0s..8760h"`
 
+	// TCPKeepAlive: after so long without a byte a client is probed, and again after
+	// half of that, until nine probes are left without an answer. 0: never. Default
+	// 30s.
+	TCPKeepAlive time.Duration `yaml:"tcp_keep_alive" default:"30s" range:"0s..168h"`
+
+	// TCPUserTimeout: how long a client may leave bytes unacknowledged (RFC 5482);
+	// Linux alone has it. Default 0, as long as the system has it.
+	TCPUserTimeout time.Duration `yaml:"tcp_user_timeout" default:"0" range:"0s..168h"`
+
 	// KeepAlive: the longest that one connection is used for new requests.
 	// Default 1h.
 	KeepAlive time.Duration `yaml:"keep_alive" default:"1h" range:"1ms..168h"`

@@ -102,13 +102,14 @@ func TestDefaults(t *testing.T) {
 			Forwarded:     "append",
 			Limits:        Limits{RequestLine: 16 << 10, Header: 16 << 10, Headers: 64 << 10, Body: 0, ResponseHeaders: 32 << 10, WaitingHandshakes: 10_000, CredentialFailures: 60},
 			Timeouts: Timeouts{
-				Handshake: 10 * time.Second, Headers: 10 * time.Second, Idle: time.Minute, ResetIdle: true, KeepAlive: time.Hour, Response: time.Minute,
+				Handshake: 10 * time.Second, Headers: 10 * time.Second, Idle: time.Minute, ResetIdle: true, TCPKeepAlive: 30 * time.Second, KeepAlive: time.Hour, Response: time.Minute,
 			},
 			Default: Action{Forward: []Share{{TargetGroup: "api", Weight: 1}}},
 		}},
 		TargetGroups: []TargetGroup{{
 			Name: "api", Protocol: "http", Targets: []Target{{Address: "127.0.0.1:9001", Weight: 1}}, Algorithm: "round_robin", HashOn: "client", AnomalyMitigation: "off", CrossZone: true, Queue: Queue{Length: 1000, Timeout: 10 * time.Second},
 			FailOpen: true, Retries: Retries{Attempts: 2}, DeregistrationDelay: 5 * time.Minute, ConnectTimeout: 5 * time.Second,
+			Timeouts: TargetTimeouts{TCPKeepAlive: 15 * time.Second},
 		}},
 	}
 	compare(t, want, c)
@@ -192,7 +193,7 @@ func TestEveryKeyIsDecoded(t *testing.T) {
 			Protocol: "http", Path: "/healthz?deep=1", Interval: 2 * time.Second, Timeout: 2 * time.Second,
 			Healthy: 3, Unhealthy: 4, Matcher: Matcher{{200, 200}, {300, 399}},
 		},
-		Retries: Retries{3}, ConnectTimeout: 500 * time.Millisecond,
+		Retries: Retries{3}, ConnectTimeout: 500 * time.Millisecond, Timeouts: TargetTimeouts{TCPKeepAlive: 15 * time.Second},
 		ProxyProtocol: &Announcement{Version: 2, TLVs: []string{"ssl", "ssl_client_cert", "authority", "alpn", "unique_id", "crc32c"}},
 	}, c.TargetGroups[0])
 	compare(t, &AccessLog{Path: "testdata/logs/access.log", Format: "combined"}, c.Logs.Access)

@@ -115,3 +115,39 @@ func (c *checker) checkPasses(l *Listener, path, group string) {
 
 // Streams reports whether the targets get bytes, and no requests.
 func (g *TargetGroup) Streams() bool { return g.Protocol == "tcp" || g.Protocol == "tls" }
+
+// ConnectionTermination says which connections to targets end while bytes still
+// pass, under the names of AWS's attributes of network balancers.
+type ConnectionTermination struct {
+	// Deregistration ends those to a target that is no longer listed, when
+	// deregistration_delay is over. Without it they last for as long as both sides
+	// want. Default true.
+	Deregistration bool `yaml:"deregistration" default:"true"`
+
+	// Unhealthy ends those to a target that turns unhealthy, at once: clients come
+	// again, and get another target. Default true.
+	Unhealthy bool `yaml:"unhealthy" default:"true"`
+}
+
+// TargetTimeouts say when a target is given up that is gone without a word.
+type TargetTimeouts struct {
+	// TCPKeepAlive: after so long without a byte a target is probed, and again after
+	// half of that, until nine probes are left without an answer. 0: never. Default
+	// 15s.
+	TCPKeepAlive time.Duration `yaml:"tcp_keep_alive" default:"15s" range:"0s..168h"`
+
+	// TCPUserTimeout: how long a target may leave bytes unacknowledged (RFC 5482);
+	// Linux alone has it. Default 0, as long as the system has it.
+	TCPUserTimeout time.Duration `yaml:"tcp_user_timeout" default:"0" range:"0s..168h"`
+}
+
+func (g *TargetGroup) checkTermination(c *checker, path string) {
+	switch at := path + ".connection_termination"; {
+	case c.doc.Refused(path + ".protocol"):
+	case g.Streams() && g.ConnectionTermination == nil:
+		g.ConnectionTermination = &ConnectionTermination{Deregistration: true, Unhealthy: true}
+	case !g.Streams() && g.ConnectionTermination != nil:
+		c.fault(at, "connection_termination with protocol "+g.Protocol, "protocol tcp or tls",
+			"leave it out: requests under way finish, or end with deregistration_delay")
+	}
+}

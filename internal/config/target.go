@@ -84,6 +84,13 @@ type TargetGroup struct {
 	// ConnectTimeout bounds the making of a connection to a target. Default 5s.
 	ConnectTimeout time.Duration `yaml:"connect_timeout" default:"5s" range:"1ms..5m"`
 
+	// ConnectionTermination, with protocol tcp and tls, says which connections end
+	// while bytes still pass.
+	ConnectionTermination *ConnectionTermination `yaml:"connection_termination"`
+
+	// Timeouts say when a target is given up that is gone without a word.
+	Timeouts TargetTimeouts `yaml:"timeouts"`
+
 	// TLS is how targets are verified, and what is shown to them.
 	TLS *TargetTLS `yaml:"tls"`
 
@@ -170,6 +177,7 @@ type Retries struct {
 }
 
 func (g *TargetGroup) check(c *checker, path string) {
+	g.checkTermination(c, path)
 	if g.ProxyProtocol != nil {
 		g.ProxyProtocol.check(c, path+".proxy_protocol")
 	}

@@ -11,6 +11,7 @@ import (
 	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/forward/stream"
 	"countersign.dev/internal/traffic/handshake"
+	"countersign.dev/internal/traffic/keepalive"
 	"countersign.dev/internal/traffic/listen/proxied"
 	"countersign.dev/internal/traffic/route"
 )
@@ -41,6 +42,8 @@ type Listener struct {
 	Name    string
 	Address string // as configured
 
+	// Alive says when a client is given up that is gone; nil: as its socket has it.
+	Alive *keepalive.Settings
 	// Proxied says whose PROXY headers are believed; nil: none is read.
 	Proxied *proxied.Rule
 	// Vouching says who is believed about the certificates of clients; nil: nobody.

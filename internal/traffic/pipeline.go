@@ -292,6 +292,9 @@ func (s *session) accept() bool {
 	}
 	s.name = s.listener.Name
 	s.listener.Metrics.Opened()
+	if alive := s.listener.Alive; alive != nil {
+		alive.Apply(s.raw.(*net.TCPConn)) // which fails on one that is gone already
+	}
 	return true
 }
 

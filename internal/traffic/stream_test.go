@@ -48,6 +48,7 @@ var tcpConfig = with(streamConfig, `protocol: tls
 type party struct {
 	address string
 	came    chan *net.TCPConn
+	ln      net.Listener
 }
 
 func newParty(t testing.TB) *party {
@@ -56,7 +57,7 @@ func newParty(t testing.TB) *party {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &party{address: ln.Addr().String(), came: make(chan *net.TCPConn, 64)}
+	p := &party{address: ln.Addr().String(), came: make(chan *net.TCPConn, 1024), ln: ln}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -611,4 +612,55 @@ func TestANewRuleEndsTheStreamsThatItKeepsOut(t *testing.T) {
 	kept.say("still here")
 	goesOn.hear("still here")
 	newEnd(t, r.dial(nil).conn).hearsEnd()
+}
+
+func TestStreamsOfAnUnhealthyTargetEnd(t *testing.T) {
+	for _, ends := range []bool{true, false} {
+		t.Run(map[bool]string{true: "and do", false: "unless they may stay"}[ends], func(t *testing.T) {
+			group := `"BACKEND"], health_check: {interval: 50ms, unhealthy: 1}`
+			if !ends {
+				group += ", connection_termination: {unhealthy: false}"
+			}
+			r, p := streamed(t, with(streamConfig, `"BACKEND"]`, group))
+			client := newEnd(t, r.dial(r.root.Client("MacID-1")).conn)
+			client.say("hello")
+			target := p.next(t)
+			for got := make([]byte, 5); ; target = p.next(t) { // health checks come too
+				if _, err := io.ReadFull(target.conn, got); err == nil {
+					break
+				}
+			}
+			r.parked(2)
+			p.ln.Close()
+			if ends {
+				client.hearsReset()
+				target.hearsEnd()
+				r.journal.wait(t, event{"event": "stream", "end": "unhealthy"})
+				return
+			}
+			for len(r.fleet.Unwell([]string{"app"})) == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			client.say("still here")
+			target.hear("still here")
+		})
+	}
+}
+
+func TestStreamsMayOutliveTheDelayOfTheirTarget(t *testing.T) {
+	stay := `"BACKEND"], deregistration_delay: 0s, connection_termination: {deregistration: false}`
+	r, p := streamed(t, with(streamConfig, `"BACKEND"]`, stay))
+	client, target := r.both(p, r.root.Client("MacID-1"))
+	r.parked(2)
+	another := newParty(t)
+	r.publish(strings.ReplaceAll(with(streamConfig, `"BACKEND"]`, stay), "BACKEND", another.address))
+	fresh, elsewhere := r.both(another, r.root.Client("MacID-2"))
+	fresh.say("hello")
+	elsewhere.hear("hello")
+	client.say("still here")
+	target.hear("still here")
+	client.through()
+	target.hearsEnd()
+	target.through()
+	client.hearsEnd()
 }

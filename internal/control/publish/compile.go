@@ -288,6 +288,10 @@ func (c *compiler) targetGroup(i int) {
 	if a := g.ProxyProtocol; a != nil {
 		out.Proxy = c.announcement(a, fmt.Sprintf("target_groups[%d].proxy_protocol", i))
 	}
+	if t := g.ConnectionTermination; t != nil {
+		out.Termination = &upstream.Termination{Deregistration: t.Deregistration, Unhealthy: t.Unhealthy}
+	}
+	out.KeepAlive = probing(g.Timeouts.TCPKeepAlive, g.Timeouts.TCPUserTimeout, targetKeepAlive)
 	out.TLS = c.targetTLS(i)
 	c.sharing(g, &out)
 	if h := g.HealthCheck; h != nil {

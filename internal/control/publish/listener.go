@@ -26,6 +26,7 @@ func (c *compiler) listener(i int) {
 		Exchange:  settings(l),
 		KeepAlive: l.Timeouts.KeepAlive,
 	}
+	out.Alive = probing(l.Timeouts.TCPKeepAlive, l.Timeouts.TCPUserTimeout, listenerKeepAlive)
 	out.Proxied = balancers(&l.ProxyProtocol)
 	out.Vouching = vouching(&l.ClientAuth)
 	before := len(c.faults)

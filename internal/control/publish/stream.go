@@ -2,9 +2,11 @@ package publish
 
 import (
 	"slices"
+	"time"
 
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/traffic/forward/stream"
+	"countersign.dev/internal/traffic/keepalive"
 )
 
 // passing says how a listener passes bytes on.
@@ -26,3 +28,19 @@ func asksName(r config.Rule) bool {
 	}
 	return false
 }
+
+// probing says when a peer is given up; nil where that is as sockets have it, so
+// that nothing has to be set on each connection.
+func probing(after, unacknowledged, usual time.Duration) *keepalive.Settings {
+	if after == usual && unacknowledged == 0 {
+		return nil
+	}
+	return &keepalive.Settings{After: after, Unacknowledged: unacknowledged}
+}
+
+// What sockets have by themselves: those that listen, and those that the net
+// package dials.
+const (
+	listenerKeepAlive = 30 * time.Second
+	targetKeepAlive   = 15 * time.Second
+)

@@ -81,14 +81,22 @@ const (
 	Lifetime    End = "lifetime"     // timeouts.lifetime, or what shutdown_timeout has left of it
 	Refused     End = "refused"      // with the Denial
 	Expelled    End = "expelled"     // with the Denial: the client is not accepted any more
-	Deregister  End = "deregistered" // the target was taken out of service
+	Deregister  End = "deregistered" // the target was taken out of service, and its delay is over
+	Unhealthy   End = "unhealthy"    // the target turned unhealthy
 	Cut         End = "cut"          // at the end of shutdown_timeout
 	Faulty      End = "fault"        // in this program
 )
 
+// terminated is how a connection ended whose target broke off, or seemed to.
+var terminated = [...]End{upstream.NotTerminated: TargetBroke, upstream.Deregistered: Deregister, upstream.Unhealthy: Unhealthy}
+
 // resets reports whether the parties are told that something is missing.
 func (e End) resets() bool {
-	return e == ClientBroke || e == TargetBroke || e == Deregister || e == Cut || e == Faulty
+	switch e {
+	case ClientBroke, TargetBroke, Deregister, Unhealthy, Cut, Faulty:
+		return true
+	}
+	return false
 }
 
 // An ending is why everything stops.
@@ -169,8 +177,8 @@ func (p *Pipe) failed(h *half, err error, writing bool) {
 	e := &ending{how: ClientBroke, alert: -1}
 	if broken == &p.client {
 		e.alert = tlsname.Alert(err)
-	} else if e.how = TargetBroke; p.conn.Gone() {
-		e.how = Deregister
+	} else {
+		e.how = terminated[p.conn.Terminated()]
 	}
 	p.stop(e)
 }

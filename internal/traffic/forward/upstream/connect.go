@@ -56,6 +56,10 @@ func (t *Target) reach(ctx context.Context, timeout time.Duration, own *privateP
 		c.Close()
 		return nil, fmt.Errorf("a TCP connection was dialed, got a %T", c)
 	}
+	if err := t.keepAlive.Load().Apply(tcp); err != nil {
+		tcp.Close()
+		return nil, err
+	}
 	m := &made{tcp: tcp, conn: direct.Wrap(tcp)}
 	if t.overTLS {
 		err = t.secure(ctx, m, by)

@@ -173,7 +173,7 @@ func (p *pool) end() (used int) {
 	p.open, p.idle = nil, nil
 	p.mu.Unlock()
 	for c := range open {
-		c.ending.gone.Store(true)
+		c.ending.why.Store(int32(Deregistered))
 		c.shut()
 	}
 	return len(open)

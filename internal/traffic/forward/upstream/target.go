@@ -8,6 +8,7 @@ import (
 
 	"countersign.dev/internal/traffic/forward/health"
 	"countersign.dev/internal/traffic/forward/upstream/secure"
+	"countersign.dev/internal/traffic/keepalive"
 	"countersign.dev/internal/wire/proxyproto"
 )
 
@@ -37,6 +38,9 @@ type Target struct {
 
 	inFlight      atomic.Int64
 	connectErrors atomic.Uint64
+	keepAlive     atomic.Pointer[keepalive.Settings]
+	keeps         atomic.Bool                   // connections in use stay when the delay is over
+	terminates    atomic.Bool                   // connections in use end when the target turns unhealthy
 	overTLS       bool                          // or else never
 	client        atomic.Pointer[secure.Client] // of the configuration in force; nil: without TLS
 	conns         connections                   // that of the two which the protocol needs
@@ -166,6 +170,9 @@ func (t *Target) dialHTTP1(ctx context.Context, pool *pool) (*Conn, error) {
 
 func (t *Target) configure(p plan) {
 	t.client.Store(p.TLS) // first: what was made with another one is not current any more
+	t.keepAlive.Store(p.KeepAlive)
+	t.keeps.Store(p.Termination != nil && !p.Termination.Deregistration)
+	t.terminates.Store(p.Termination != nil && p.Termination.Unhealthy)
 	now := t.fleet.now()
 	t.conns.configure(p, now)
 	t.privates.configure(p, now)

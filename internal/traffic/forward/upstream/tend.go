@@ -67,6 +67,11 @@ func (f *Fleet) learn(t *Target, r health.Result) {
 		}
 	}
 	f.config.OnHealth(t.group, t.address, status.State == health.Healthy, status.Reason)
+	if status.State == health.Unhealthy && t.terminates.Load() {
+		if n := t.terminate(); n > 0 {
+			log.Warn("connections to an unhealthy target were closed", "target", t.address, "connections", n)
+		}
+	}
 }
 
 // drain begins to take targets out of service. The caller holds f.mu.
@@ -112,6 +117,9 @@ func (f *Fleet) sweep(now time.Time) time.Duration {
 		if left := t.until.Sub(now); left > 0 {
 			next = min(next, left)
 			return false
+		}
+		if t.stays() {
+			return false // seldom is often enough
 		}
 		t.roster.forget(t, now)
 		if n := t.end(); n > 0 {

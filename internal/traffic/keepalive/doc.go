@@ -1,0 +1,2 @@
+// Package keepalive notices TCP peers that are gone without a word.
+package keepalive
