@@ -9,6 +9,7 @@ import (
 
 	"countersign.dev"
 	"countersign.dev/internal/traffic/direct"
+	"countersign.dev/internal/traffic/forward/health"
 	"countersign.dev/internal/traffic/forward/upstream/secure"
 )
 
@@ -109,4 +110,12 @@ func (s *secured) current(now time.Time) bool {
 	}
 	until := s.tls.GoodUntil()
 	return s.tls.Client() == s.target.client.Load() && (until.IsZero() || !now.After(until))
+}
+
+// checking asks as the configuration in force does: a certificate that was renewed
+// is no other check.
+type checking struct{ *Target }
+
+func (c checking) Check(ctx context.Context, address string) health.Result {
+	return (*c.checker.Load()).Check(ctx, address)
 }

@@ -39,11 +39,12 @@ type Target struct {
 	inFlight      atomic.Int64
 	connectErrors atomic.Uint64
 	keepAlive     atomic.Pointer[keepalive.Settings]
-	keeps         atomic.Bool                   // connections in use stay when the delay is over
-	terminates    atomic.Bool                   // connections in use end when the target turns unhealthy
-	overTLS       bool                          // or else never
-	client        atomic.Pointer[secure.Client] // of the configuration in force; nil: without TLS
-	conns         connections                   // that of the two which the protocol needs
+	keeps         atomic.Bool                    // connections in use stay when the delay is over
+	terminates    atomic.Bool                    // connections in use end when the target turns unhealthy
+	overTLS       bool                           // or else never
+	client        atomic.Pointer[secure.Client]  // of the configuration in force; nil: without TLS
+	checker       atomic.Pointer[health.Checker] // of the configuration in force; nil: always healthy
+	conns         connections                    // that of the two which the protocol needs
 	pool          pool
 	h2            h2Pool
 
@@ -173,6 +174,9 @@ func (t *Target) configure(p plan) {
 	t.keepAlive.Store(p.KeepAlive)
 	t.keeps.Store(p.Termination != nil && !p.Termination.Deregistration)
 	t.terminates.Store(p.Termination != nil && p.Termination.Unhealthy)
+	if p.checker != nil {
+		t.checker.Store(&p.checker)
+	}
 	now := t.fleet.now()
 	t.conns.configure(p, now)
 	t.privates.configure(p, now)

@@ -34,7 +34,7 @@ func (f *Fleet) watch(t *Target, checker health.Checker) {
 	ctx, cancel := context.WithCancel(f.working)
 	t.unwatch = cancel
 	f.workers.Go(func() {
-		health.Watch(ctx, checker, t.check, t.address, func(r health.Result) { f.learn(t, r) })
+		health.Watch(ctx, checking{t}, t.check, t.address, func(r health.Result) { f.learn(t, r) })
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"countersign.dev"
 	"countersign.dev/internal/testpki"
+	"countersign.dev/internal/traffic/forward/health"
 	"countersign.dev/internal/traffic/forward/upstream/secure"
 	"countersign.dev/internal/wire/proxyproto"
 )
@@ -265,7 +266,10 @@ func h2Vault(t testing.TB, serve http.HandlerFunc) *vault {
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{v.root.Server("127.0.0.1").TLS()}, NextProtos: []string{"h2"},
 		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: v.root.Pool(),
 		VerifyConnection: func(s tls.ConnectionState) error {
-			v.who <- s.PeerCertificates[0].Subject.CommonName
+			select {
+			case v.who <- s.PeerCertificates[0].Subject.CommonName:
+			case <-t.Context().Done():
+			}
 			return nil
 		}})
 	if err != nil {
@@ -355,5 +359,30 @@ func TestAStreamLearnsThatOurCertificateWasRefused(t *testing.T) {
 	s.Release()
 	if d, ok := errors.AsType[*countersign.Denial](err); !ok || d.Code != countersign.TargetRefusedCertificate {
 		t.Errorf("%v, want %s", err, countersign.TargetRefusedCertificate)
+	}
+}
+
+// A check over TLS goes on with the renewed certificate, and what was found of the
+// target before counts.
+func TestARenewedCertificateIsNoOtherHealthCheck(t *testing.T) {
+	v := h2Vault(t, func(http.ResponseWriter, *http.Request) {})
+	f := newFleet(t)
+	group := func(name string) GroupConfig {
+		g := v.group(v.shows(t, name, h2Only))
+		g.Protocol, g.Health = "h2", &health.Config{Protocol: "https", HTTP2: true, TLS: g.TLS, Interval: 10 * time.Millisecond}
+		return g
+	}
+	tg := target(t, f, group("old"))
+	f.await(t, "api "+v.address+" healthy")
+	if got := <-v.who; got != "old" {
+		t.Errorf("the check showed %q", got)
+	}
+	if target(t, f, group("new")) != tg {
+		t.Fatal("a renewed certificate made another target of it")
+	}
+	for <-v.who != "new" {
+	}
+	if state := tg.roster.targetStatus(f.now())[0].State; state != health.Healthy || len(f.health) > 0 {
+		t.Errorf("the target is %s, %d changes", state, len(f.health))
 	}
 }
