@@ -26,8 +26,9 @@ import (
 
 func newExplainCommand(std stdio) *cobra.Command {
 	var file, cert, listener, sni string
+	asks := &asking{}
 	cmd := &cobra.Command{
-		Use:   "explain -c FILE [--cert CHAIN.pem] [--listener NAME] [--sni NAME]",
+		Use:   "explain -c FILE [--cert CHAIN.pem] [--listener NAME] [--sni NAME] [--request \"METHOD URL\"]",
 		Short: "Say what would happen to a client with this certificate, step by step, and why",
 		Long: `Explain holds a client's certificate chain against a configuration and says what
 each check finds. It asks the same code that decides about live connections. The
@@ -36,7 +37,11 @@ intermediates. Without --cert it explains a client that has none. That the
 client holds the private key is taken for granted. At a listener with devices the
 registry is asked as well.
 
-The exit status is 0 when the client would be admitted, else 1.`,
+With --request it goes on to a request of that client: which rule takes it, why
+those before do not, whether what it requires holds, and where it goes.
+
+The exit status is 0 when the client would be admitted and its request served,
+else 1.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			asker := ocsp.New(ocsp.Config{})
@@ -46,11 +51,14 @@ The exit status is 0 when the client would be admitted, else 1.`,
 				fmt.Fprintf(std.err, "%s\n%s\n", faults.Error(), summary(faults))
 				return exitCode(1)
 			}
-			l, err := chooseListener(draft.Listeners, listener)
+			presented, err := readChain(cert)
 			if err != nil {
 				return err
 			}
-			presented, err := readChain(cert)
+			if asks.line != "" {
+				return explainRequest(c.Context(), std.out, draft, asks, listener, presented, sni)
+			}
+			l, err := chooseListener(draft.Listeners, listener)
 			if err != nil {
 				return err
 			}
@@ -61,6 +69,11 @@ The exit status is 0 when the client would be admitted, else 1.`,
 	cmd.Flags().StringVar(&cert, "cert", "", "the client's chain, a PEM `FILE`")
 	cmd.Flags().StringVar(&listener, "listener", "", "the listener's `NAME`, where there are several")
 	cmd.Flags().StringVar(&sni, "sni", "", "the server `NAME` that the client asks for")
+	cmd.Flags().StringVar(&cert, "client-cert", "", "the same as --cert")
+	cmd.Flags().StringVar(&asks.line, "request", "", "a request, as in `\"METHOD URL\"`")
+	cmd.Flags().StringArrayVar(&asks.headers, "header", nil, "with --request: a header field, `\"NAME: VALUE\"`; again for another one")
+	cmd.Flags().StringVar(&asks.source, "source", "127.0.0.1", "with --request: the `ADDRESS` it comes from")
+	cmd.Flags().BoolVar(&asks.json, "json", false, "with --request: print what becomes of it as JSON")
 	return cmd
 }
 

@@ -72,6 +72,17 @@ func (r *routes) table(groups map[string]*upstream.Group, metrics *telemetry.Lis
 	return t
 }
 
+// Routes are those of the listener called name, without target groups: to look at,
+// not to match by.
+func (d *Draft) Routes(name string) *route.Table {
+	for i, l := range d.Listeners {
+		if l.Name == name {
+			return d.routes[i].table(nil, nil)
+		}
+	}
+	return nil
+}
+
 // share gives an action its target group, or several that share the requests.
 func share(a *route.Action, shares *[]route.Share, forward []config.Share, groups map[string]*upstream.Group, metrics *telemetry.ListenerMetrics) {
 	if len(forward) == 1 {

@@ -63,6 +63,14 @@ func (r *Rules) matchOdd(q *Question, n *notes) (*Rule, *countersign.Denial) {
 	return rule, nil
 }
 
+// Resolved is the path that rules are asked about.
+func Resolved(path []byte) []byte {
+	if reading.Plain(path) {
+		return path
+	}
+	return reading.AppendResolved(nil, reading.AppendSpelled(nil, path))
+}
+
 func ambiguous(path, one []byte, rule *Rule, another []byte, other *Rule) *countersign.Denial {
 	return countersign.Deny(countersign.StageRoute, countersign.AmbiguousPath,
 		"the path %q can be read as %q, which %s takes, and as %q, which %s takes; let the client send it without ., .., //, \\, ; and encoded slashes",
