@@ -33,7 +33,7 @@ func TestEveryRefusalHasARemedy(t *testing.T) {
 		return true
 	})
 	documented := map[string][]string{}
-	for _, section := range []string{"## Client certificates", "## Connections", "## Devices", "## Requests"} {
+	for _, section := range []string{"## Client certificates", "## Connections", "## Devices", "## Credentials", "## Requests"} {
 		for code, row := range rows(t, "docs/refusals.md", section) {
 			if documented[code] != nil {
 				t.Errorf("docs/refusals.md has %s twice", code)
@@ -66,7 +66,7 @@ func TestEveryRefusalHasARemedy(t *testing.T) {
 // table has the stage with the code.
 func TestRefusalsHaveTheirStages(t *testing.T) {
 	documented := map[string][]string{}
-	for _, section := range []string{"## Client certificates", "## Connections", "## Devices", "## Requests"} {
+	for _, section := range []string{"## Client certificates", "## Connections", "## Devices", "## Credentials", "## Requests"} {
 		for code, row := range rows(t, "docs/refusals.md", section) {
 			documented[code] = strings.Split(row[1], ", ")
 		}
