@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 )
@@ -132,40 +131,6 @@ type Target struct {
 	Zone string `yaml:"zone" is:"name"`
 }
 
-// A HealthCheck asks each target from time to time whether it can serve.
-type HealthCheck struct {
-	// Protocol is http (a GET request, over HTTP/2 in a group of protocol h2 or
-	// grpc), grpc (a call of a method, in such a group alone) or tcp (a
-	// connection). Default http, grpc in a group of protocol grpc, tcp in one of tcp.
-	Protocol string `yaml:"protocol" one:"http|grpc|tcp" later:"https" default:"http"`
-
-	// Path is what http asks for, query included, or which method grpc calls,
-	// with an empty message. Of grpc.health.v1.Health, the standard service, the
-	// answer must be SERVING. Default /, or /grpc.health.v1.Health/Check with
-	// grpc.
-	Path string `yaml:"path" is:"health path" default:"/"`
-
-	// Interval is the time between two checks of a target. Default 10s.
-	Interval time.Duration `yaml:"interval" default:"10s" range:"10ms..1h"`
-
-	// Timeout bounds one check. It is at most the interval. Default 5s, or the
-	// interval if that is shorter.
-	Timeout time.Duration `yaml:"timeout" default:"5s" range:"1ms..1h"`
-
-	// Healthy is how many checks in a row must pass before an unhealthy target
-	// is used again. Default 2.
-	Healthy int `yaml:"healthy" default:"2" range:"1..100"`
-
-	// Unhealthy is how many in a row must fail before a healthy one is not.
-	// Default 2.
-	Unhealthy int `yaml:"unhealthy" default:"2" range:"1..100"`
-
-	// Matcher is which codes pass, alone and in ranges, such as "200,204" or
-	// "200-299": of HTTP, 200 to 599, or with grpc of gRPC, 0 to 99. Default
-	// 200-399, or 0 with grpc.
-	Matcher Matcher `yaml:"matcher" want:"codes such as 200-399 or 200,204" default:"200-399"`
-}
-
 // Retries say what becomes of a request whose target cannot be reached: it is
 // offered to another one. A request of which a byte was sent goes to no other
 // target. It is sent once more to the same one if the connection, kept from a
@@ -195,7 +160,7 @@ func (g *TargetGroup) check(c *checker, path string) {
 	if g.HealthCheck != nil {
 		g.HealthCheck.checkTimes(c, path+".health_check")
 		if !c.doc.Refused(path+".protocol") && !c.doc.Refused(path+".health_check.protocol") {
-			g.HealthCheck.check(c, path+".health_check", g.Protocol)
+			g.HealthCheck.check(c, path+".health_check", g)
 		}
 	}
 }
@@ -208,68 +173,5 @@ func (a *Announcement) check(c *checker, path string) {
 		c.fault(path+".tlvs", "tlvs with version 1", "version 2", "leave it out: version 1 has the addresses alone")
 	case slices.Contains(a.TLVs, "ssl_client_cert") && !slices.Contains(a.TLVs, "ssl"):
 		c.fault(path+".tlvs", "ssl_client_cert without ssl", "both", "the certificate is a part of ssl")
-	}
-}
-
-func (h *HealthCheck) checkTimes(c *checker, path string) {
-	if h.Timeout > h.Interval && !c.doc.Refused(path+".interval") {
-		if c.doc.Has(path + ".timeout") {
-			c.fault(path+".timeout", h.Timeout.String(), "at most the interval, which is "+h.Interval.String(), "")
-		}
-		h.Timeout = h.Interval
-	}
-}
-
-// check holds what h asks for against the protocol that it asks by, which is up
-// to that of the group. So are some defaults.
-func (h *HealthCheck) check(c *checker, path, group string) {
-	if !c.doc.Has(path + ".protocol") {
-		switch group {
-		case "grpc", "tcp":
-			h.Protocol = group
-		case "tls":
-			h.Protocol = "tcp"
-		}
-	}
-	switch h.Protocol {
-	case "http":
-		h.checkMatcher(c, path, CodeRange{200, 599}, "statuses from 200 to 599, such as 200-399 or 200,204", "")
-	case "grpc":
-		h.checkGRPC(c, path, group)
-	case "tcp":
-		for _, key := range []string{"path", "matcher"} {
-			if c.doc.Has(path + "." + key) {
-				c.fault(path+"."+key, key+" with protocol tcp", "protocol http or grpc", "leave it out: a tcp check only connects")
-			}
-		}
-	}
-}
-
-// grpcMethod is the :path of a gRPC call; a query has no place in it.
-var grpcMethod = regexp.MustCompile(`^/[^?]+/[^?]+$`)
-
-func (h *HealthCheck) checkGRPC(c *checker, path, group string) {
-	if group == "http" || group == "https" {
-		c.fault(path+".protocol", `"grpc" in a group of protocol `+group, "http or tcp", "gRPC needs HTTP/2: set protocol: grpc, or h2, of the group")
-		return
-	}
-	if !c.doc.Has(path + ".path") {
-		h.Path = "/grpc.health.v1.Health/Check"
-	} else if !grpcMethod.MatchString(h.Path) {
-		c.fault(path+".path", quoted(h.Path), "the path of a gRPC method: /SERVICE/METHOD", "without one, /grpc.health.v1.Health/Check is called")
-	}
-	if !c.doc.Has(path + ".matcher") {
-		h.Matcher = Matcher{{0, 0}}
-	}
-	h.checkMatcher(c, path, CodeRange{0, 99}, "gRPC codes from 0 to 99, such as 0 or 0,12", "0 is OK, 12 is UNIMPLEMENTED")
-}
-
-// checkMatcher reports a matcher with codes that are not within.
-func (h *HealthCheck) checkMatcher(c *checker, path string, within CodeRange, expected, hint string) {
-	for _, r := range h.Matcher {
-		if r.From < within.From || r.To > within.To {
-			c.fault(path+".matcher", quoted(h.Matcher.String()), expected, hint)
-			return
-		}
 	}
 }

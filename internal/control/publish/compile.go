@@ -18,7 +18,6 @@ import (
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/traffic/credential/basic"
-	"countersign.dev/internal/traffic/forward/health"
 	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/forward/sticky"
 	"countersign.dev/internal/traffic/forward/upstream"
@@ -294,22 +293,7 @@ func (c *compiler) targetGroup(i int) {
 	out.KeepAlive = probing(g.Timeouts.TCPKeepAlive, g.Timeouts.TCPUserTimeout, targetKeepAlive)
 	out.TLS = c.targetTLS(i)
 	c.sharing(g, &out)
-	if h := g.HealthCheck; h != nil {
-		out.Health = &health.Config{
-			Protocol: h.Protocol, Interval: h.Interval, Timeout: h.Timeout, Healthy: h.Healthy, Unhealthy: h.Unhealthy,
-		}
-		if h.Protocol != "tcp" { // which has no use for them
-			out.Health.Path, out.Health.Matcher = h.Path, h.Matcher.String()
-		}
-		out.Health.HTTP2 = h.Protocol == "http" && (g.Protocol == "h2" || g.Protocol == "grpc")
-		if out.TLS != nil && h.Protocol != "tcp" { // asked as requests are sent
-			out.Health.TLS = out.TLS
-			if h.Protocol == "http" {
-				out.Health.Protocol = "https"
-			}
-		}
-		c.errs(fmt.Sprintf("target_groups[%d].health_check", i), out.Health.Validate())
-	}
+	out.Health = c.healthCheck(g, &out, fmt.Sprintf("target_groups[%d].health_check", i))
 	c.draft.Groups = append(c.draft.Groups, out)
 }
 
