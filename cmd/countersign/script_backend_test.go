@@ -30,7 +30,8 @@ type backend struct {
 	release chan struct{}     // closed: requests for /held are answered
 }
 
-// cmdBackend is about a backend called NAME, found at $NAME:
+// cmdBackend is about a backend called NAME, found at $NAME; a
+// configuration has its port at ${NAME_PORT}, too:
 //
 //	backend NAME           starts it; again, after stop, at the same address
 //	backend NAME release   lets it answer the requests for /held

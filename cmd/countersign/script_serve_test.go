@@ -142,7 +142,7 @@ func environment(ts *testscript.TestScript) []string {
 		env = append(env, name+"=127.0.0.1:"+r.port)
 	}
 	for name, b := range stageOf(ts).backends {
-		env = append(env, name+"="+b.address)
+		env = append(env, name+"="+b.address, name+"_PORT="+b.address[strings.LastIndexByte(b.address, ':')+1:])
 	}
 	return env
 }
