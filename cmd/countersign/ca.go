@@ -33,7 +33,7 @@ func newCACommand(std stdio) *cobra.Command {
   countersign ca show pki`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("%q is no command of countersign ca: expected init, issue, sign, revoke, crl, rollover, move-ledger or show", args[0])
+				return fmt.Errorf("%q is no command of countersign ca: expected init, issue, sign, revoke, crl, rollover, succeed, move-ledger or show", args[0])
 			}
 			return c.Help()
 		},
@@ -46,7 +46,7 @@ func newCACommand(std stdio) *cobra.Command {
 	f.StringVar(&secrets.rootPassphrase, "root-passphrase-file", "", "a `file` with the passphrase of the root's key, if it has one")
 	c.PersistentPostRunE = func(*cobra.Command, []string) error { return secrets.close() }
 	c.AddCommand(caInit(std, &secrets), caIssue(std, &secrets), caSign(std, &secrets), caRevoke(std, &secrets), caCRL(std, &secrets),
-		caRollover(std, &secrets), caShow(std, &secrets), caMoveLedger(std, &secrets))
+		caRollover(std, &secrets), caShow(std, &secrets), caSucceed(std, &secrets), caMoveLedger(std, &secrets))
 	return c
 }
 

@@ -226,12 +226,6 @@ func (a *Authority) Issuers() []*x509.Certificate {
 	return all
 }
 
-// Chain returns what belongs behind a certificate: the issuing authority in use,
-// then the root.
-func (a *Authority) Chain() []*x509.Certificate {
-	return []*x509.Certificate{a.Issuing(), a.Root()}
-}
-
 // HasRootKey tells whether the root's key is at hand.
 func (a *Authority) HasRootKey() bool { return a.root.key != nil }
 

@@ -39,6 +39,8 @@ type Founding struct {
 	RootLifetime    time.Duration
 	IssuingLifetime time.Duration
 	IssuingToken    string // URI of the issuing authority's key in a token; "": in a file
+
+	first int // the number in the issuing authority's name; 0: none
 }
 
 // Init makes a new authority in a directory that does not exist or is empty.
@@ -86,10 +88,14 @@ func (f Founding) clear(created bool) (err error) {
 
 // authorities makes both certificates, in memory.
 func (f Founding) authorities(rootKey, issuingKey holder.Key) (root, issuing *signer, err error) {
-	if root, err = f.authority(nil, rootKey, issuance.Root, f.Name+" Root", f.RootLifetime); err != nil {
+	if root, err = f.authority(nil, rootKey, issuance.Root, f.Name+rootSuffix, f.RootLifetime); err != nil {
 		return nil, nil, fmt.Errorf("root: %w", err)
 	}
-	if issuing, err = f.authority(root, issuingKey, issuance.Issuing, f.Name+" Issuing", f.IssuingLifetime); err != nil {
+	name := f.Name + " Issuing"
+	if f.first > 0 {
+		name = fmt.Sprintf("%s %d", name, f.first)
+	}
+	if issuing, err = f.authority(root, issuingKey, issuance.Issuing, name, f.IssuingLifetime); err != nil {
 		return nil, nil, fmt.Errorf("issuing authority: %w", err)
 	}
 	return root, issuing, nil

@@ -8,6 +8,8 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"countersign.dev/internal/control/ca/holder"
@@ -62,7 +64,7 @@ func (a *Authority) succeed(ctx context.Context, s Succession) (*x509.Certificat
 		return nil, err
 	}
 	defer key.Close() // it is opened anew from its file
-	subject, err := request.CommonName(fmt.Sprintf("%s %d", baseName(issuers[0].certificate), number))
+	subject, err := request.CommonName(fmt.Sprintf("%s %d", baseName(issuers[0].certificate), number+before(issuers[0].certificate)))
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +100,16 @@ func (a *Authority) succeed(ctx context.Context, s Succession) (*x509.Certificat
 }
 
 var counted = regexp.MustCompile(` \d+$`)
+
+// before is how many issuing authorities there were before this first one, by its
+// name: those of a predecessor.
+func before(first *x509.Certificate) int {
+	n, err := strconv.Atoi(strings.TrimPrefix(counted.FindString(first.Subject.CommonName), " "))
+	if err != nil || n < 1 {
+		return 0
+	}
+	return n - 1
+}
 
 // baseName is the name of the first issuing authority; those after it are
 // numbered, for lists and requests tell authorities apart by their names.

@@ -46,7 +46,8 @@ func ParseClaim(s string) (Claim, error) {
 type Authority interface {
 	Certify(ctx context.Context, r issuance.Request) (ca.Issued, error)
 	RevokeCertificate(c *x509.Certificate, reason crl.Reason, at time.Time) (ca.Revocation, error)
-	Chain() []*x509.Certificate
+	Issuing() *x509.Certificate
+	Roots() ([]*x509.Certificate, error)
 	Issuers() []*x509.Certificate
 }
 
@@ -184,13 +185,18 @@ func (d *Desk) Enroll(ctx context.Context, r Request) (*Delivery, error) {
 	return delivery, nil
 }
 
-// Authorities are those that devices have to believe: who issues now, and the root.
+// Authorities are those that devices have to believe: who issues now, the root, and
+// what shows the root by the one before it.
 func (d *Desk) Authorities() ([]*x509.Certificate, error) {
 	o := d.inUse.Load()
 	if o == nil || o.Authority == nil {
 		return nil, refuse(404, "EnrollmentOff", "There is no enrollment here.", "no authority is configured (devices.authority)")
 	}
-	return o.Authority.Chain(), nil
+	roots, err := o.Authority.Roots()
+	if err != nil {
+		return nil, err
+	}
+	return append([]*x509.Certificate{o.Authority.Issuing()}, roots...), nil
 }
 
 // Outcomes are how many attempts have ended how: delivered, repeated, or the code

@@ -186,7 +186,7 @@ func (i *Issuer) expect(c *x509.Certificate, r Request) lint.Case {
 	p := r.Profile
 	return lint.Case{Certificate: c, Issuer: i.certificate, Now: i.now(), Want: lint.Want{
 		Subject: r.Subject, Names: r.Names.Len(), Wildcards: p == Server, PublicKey: r.PublicKey,
-		CA: p.IsCA(), MaxPathLen: p.pathLen(), KeyUsage: p.KeyUsage(), ExtKeyUsage: p.ExtKeyUsage(),
+		CA: p.IsCA(), MaxPathLen: p.pathLen(), SelfIssued: p == Cross, KeyUsage: p.KeyUsage(), ExtKeyUsage: p.ExtKeyUsage(),
 		Locations: i.where(p), Extra: p.extra(),
 	}}
 }

@@ -10,10 +10,11 @@ import (
 // A Profile says what a certificate may be used for.
 type Profile string
 
-// The profiles. Root and Issuing are authorities; the others are end entities.
+// The profiles. Root, Issuing and Cross are authorities; the others are end entities.
 const (
 	Root      Profile = "root"      // self-signed; pathLenConstraint 1
 	Issuing   Profile = "issuing"   // signs end entities alone; pathLenConstraint 0
+	Cross     Profile = "cross"     // another root of the same name, so that it is self-issued; pathLenConstraint 1
 	Device    Profile = "device"    // TLS client that is known by its common name
 	Bootstrap Profile = "bootstrap" // TLS client: what all devices leave the factory with
 	Client    Profile = "client"    // TLS client: a person, a partner, a service
@@ -31,7 +32,7 @@ func ParseProfile(s string) (Profile, error) {
 }
 
 // IsCA tells whether certificates of this profile sign others.
-func (p Profile) IsCA() bool { return p == Root || p == Issuing }
+func (p Profile) IsCA() bool { return p == Root || p == Issuing || p == Cross }
 
 // KeepsKey tells whether the same subject may have another certificate of this
 // profile for a key that it has one for. An authority's successor, and a responder,
@@ -72,7 +73,7 @@ func (p Profile) extra() []pkix.Extension {
 }
 
 func (p Profile) pathLen() int {
-	if p == Root {
+	if p == Root || p == Cross {
 		return 1
 	}
 	return 0

@@ -32,7 +32,7 @@ func (r Request) check() []error {
 	faults = append(faults, subjectFaults...)
 	faults = append(faults, r.Names.Check(r.Profile == Server)...)
 	switch r.Profile {
-	case Root, Issuing, Device, Bootstrap, OCSP:
+	case Root, Issuing, Cross, Device, Bootstrap, OCSP:
 		if !commonName && len(subjectFaults) == 0 {
 			faults = append(faults, fmt.Errorf("a %s certificate needs a common name in its subject", r.Profile))
 		}

@@ -131,7 +131,11 @@ func (h Handler) list(w http.ResponseWriter, r *http.Request, a *ca.Authority, i
 func certificate(w http.ResponseWriter, r *http.Request, a *ca.Authority, item string) {
 	issuers := a.Issuers()
 	if item == "" {
-		all := []*x509.Certificate{a.Root()}
+		all, err := a.Roots()
+		if err != nil {
+			http.Error(w, "the certificates cannot be read", http.StatusInternalServerError)
+			return
+		}
 		for i := len(issuers) - 1; i >= 0; i-- {
 			all = append(all, issuers[i])
 		}

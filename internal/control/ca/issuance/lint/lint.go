@@ -23,7 +23,8 @@ type Want struct {
 	Wildcards   bool   // may DNS names have one
 	PublicKey   crypto.PublicKey
 	CA          bool
-	MaxPathLen  int // of a CA
+	MaxPathLen  int  // of a CA
+	SelfIssued  bool // a CA of the same name, with another key
 	KeyUsage    x509.KeyUsage
 	ExtKeyUsage []x509.ExtKeyUsage // none: no such extension
 	Locations   Locations

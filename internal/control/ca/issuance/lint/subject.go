@@ -16,8 +16,10 @@ var subject = Rule{"subject", "RFC 5280 section 4.1.2.6", func(c Case) error {
 	switch {
 	case !bytes.Equal(got, want):
 		return errors.New("the subject is not the requested one")
-	case c.Issuer != nil && bytes.Equal(got, c.Issuer.RawSubject):
+	case c.Issuer != nil && !c.Want.SelfIssued && bytes.Equal(got, c.Issuer.RawSubject):
 		return errors.New("the subject is the authority's own name")
+	case c.Want.SelfIssued && (c.Issuer == nil || !bytes.Equal(got, c.Issuer.RawSubject)):
+		return errors.New("the subject is not the authority's own name")
 	}
 	return nil
 }}
