@@ -18,7 +18,7 @@ import (
 
 // TestMain lets this binary be the child processes that bench starts.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && (os.Args[1] == "load" || os.Args[1] == "lists" || os.Args[1] == "backend") {
+	if len(os.Args) == 2 && (os.Args[1] == "load" || os.Args[1] == "lists") || len(os.Args) == 5 && os.Args[1] == "backend" {
 		main()
 		return
 	}

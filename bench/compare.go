@@ -173,7 +173,7 @@ func (c *comparison) find(ctx context.Context) error {
 }
 
 func (c *comparison) startBackend(ctx context.Context) (end func() error, err error) {
-	cmd := exec.CommandContext(ctx, c.self, "backend")
+	cmd := exec.CommandContext(ctx, c.self, "backend", c.files.ServerCert, c.files.ServerKey, c.files.Root)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

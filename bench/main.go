@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"countersign.dev/bench/backend"
+	"countersign.dev/bench/credentials"
 	"countersign.dev/bench/fleet"
 	"countersign.dev/bench/lists"
 	"countersign.dev/bench/load"
@@ -62,12 +63,17 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
+	if len(args) == 4 && args[0] == "backend" {
+		secure, err := credentials.Files{ServerCert: args[1], ServerKey: args[2], Root: args[3]}.Behind()
+		if err != nil {
+			return err
+		}
+		return backend.Main(in, out, secure)
+	}
 	if len(args) == 1 {
 		switch args[0] {
 		case "load":
 			return load.Main(in, out)
-		case "backend":
-			return backend.Main(in, out)
 		case "lists":
 			return lists.Main(in, out)
 		}

@@ -25,6 +25,7 @@ type workload struct {
 	change   *change   // it is made to countersign alone, while the load looks on
 	own      own       // it is countersign's alone
 	enforce  bool      // clients are held against a registry of devices
+	secure   bool      // the backend is reached over TLS, and is shown a certificate
 	stream   string    // the servers pass bytes on, and this is what their clients speak: peer.TLS or peer.TCP; "": HTTP
 }
 
@@ -81,6 +82,15 @@ func workloads(o options) []workload {
 			name: "latency", metric: report.P99, required: 1.2, aim: 0.8, half: true,
 			load:  with(get, func(s *load.Spec) { s.Kind = "paced" }),
 			about: "GETs on 16 kept connections at a fixed rate, half of what the slower peer can do",
+		},
+		{
+			name: "upstream-tls-keepalive", metric: report.CPU, secure: true, load: get,
+			about: "h1-keepalive with a backend over TLS that asks for the server's certificate; its connections are kept too",
+		},
+		{
+			name: "upstream-tls-handshake", metric: report.CPU, secure: true,
+			load:  with(get, func(s *load.Spec) { s.Connections, s.Path = 8, backend.OncePath }),
+			about: "the same, on 8 connections, with a backend that ends each of its own behind an answer: a full handshake with it for each GET",
 		},
 		{
 			name: "stream-tls-1m", metric: report.CPU, required: 0.80, stream: peer.TLS, load: transfer,

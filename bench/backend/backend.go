@@ -3,6 +3,7 @@ package backend
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 const (
 	LargePath = "/large" // Large bytes
 	EchoPath  = "/echo"  // the head of the request as it arrived
+	OncePath  = "/once"  // Small bytes, the last ones of the connection
 )
 
 // Echo is the first byte of a connection that is given back what it sends: no
@@ -27,24 +29,26 @@ const (
 )
 
 // Main serves on a free port of the loopback address, which it writes to out as
-// a line, until in ends.
-func Main(in io.Reader, out io.Writer) error {
+// a line, until in ends. secure is as for Serve.
+func Main(in io.Reader, out io.Writer, secure *tls.Config) error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- Serve(ctx, ln) }()
+	go func() { served <- Serve(ctx, ln, secure) }()
 	fmt.Fprintln(out, ln.Addr())
 	_, err = io.Copy(io.Discard, in)
 	cancel()
 	return errors.Join(err, <-served)
 }
 
-// Serve answers on ln until ctx ends.
-func Serve(ctx context.Context, ln net.Listener) error {
-	a := answers{small: render(bytes.Repeat([]byte("x"), Small)), large: render(bytes.Repeat([]byte("y"), Large))}
+// Serve answers on ln until ctx ends. A connection that begins with a handshake is
+// served over TLS, as secure says; nil: there is none.
+func Serve(ctx context.Context, ln net.Listener, secure *tls.Config) error {
+	a := answers{small: render(bytes.Repeat([]byte("x"), Small)), large: render(bytes.Repeat([]byte("y"), Large)), secure: secure}
+	a.once = bytes.Replace(a.small, []byte("\r\n"), []byte("\r\nConnection: close\r\n"), 1)
 	var mu sync.Mutex
 	var running sync.WaitGroup
 	open := map[net.Conn]struct{}{}
@@ -83,7 +87,29 @@ func Serve(ctx context.Context, ln net.Listener) error {
 }
 
 // answers are whole responses, head and body in one.
-type answers struct{ small, large []byte }
+type answers struct {
+	small, large, once []byte
+	secure             *tls.Config
+}
+
+// handshake is the type of the first TLS record (RFC 8446 section 5.1): no request
+// of HTTP begins with it.
+const handshake = 22
+
+// An opened connection gives the bytes again that were read to look at it.
+type opened struct {
+	net.Conn
+	first []byte
+}
+
+func (o *opened) Read(p []byte) (int, error) {
+	if len(o.first) == 0 {
+		return o.Conn.Read(p)
+	}
+	n := copy(p, o.first)
+	o.first = o.first[n:]
+	return n, nil
+}
 
 func render(body []byte) []byte {
 	return append(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", len(body)), body...)
@@ -98,6 +124,11 @@ func (a *answers) serve(conn net.Conn) {
 	if have > 0 && buf[0] == Echo {
 		echo(conn, buf, have)
 		return
+	}
+	if have > 0 && buf[0] == handshake && a.secure != nil {
+		first := append([]byte(nil), buf[:have]...)
+		conn = tls.Server(&opened{conn, first}, a.secure)
+		have, err = conn.Read(buf)
 	}
 	if have == 0 && err != nil {
 		return
@@ -137,6 +168,10 @@ func (a *answers) serve(conn net.Conn) {
 		if _, err := conn.Write(answer); err != nil {
 			return
 		}
+		if len(answer) == len(a.once) && &answer[0] == &a.once[0] {
+			conn.Close() // with close_notify, over TLS
+			return
+		}
 	}
 }
 
@@ -159,6 +194,8 @@ func (a *answers) choose(head []byte) []byte {
 	switch string(path) {
 	case LargePath:
 		return a.large
+	case OncePath:
+		return a.once
 	case EchoPath:
 		return render(head)
 	}

@@ -40,6 +40,8 @@ type Files struct {
 	ServerBoth string   // certificate, issuing authority's and key, as HAProxy wants them
 	Clients    []Client // devices in good standing
 	Revoked    Client   // one that is on the list
+	Gateway    Client   // what a server shows to the backend, if that asks
+	GatewayAll string   // certificate, issuing authority's and key of it, as HAProxy wants them
 	Entries    int      // of the issuing authority's list, when it is a long one
 }
 
@@ -62,6 +64,7 @@ func Make(dir string, devices int) (Files, error) {
 	}
 	f := Files{
 		Root: authority.Path(ca.RootCertFile), CRLs: filepath.Join(dir, "crls.pem"), ServerBoth: filepath.Join(dir, "server.both.pem"),
+		GatewayAll: filepath.Join(dir, "gateway.both.pem"),
 	}
 	server, _, err := issue("server", ca.Request{
 		Profile: issuance.Server, CommonName: ServerName, Names: []string{"dns:" + ServerName, "ip:127.0.0.1"},
@@ -70,6 +73,9 @@ func Make(dir string, devices int) (Files, error) {
 		return f, err
 	}
 	f.ServerCert, f.ServerKey = server.Cert, server.Key
+	if f.Gateway, _, err = issue("gateway", ca.Request{Profile: issuance.Device, CommonName: "gateway"}); err != nil {
+		return f, err
+	}
 	for i := range devices {
 		name := fmt.Sprintf("device-%04d", i)
 		c, _, err := issue(name, ca.Request{Profile: issuance.Device, CommonName: fleet.Device(i)})
@@ -91,7 +97,29 @@ func Make(dir string, devices int) (Files, error) {
 	}
 	return f, errors.Join(
 		join(f.CRLs, authority.Path(ca.CRLFile), authority.Path(ca.RootCRLFile)),
-		join(f.ServerBoth, f.ServerCert, f.ServerKey))
+		join(f.ServerBoth, f.ServerCert, f.ServerKey),
+		join(f.GatewayAll, f.Gateway.Cert, f.Gateway.Key))
+}
+
+// Behind returns how the backend serves over TLS: with full handshakes, by which it
+// lets in whoever has a certificate of the PKI.
+func (f Files) Behind() (*tls.Config, error) {
+	text, err := os.ReadFile(f.Root)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.LoadX509KeyPair(f.ServerCert, f.ServerKey)
+	if err != nil {
+		return nil, err
+	}
+	cfg := &tls.Config{
+		Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool(),
+		MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519}, SessionTicketsDisabled: true,
+	}
+	if !cfg.ClientCAs.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s: no certificate", f.Root)
+	}
+	return cfg, nil
 }
 
 // join writes the files one after the other into a new one.

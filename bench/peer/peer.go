@@ -22,6 +22,7 @@ type Site struct {
 	Files       credentials.Files
 	Log         bool // a line for each request, to Dir/access.log
 	Connections int  // of clients that it must be able to hold
+	Secure      bool // the backend is reached over TLS, verified, and shown a certificate
 	// Stream says that bytes are passed on, and what clients speak: TLS or TCP; "": HTTP.
 	Stream string
 

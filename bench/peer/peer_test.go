@@ -22,7 +22,11 @@ func TestServersDoTheSameWork(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- backend.Serve(ctx, ln) }()
+	secure, err := files.Behind()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { served <- backend.Serve(ctx, ln, secure) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-served; err != nil {
@@ -30,7 +34,7 @@ func TestServersDoTheSameWork(t *testing.T) {
 		}
 	})
 	for _, p := range All() {
-		for name, site := range map[string]Site{"": {}, "-logging": {Log: true}, "-tls": {Stream: TLS}, "-tcp": {Stream: TCP}} {
+		for name, site := range map[string]Site{"": {}, "-logging": {Log: true}, "-behind-tls": {Secure: true}, "-tls": {Stream: TLS}, "-tcp": {Stream: TCP}} {
 			t.Run(p.Name+name, func(t *testing.T) {
 				if p.Name != Self {
 					testrequire.Program(t, p.Name)
