@@ -16,7 +16,7 @@ type Token struct {
 
 	// Lifetime is from iat to exp, in whole seconds. A token is sent in the first
 	// half of it alone, then a new one is signed. Default 60s.
-	Lifetime time.Duration `yaml:"lifetime" default:"60s" range:"5s..1h"`
+	Lifetime time.Duration `yaml:"lifetime" default:"60s" range:"10s..1h"`
 
 	// Audience is the claim aud. Left out: the name of the target group, so that
 	// what one group was sent is worth nothing at another.

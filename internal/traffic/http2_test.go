@@ -94,10 +94,21 @@ func TestAHostUnderAnotherPolicyIsMisdirectedOverHTTP2(t *testing.T) {
 	c := r.dial2(nil, named("open.example.com"))
 	c.host = "open.example.com"
 	c.get().served(t)
-	c.host = "ops.example.com"
-	c.get().refused(t, 421, "MisdirectedRequest")
+	for _, host := range []string{"ops.example.com", "OPS.Example.com", "ops.example.com.", "ops.example.com:443", "x.ops.example.com", "admin.example.com.:8443"} {
+		c.host = host
+		c.get().refused(t, 421, "MisdirectedRequest")
+	}
 	c.host = "open.example.com"
 	c.get().served(t)
+	r.stop()
+	for _, line := range r.journal.lines {
+		if line["elb_status_code"] == 421.0 && line["target"] != nil {
+			t.Errorf("a misdirected request was offered to a target: %v", line)
+		}
+	}
+	if lines, _ := r.journal.of(event{"event": "access", "elb_status_code": 421}); len(lines) != 6 {
+		t.Errorf("%d misdirected requests have a line, want 6", len(lines))
+	}
 }
 
 // A new configuration holds from the next request on, on the same connection;

@@ -61,10 +61,11 @@ type session struct {
 	standing   sync.Mutex  // held by who looks at or changes what the connection rests on, if several may
 	stay       stay        // in the parking lot
 	ended      bool
-	suspicion  uint32                     // as many as there had been when the client was last asked about; see Node.Suspect
-	witnessed  bool                       // the client's coming was told
-	still      func() *countersign.Denial // stillAccepted, bound once
-	carries    *snapshot.Snapshot         // under which bytes were let through; nil: none were
+	suspicion  uint32                                              // as many as there had been when the client was last asked about; see Node.Suspect
+	witnessed  bool                                                // the client's coming was told
+	still      func() *countersign.Denial                          // stillAccepted, bound once
+	restated   func(authorize.Grant) ([]byte, *countersign.Denial) // restate, bound once; nil: no token was sent
+	carries    *snapshot.Snapshot                                  // under which bytes were let through; nil: none were
 	host       hostMemo
 	entry      live.Entry // among the admitted
 }
@@ -211,6 +212,7 @@ type verdict struct {
 	grant     authorize.Grant
 	identity  []byte // what the target is told; never changed, but replaced
 	statement []byte // and what is signed of it; likewise
+	restate   func(authorize.Grant) ([]byte, *countersign.Denial)
 	private   *upstream.Private
 	asker     upstream.Asker // for whom a target is picked
 	who, word string         // the client's device, and its state; "": it is none
@@ -265,7 +267,8 @@ func (s *session) judge(q *http1.Request, now time.Time, found *credential.Evide
 		v.identity, v.denial = s.attests(grant.Proof())
 	}
 	if v.denial == nil {
-		v.statement, v.denial = s.states(action.Forward, device, grant.Proof(), len(v.identity))
+		v.statement, v.denial = s.states(grant)
+		v.restate = s.restated
 	}
 	return v
 }

@@ -94,7 +94,7 @@ func (x exchangeRecord) forward(v verdict) (more, unread bool) {
 	terms := &http.Terms{
 		Grant: v.grant, Identity: v.identity, Statement: v.statement, Private: v.private, Asker: v.asker, Port: s.connection.ListenerPort,
 		Last:  s.front.Closing() || x.Started().Sub(s.accepted) > x.listener.KeepAlive,
-		Still: s.still,
+		Still: s.still, Restate: v.restate,
 	}
 	var res http.Result
 	switch action := v.grant.Action(); {

@@ -4,10 +4,9 @@ import (
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/traffic/authorize"
 	"countersign.dev/internal/traffic/credential"
-	"countersign.dev/internal/traffic/devices"
 	"countersign.dev/internal/traffic/forward/idheader"
-	"countersign.dev/internal/traffic/forward/upstream"
 )
 
 // A statement is the token by which one target group is told of the client. It is
@@ -23,18 +22,18 @@ type statement struct {
 // many who share it behind a proxy of theirs.
 const maxStatements = 16
 
-// states returns the field with the token for targets of group, nil where none is
-// sent. It signs one if there is none for this group, state of the device and
-// credential, or if that is getting old; under s.standing, so that requests of one
-// connection share it.
-func (s *session) states(group *upstream.Group, standing devices.Standing, proof credential.Proof, rendered int) ([]byte, *countersign.Denial) {
-	plan := s.listener.Identity
+// states returns the field with the token for the targets of a grant, nil where
+// none is sent. It signs one if there is none for this group, state of the device
+// and credential, or if that is getting old; under s.standing, so that requests of
+// one connection share it.
+func (s *session) states(grant authorize.Grant) ([]byte, *countersign.Denial) {
+	plan, group, proof := s.listener.Identity, grant.Action().Forward, grant.Proof()
 	if group == nil || !plan.States() {
 		return nil, nil
 	}
 	var device idheader.Device
 	if s.device != nil {
-		device = idheader.Device{ID: s.device.Device(), State: standing.Word()}
+		device = idheader.Device{ID: s.device.Device(), State: s.stands().Word()}
 	}
 	// The time on the wall, not that of the request: its head may have taken long.
 	now := time.Now()
@@ -50,7 +49,9 @@ func (s *session) states(group *upstream.Group, standing devices.Standing, proof
 		break
 	}
 	var shown idheader.Credential
+	rendered := len(s.identity)
 	if proof.Given() {
+		rendered = len(s.shows.told)
 		shown = idheader.Credential{Subject: proof.Subject(), Type: proof.Type(), Name: proof.Credential().Name}
 	}
 	made, denial := plan.State(s.client, device, shown, group.Name(), rendered, now)
@@ -60,6 +61,16 @@ func (s *session) states(group *upstream.Group, standing devices.Standing, proof
 	if len(s.statements) == maxStatements {
 		s.statements = append(s.statements[:0], s.statements[1:]...) // the oldest
 	}
+	if s.restated == nil {
+		s.restated = s.restate
+	}
 	s.statements = append(s.statements, statement{group.Name(), device, proof, made})
 	return made.Field(), nil
+}
+
+// restate is states for a request that had to wait.
+func (s *session) restate(grant authorize.Grant) ([]byte, *countersign.Denial) {
+	s.standing.Lock()
+	defer s.standing.Unlock()
+	return s.states(grant)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	nethttp "net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestAConnectionCostsOneSignature(t *testing.T) {
 
 // A token is renewed while its connection is in use, before it expires.
 func TestATokenIsRenewedBeforeItExpires(t *testing.T) {
-	r := start(t, with(fleetConfig, "identity_headers: [aws]", "identity_headers: [{token: {lifetime: 5s}}]"))
+	r := start(t, with(fleetConfig, "identity_headers: [aws]", "identity_headers: [{token: {lifetime: 10s}}]"))
 	c := r.dial(r.root.Client("MacID-1"))
 	first := token(t, c.get().served(t))
 	for end := time.Now().Add(patience); ; {
@@ -159,5 +160,38 @@ func TestATokenStatesTheCredentialOfEachRequest(t *testing.T) {
 	}
 	if n := r.signs.made.Load() - before; n != 2 {
 		t.Errorf("%d signatures for two credentials", n)
+	}
+}
+
+// A request that waited for a place at a target is told with a token of the moment
+// at which it goes there.
+func TestARequestThatWaitedIsNotToldWithAnOldToken(t *testing.T) {
+	held, free := make(chan struct{}), make(chan struct{})
+	backend := serve(t, func(w nethttp.ResponseWriter, q *nethttp.Request) {
+		if q.Header.Get("X-Hold") != "" {
+			close(held)
+			<-free
+		}
+		json.NewEncoder(w).Encode(q.Header)
+	})
+	r := startBefore(t, backend, with(fleetConfig, "identity_headers: [aws]", "identity_headers: [{token: {lifetime: 10s}}]",
+		`targets: ["BACKEND"]`, `targets: ["BACKEND"], max_connections: 1, queue: {timeout: 1m}`))
+	release := sync.OnceFunc(func() { close(free) })
+	t.Cleanup(release)
+	first, second := r.dial(r.root.Client("MacID-1")), r.dial(r.root.Client("MacID-2"))
+	first.send("X-Hold: yes")
+	<-held
+	second.send()
+	for r.signs.made.Load() < 2 { // the second is decided upon
+		time.Sleep(time.Millisecond)
+	}
+	for decided := time.Now().Unix(); time.Now().Unix() <= decided+5; { // until its token is half as old as it may become
+		time.Sleep(10 * time.Millisecond)
+	}
+	sent := time.Now().Unix()
+	release()
+	first.reply().served(t)
+	if got := token(t, second.reply().served(t)); got.IssuedAt < sent || got.Subject != "CN=MacID-2" {
+		t.Errorf("released at %d, told by %+v", sent, got)
 	}
 }

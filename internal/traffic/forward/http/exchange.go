@@ -24,8 +24,11 @@ type Terms struct {
 	// Identity holds the rendered fields, "Name: value\r\n" each, that tell the
 	// target who the client is.
 	Identity []byte
-	// Statement is what is signed of that, likewise; it may be of this request alone.
+	// Statement is what is signed of that, likewise.
 	Statement []byte
+	// Restate is asked for it again before the request is offered to a target later
+	// than at once, since a statement has an end. nil: there is none.
+	Restate func(authorize.Grant) ([]byte, *countersign.Denial)
 	// Private is the client's own connections to targets, nil unless the group's
 	// targets are told of the client by a PROXY header.
 	Private *upstream.Private

@@ -86,6 +86,13 @@ func (e *Exchange) offerAround(group *upstream.Group) {
 		if group.Waits() { // which may have taken a while
 			e.tick()
 		}
+		if e.terms.Restate != nil && (n > 0 || group.Waits()) {
+			if e.terms.Statement, denial = e.terms.Restate(e.terms.Grant); denial != nil {
+				group.Done(target)
+				res.Denial = denial
+				return
+			}
+		}
 		e.stay(group, &asker, keep, target)
 		again := e.offer(target)
 		group.Done(target)

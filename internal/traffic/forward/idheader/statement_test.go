@@ -188,7 +188,7 @@ func tokenless(t testing.TB) *idheader.Plan {
 
 func TestFaultsOfATokenAreReported(t *testing.T) {
 	for want, c := range map[string]idheader.Config{
-		"lifetime 4s: want 5s to 1h":        {Token: &idheader.Token{Lifetime: 4 * time.Second}},
+		"lifetime 9s: want 10s to 1h":       {Token: &idheader.Token{Lifetime: 9 * time.Second}},
 		"lifetime 2h0m0s":                   {Token: &idheader.Token{Lifetime: 2 * time.Hour}},
 		`identity token header "X Who"`:     {Token: &idheader.Token{Header: "X Who"}},
 		"dialect token sets it already":     {Token: &idheader.Token{Header: "X-Who"}, Set: []idheader.Header{{Name: "x_who", Value: "{subject}"}}},

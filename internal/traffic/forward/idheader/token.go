@@ -13,10 +13,10 @@ const TokenHeader = "X-Client-Identity-Token"
 // target group, and again before it expires: see Plan.State.
 const tokenWord = "token"
 
-// Bounds of Token.Lifetime. A request that was under way to a target for longer
-// than half of the shortest one would arrive with a token that has expired.
+// Bounds of Token.Lifetime. Half of the shortest is as long as a connection to a
+// target takes to be given up: a token does not expire on the way.
 const (
-	minLifetime = 5 * time.Second
+	minLifetime = 10 * time.Second
 	maxLifetime = time.Hour
 )
 
