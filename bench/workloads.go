@@ -26,6 +26,7 @@ type workload struct {
 	own      own       // it is countersign's alone
 	enforce  bool      // clients are held against a registry of devices
 	secure   bool      // the backend is reached over TLS, and is shown a certificate
+	rules    int       // that no request meets, before the default
 	stream   string    // the servers pass bytes on, and this is what their clients speak: peer.TLS or peer.TCP; "": HTTP
 }
 
@@ -149,6 +150,10 @@ func workloads(o options) []workload {
 		{
 			name: "enforce", load: get, own: (*comparison).enforcing,
 			about: "h1-keepalive of clients that are devices, against the same without asking which, and the decision alone",
+		},
+		{
+			name: "rules", load: get, own: (*comparison).ruling, rules: 100,
+			about: "h1-keepalive under a hundred rules with conditions of every kind, none of which is met, against the same without",
 		},
 		{
 			name: "issue", load: get, own: eachEngine((*comparison).issuing),

@@ -26,6 +26,8 @@ type Site struct {
 	// Stream says that bytes are passed on, and what clients speak: TLS or TCP; "": HTTP.
 	Stream string
 
+	Rules int // before the one that takes all requests, for countersign; 0: there are none
+
 	// For countersign with a registry of devices.
 	Admin   string // host:port of the management API; "": there is none
 	Data    string // directory of what it keeps
