@@ -137,6 +137,9 @@ func (l *Listener) check(c *checker, path string) {
 			delete(hints, "client_auth")
 			delete(hints, "identity_headers")
 		}
+		if l.asks() {
+			delete(hints, "identity_headers")
+		}
 		for key, hint := range hints {
 			if c.doc.Has(path + "." + key) {
 				c.fault(path+"."+key, key+" with protocol http", "protocol https", hint)
@@ -151,8 +154,8 @@ func (l *Listener) check(c *checker, path string) {
 	if l.Protocol != "http" && l.Protocol != "tcp" || l.proxied() {
 		l.ClientAuth.check(c, path+".client_auth")
 		l.checkServerNames(c, path)
-		l.checkHeaders(c, path)
 	}
+	l.checkHeaders(c, path)
 	l.checkDevices(c, path)
 	c.requirement(l.Require, path+".require", l)
 	l.ProxyProtocol.check(c, path+".proxy_protocol")

@@ -175,6 +175,12 @@ func (l *Listener) verifies() bool {
 	return verifies(&l.ClientAuth) || slices.ContainsFunc(l.ServerNames, func(n ServerName) bool { return verifies(&n.ClientAuth) })
 }
 
+// asks reports whether requests to l may have to show something, so that targets
+// can be told who it was.
+func (l *Listener) asks() bool {
+	return len(l.Require) > 0 || slices.ContainsFunc(l.Rules, func(r Rule) bool { return len(r.Require) > 0 })
+}
+
 // ofType are the keys of a credential that only one type has, and whether it needs them.
 var ofType = []struct {
 	key, typ string

@@ -29,6 +29,7 @@ var httpKeys = []struct{ key, hint string }{
 	{"limits.headers", "leave it out: there are no requests"},
 	{"limits.body", "leave it out: there are no requests"},
 	{"limits.response_headers", "leave it out: there are no requests"},
+	{"limits.credential_failures", "leave it out: bytes show no credentials"},
 	{"timeouts.headers", "leave it out: there are no requests"},
 	{"timeouts.response", "leave it out: there are no requests"},
 	{"timeouts.keep_alive", "timeouts.lifetime bounds how long a connection lasts"},

@@ -50,7 +50,12 @@ func (s *session) shown(q *http1.Request, now time.Time, found *credential.Evide
 // unresolved returns what has to be verified before the decision about a request
 // is the last word; nil: it is. The caller may keep it.
 func unresolved(q *credential.Question) *credential.Evidence {
-	if q == nil || !q.Evidence.Pending() {
+	if q == nil {
+		return nil
+	}
+	q.Fields = nil // which belong to the request
+	if !q.Evidence.Pending() {
+		q.Evidence.Release()
 		return nil
 	}
 	kept := *q.Evidence
@@ -66,17 +71,19 @@ func (s *session) prove(q *http1.Request, now time.Time, v verdict) verdict {
 	}
 	ctx, cancel := context.WithTimeout(s.node.ctx, proofWait)
 	defer cancel()
-	for v.evidence != nil {
-		if ctx.Err() != nil {
-			v.denial = countersign.Deny(countersign.StageAuthorize, countersign.CredentialUnavailable,
-				"what the request shows could not be verified within %s", proofWait)
-			v.denial.RetryAfter = time.Second
-			break
-		}
+	for {
 		v.evidence.Resolve(ctx)
 		v = s.decide(q, now, v.evidence)
+		switch {
+		case v.evidence == nil:
+			return v
+		case ctx.Err() != nil: // one configuration after the other, each with other keys
+			denial := countersign.Deny(countersign.StageAuthorize, countersign.CredentialUnavailable,
+				"what the request shows could not be verified within %s", proofWait)
+			denial.RetryAfter = time.Second
+			return verdict{denial: denial}
+		}
 	}
-	return v
 }
 
 // attests returns what targets are told of the client that has shown p.

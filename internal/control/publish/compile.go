@@ -80,7 +80,7 @@ type Options struct {
 	Tokens idheader.Signer
 	// Rotations fetch an issuer's keys anew. nil: nobody does.
 	Rotations *Rotations
-	// Turns are those of passwords that are verified. nil: nobody has any to show.
+	// Turns are those of passwords that are verified. nil: each credential has its own.
 	Turns *basic.Turns
 	// OCSP asks responders. nil: nobody is asked, and nothing is known.
 	OCSP *ocsp.Asker

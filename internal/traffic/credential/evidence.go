@@ -35,6 +35,9 @@ func (e *Evidence) Resolve(ctx context.Context) {
 	e.pending = e.pending[:0]
 }
 
+// Release forgets the request, but for what was found out about it.
+func (e *Evidence) Release() { e.fields = nil }
+
 // about returns what was verified of c; done is false if nothing was.
 func (e *Evidence) about(c *Credential) (subject string, done bool, failed *Failure) {
 	if e == nil {

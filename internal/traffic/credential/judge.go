@@ -114,11 +114,14 @@ func (j *judgment) holds(r *Requirement) (answer, Proof) {
 		held = no
 	}
 	failures, missing, uncertified := len(j.failures), len(j.missing), j.uncertified
+	forgive := func() { // what the others lack matters to nobody
+		j.failures, j.missing, j.uncertified = j.failures[:failures], j.missing[:missing], uncertified
+	}
 	for _, part := range r.parts {
 		h, p := j.holds(part)
 		switch {
-		case r.any && h == yes: // what the others lack matters to nobody
-			j.failures, j.missing, j.uncertified = j.failures[:failures], j.missing[:missing], uncertified
+		case r.any && h == yes:
+			forgive()
 			return yes, p
 		case r.any:
 			held = max(held, h)
@@ -129,7 +132,13 @@ func (j *judgment) holds(r *Requirement) (answer, Proof) {
 			proof = p
 		}
 	}
-	return held, proof
+	if r.any && held == later {
+		forgive()
+	}
+	if held != yes {
+		return held, Proof{}
+	}
+	return yes, proof
 }
 
 // shows says whether the request shows c.

@@ -38,8 +38,11 @@ type Users struct {
 }
 
 // Parse reads an htpasswd file. It returns every fault there is, and the users of
-// the other lines.
+// the other lines. turns nil: they have their own.
 func Parse(realm string, data []byte, turns *Turns) (*Users, []Fault) {
+	if turns == nil {
+		turns = NewTurns()
+	}
 	hashes, faults := parse(data)
 	u := &Users{realm: realm, hashes: hashes, turns: turns, verified: otter.Must(&otter.Options[[sha256.Size]byte, string]{
 		MaximumSize: mostVerified,
