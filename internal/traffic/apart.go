@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/wire/proxyproto"
 	"countersign.dev/internal/wire/tlsname"
@@ -75,6 +76,17 @@ func (s *session) tells() *proxyproto.Connection {
 		if leaf := s.client.Chain().Leaf(); leaf != nil {
 			c.TLS.Certificate = leaf.Raw
 		}
+	}
+	return c
+}
+
+// describe says what a dialect may tell about the connection itself.
+func (s *session) describe() idheader.Connection {
+	c := idheader.Connection{ServerName: s.shook.ServerName}
+	if told := s.voucher().TLS(); told != nil { // the client's, not the balancer's
+		c.ServerName, c.TLSVersion, c.TLSCipher = s.proxy.Authority, told.Version, told.Cipher
+	} else if s.listener.TLS != nil {
+		c.TLSVersion, c.TLSCipher = tlsname.Version(s.shook.State.Version), tlsname.Cipher(s.shook.State.CipherSuite)
 	}
 	return c
 }

@@ -14,7 +14,6 @@ import (
 	"countersign.dev/internal/traffic/devices"
 	"countersign.dev/internal/traffic/direct"
 	"countersign.dev/internal/traffic/forward/http"
-	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/handshake/turns"
@@ -22,7 +21,6 @@ import (
 	"countersign.dev/internal/traffic/live"
 	"countersign.dev/internal/traffic/route"
 	"countersign.dev/internal/wire/http1"
-	"countersign.dev/internal/wire/tlsname"
 )
 
 // A session is one client connection on its way through the stages.
@@ -391,43 +389,3 @@ func (s *session) renew(snap *snapshot.Snapshot, now time.Time) *countersign.Den
 	s.shook.Rest()
 	return nil
 }
-
-// misdirected refuses a request whose host belongs to another policy than the
-// name the connection was made for (RFC 9110 section 15.5.20). Two names under
-// one policy may share a connection.
-func (s *session) misdirected(host []byte) *countersign.Denial {
-	if s.listener.TLS == nil || s.host.isLast(host) {
-		return nil
-	}
-	switch wanted := s.listener.Policies.For(string(host)); wanted {
-	case s.policy:
-		s.host.remember(host)
-		return nil
-	case nil:
-		return countersign.Deny(countersign.StageRoute, countersign.BadRequest, "host %q is no host name", host)
-	default:
-		return countersign.Deny(countersign.StageRoute, countersign.MisdirectedRequest,
-			"host %q is under policy %q; the connection was made for %q, under policy %q",
-			host, wanted.Name, s.shook.ServerName, s.policy.Name)
-	}
-}
-
-// describe says what a dialect may tell about the connection itself.
-func (s *session) describe() idheader.Connection {
-	c := idheader.Connection{ServerName: s.shook.ServerName}
-	if told := s.voucher().TLS(); told != nil { // the client's, not the balancer's
-		c.ServerName, c.TLSVersion, c.TLSCipher = s.proxy.Authority, told.Version, told.Cipher
-	} else if s.listener.TLS != nil {
-		c.TLSVersion, c.TLSCipher = tlsname.Version(s.shook.State.Version), tlsname.Cipher(s.shook.State.CipherSuite)
-	}
-	return c
-}
-
-// A hostMemo is the last Host that was found to belong to the connection's policy.
-type hostMemo struct{ last []byte }
-
-func (m *hostMemo) isLast(host []byte) bool {
-	return len(m.last) > 0 && string(m.last) == string(host)
-}
-func (m *hostMemo) remember(host []byte) { m.last = append(m.last[:0], host...) }
-func (m *hostMemo) forget()              { m.last = m.last[:0] }
