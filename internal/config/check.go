@@ -158,6 +158,7 @@ func (l *Listener) check(c *checker, path string) {
 	l.checkHeaders(c, path)
 	l.checkDevices(c, path)
 	c.requirement(l.Require, path+".require", l)
+	l.checkOverheard(c, path)
 	l.ProxyProtocol.check(c, path+".proxy_protocol")
 	l.Limits.check(c, path+".limits")
 	l.checkRoutes(c, path)

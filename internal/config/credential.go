@@ -175,6 +175,14 @@ func (l *Listener) verifies() bool {
 	return verifies(&l.ClientAuth) || slices.ContainsFunc(l.ServerNames, func(n ServerName) bool { return verifies(&n.ClientAuth) })
 }
 
+// checkOverheard warns of secrets that travel where others may listen.
+func (l *Listener) checkOverheard(c *checker, path string) {
+	host, _, ok := splitAddress(l.Address)
+	if l.Protocol == "http" && l.asks() && ok && !host.IsLoopback() && !l.proxied() {
+		c.doc.Report(c.Warn(path+".protocol", "http, where requests show credentials", "https, or a loopback address", "whoever listens on the way can use them"))
+	}
+}
+
 // asks reports whether requests to l may have to show something, so that targets
 // can be told who it was.
 func (l *Listener) asks() bool {
