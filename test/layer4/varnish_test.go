@@ -80,3 +80,37 @@ target_groups:
 		})
 	}
 }
+
+// TLS ends at HAProxy; we believe it, and tell the target of its client in our turn.
+func TestVarnishIsToldOfTheClientThatHAProxyVouchesFor(t *testing.T) {
+	target := varnish(t)
+	g := gateway.New(t)
+	g.Start(`
+node: {admin: off}
+listeners:
+  - name: bytes
+    address: 127.0.0.1:0
+    protocol: tcp
+    proxy_protocol: {accept: required, from: 127.0.0.1}
+    client_auth: {mode: proxied, from: 127.0.0.1}
+    default: {forward: app}
+target_groups:
+  - {name: app, protocol: tcp, targets: "` + target + `", proxy_protocol: {tlvs: [ssl, authority]}}
+`)
+	front := inFront(t, g, "send-proxy-v2-ssl-cn proxy-v2-options authority")
+	conn, err := dial(t, g, front, g.Fleet.Client("MacID-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, told := ask(t, conn)
+	for _, want := range []string{"ssl=true", "conn=true", "verify=0", "cn=MacID-1", "version=TLSv1.3", "authority=localhost", "client=127.0.0.1"} {
+		if status != 200 || !strings.Contains(told, want) {
+			t.Errorf("%d %q, want %q in it", status, told, want)
+		}
+	}
+	if conn, err = dial(t, g, front, nil); err == nil {
+		if _, err = conn.Read(make([]byte, 1)); err == nil {
+			t.Error("somebody for whom nobody vouches comes through")
+		}
+	}
+}

@@ -37,3 +37,13 @@ func File(t testing.TB, path, pkg string) {
 	}
 	t.Skipf("%s is not there (%s)", path, pkg)
 }
+
+// Right demands what takes rights that not everybody has. Without them, which err
+// tells, the test is skipped, or fails when COUNTERSIGN_REQUIRE=all.
+func Right(t testing.TB, what string, err error) {
+	t.Helper()
+	if os.Getenv("COUNTERSIGN_REQUIRE") == "all" {
+		t.Fatalf("%s may not be made (%v) and COUNTERSIGN_REQUIRE=all demands them", what, err)
+	}
+	t.Skipf("%s may not be made: %v", what, err)
+}
