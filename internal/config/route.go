@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"slices"
+	"time"
 
 	"countersign.dev"
 )
@@ -30,8 +31,9 @@ type Rule struct {
 	// Forward is the target group that gets the requests, or several that share them.
 	Forward []Share `yaml:"forward"`
 
-	// Stickiness keeps a client at the target group that it got first.
-	_ later `yaml:"stickiness" hint:"today each request of a client may go to another of the target groups; stickiness of a target group keeps it at a target"`
+	// Stickiness keeps a client at the target group that it got first, where several
+	// share the requests.
+	Stickiness *RuleStickiness `yaml:"stickiness"`
 
 	// Rewrite changes what the target is asked for, with forward.
 	Rewrite *Rewrite `yaml:"rewrite"`
@@ -48,8 +50,9 @@ type Action struct {
 	// Forward is the target group that gets the requests, or several that share them.
 	Forward []Share `yaml:"forward"`
 
-	// Stickiness keeps a client at the target group that it got first.
-	_ later `yaml:"stickiness" hint:"today each request of a client may go to another of the target groups; stickiness of a target group keeps it at a target"`
+	// Stickiness keeps a client at the target group that it got first, where several
+	// share the requests.
+	Stickiness *RuleStickiness `yaml:"stickiness"`
 
 	// Rewrite changes what the target is asked for, with forward.
 	Rewrite *Rewrite `yaml:"rewrite"`
@@ -63,7 +66,7 @@ type Action struct {
 
 // Action is what r does with a request.
 func (r *Rule) Action() *Action {
-	return &Action{Forward: r.Forward, Rewrite: r.Rewrite, Redirect: r.Redirect, Respond: r.Respond}
+	return &Action{Forward: r.Forward, Stickiness: r.Stickiness, Rewrite: r.Rewrite, Redirect: r.Redirect, Respond: r.Respond}
 }
 
 // Groups are the names of the target groups that requests go to.
@@ -83,6 +86,13 @@ type Share struct {
 
 	// Weight is how large it is, compared with the weights of the others. Default 1.
 	Weight int `yaml:"weight" default:"1" range:"0..999"`
+}
+
+// RuleStickiness keeps a client at a target group by a cookie, which it can neither
+// read nor forge. A target group with the weight 0 keeps nobody.
+type RuleStickiness struct {
+	// Duration is how long after its last request. Default 24h.
+	Duration time.Duration `yaml:"duration" default:"24h" range:"1s..168h"`
 }
 
 // Conditions are what a request has to meet: each of them, of several values of one
@@ -255,8 +265,11 @@ func (a *Action) check(c *checker, l *Listener, path string) {
 		c.fault(path+"."+kinds[1], kinds[1]+" beside "+kinds[0], "one of forward, redirect and respond", "a request has one end")
 	}
 	c.forwards(l, path+".forward", a.Forward)
+	if a.Stickiness != nil && len(a.Forward) < 2 {
+		c.fault(path+".stickiness", "stickiness without several target groups", "forward: [{target_group: A, weight: 1}, {target_group: B, weight: 1}]", "a target group has a stickiness of its own, which keeps clients at a target")
+	}
 	if l.Streams() {
-		for key, is := range map[string]bool{"rewrite": a.Rewrite != nil, "redirect": a.Redirect != nil, "respond": a.Respond != nil} {
+		for key, is := range map[string]bool{"stickiness": a.Stickiness != nil, "rewrite": a.Rewrite != nil, "redirect": a.Redirect != nil, "respond": a.Respond != nil} {
 			if is {
 				c.fault(path+"."+key, key+" with protocol "+l.Protocol, "forward alone", "bytes are passed on as they are: there is no request to answer or to change")
 			}

@@ -369,3 +369,53 @@ func TestNothingIsTakenFromBehindADroppedRequest(t *testing.T) {
 		t.Errorf("got %q", line)
 	}
 }
+
+// Clients stay at the target group that they got first, as long as it gets requests.
+func TestAClientStaysAtItsTargetGroup(t *testing.T) {
+	blue, green := called(t, "blue"), called(t, "green")
+	config := with(ruled(`- {name: canary, when: {path: "/"}, forward: [{target_group: blue, weight: 1}, {target_group: green, weight: 1}], stickiness: {duration: 1h}}`),
+		"default: {forward: app}", "default: {forward: blue}", `  - {name: app, targets: ["BACKEND"]}`,
+		`  - {name: blue, targets: ["`+blue+`"]}
+  - {name: green, targets: ["`+green+`"]}`)
+	r := start(t, config)
+	home := map[string]string{} // a cookie of each
+	c := r.dial(nil)
+	for range 200 {
+		got := c.get()
+		name, _, _ := strings.Cut(got.body, " ")
+		set := got.Header["Set-Cookie"]
+		if len(set) != 1 || !strings.Contains(set[0], "; Max-Age=3600; HttpOnly; SameSite=Lax; Secure") || strings.Contains(set[0], name) {
+			t.Fatalf("%s: %q", name, set)
+		}
+		home[name], _, _ = strings.Cut(set[0], ";")
+	}
+	if len(home) != 2 {
+		t.Fatalf("of 200 requests, these were served: %v", home)
+	}
+	two := r.dial2(nil)
+	for name, cookie := range home {
+		for range 20 {
+			if got := c.get("Cookie: a=b; " + cookie); !strings.HasPrefix(got.body, name+" ") || len(got.Header["Set-Cookie"]) > 0 {
+				t.Errorf("HTTP/1.1, %s: %q %q", name, got.body, got.Header["Set-Cookie"])
+			}
+			id := two.send("cookie", "a=b", "cookie", cookie)
+			for two.got[id] == nil || !two.got[id].ended {
+				if err := two.read(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := two.got[id]; !strings.HasPrefix(got.body, name+" ") || len(got.header["Set-Cookie"]) > 0 {
+				t.Errorf("HTTP/2, %s: %q %q", name, got.body, got.header)
+			}
+		}
+		for _, forged := range []string{cookie[:len(cookie)-2], cookie + "x", strings.Replace(cookie, "=", "=A", 1), "countersign-group=x"} {
+			if got := c.get("Cookie: " + forged); got.StatusCode != 200 || len(got.Header["Set-Cookie"]) != 1 {
+				t.Errorf("%s: %d %q", forged, got.StatusCode, got.Header["Set-Cookie"])
+			}
+		}
+	}
+	r.publish(with(config, "{target_group: blue, weight: 1}", "{target_group: blue, weight: 0}"))
+	if got := c.get("Cookie: " + home["blue"]); !strings.HasPrefix(got.body, "green ") || len(got.Header["Set-Cookie"]) != 1 {
+		t.Errorf("without a weight: %q %q", got.body, got.Header["Set-Cookie"])
+	}
+}

@@ -2,7 +2,9 @@ package publish
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"net/netip"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"countersign.dev"
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/telemetry"
+	"countersign.dev/internal/traffic/forward/sticky"
 	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/traffic/route"
 	"countersign.dev/internal/traffic/route/pattern"
@@ -25,6 +28,35 @@ type routes struct {
 	forwards [][]config.Share // of each rule
 	last     route.Action
 	lastly   []config.Share
+
+	lastCookie *sticky.Cookie
+}
+
+// settling is the cookie that keeps clients at one of the target groups that share
+// their requests; nil: they are not kept. It outlives a change of the groups only
+// where the rule has a name.
+func (c *compiler) settling(a *config.Action, l *config.Listener, rule string) *sticky.Cookie {
+	if a.Stickiness == nil {
+		return nil
+	}
+	what := l.Name + ": " + cmp.Or(rule, strings.Join(a.Groups(), " "))
+	sum := fnv.New32a()
+	sum.Write([]byte(what))
+	return &sticky.Cookie{Name: fmt.Sprintf("countersign-group-%08x", sum.Sum32()), Purpose: "target group of " + what,
+		Duration: a.Stickiness.Duration, Keys: c.draft.sealing}
+}
+
+// cookies are all that keep clients at target groups.
+func (r *routes) cookies() (all []*sticky.Cookie) {
+	for i := range r.rules {
+		if c := r.rules[i].Cookie; c != nil {
+			all = append(all, c)
+		}
+	}
+	if r.lastCookie != nil {
+		all = append(all, r.lastCookie)
+	}
+	return all
 }
 
 // mostFile bounds the file of an answer.
@@ -32,7 +64,7 @@ const mostFile = 64 << 10
 
 // routes compiles rules and default of l.
 func (c *compiler) routes(l *config.Listener, path string) *routes {
-	out := &routes{lastly: l.Default.Forward}
+	out := &routes{lastly: l.Default.Forward, lastCookie: c.settling(&l.Default, l, "default")}
 	for i := range l.Rules {
 		r, at := &l.Rules[i], fmt.Sprintf("%s.rules[%d]", path, i)
 		rule := route.Rule{Name: r.Name, Priority: i + 1}
@@ -42,6 +74,7 @@ func (c *compiler) routes(l *config.Listener, path string) *routes {
 		rule.Action = c.action(r.Action(), l, at)
 		rule.Action.Require = c.requirement(r.Require)
 		rule.Action.Close = r.OnFailure == countersign.OnFailureClose
+		rule.Cookie = c.settling(r.Action(), l, r.Name)
 		c.captures(rule.When, &rule.Action, at)
 		c.turns(rule.When, &rule.Action, l, at)
 		out.rules, out.forwards = append(out.rules, rule), append(out.forwards, r.Forward)
@@ -60,7 +93,7 @@ func (r *routes) table(groups map[string]*upstream.Group, metrics *telemetry.Lis
 	}
 	t := &route.Table{Default: r.last}
 	if len(r.lastly) > 1 { // which is a rule without conditions, then
-		rule := route.Rule{Action: r.last}
+		rule := route.Rule{Action: r.last, Cookie: r.lastCookie}
 		share(&rule.Action, &rule.Shares, r.lastly, groups, metrics)
 		list = append(list, rule)
 	} else {
@@ -91,7 +124,9 @@ func share(a *route.Action, shares *[]route.Share, forward []config.Share, group
 		return
 	}
 	for _, f := range forward {
-		*shares = append(*shares, route.Share{Group: groups[f.TargetGroup], Metrics: metrics.Group(f.TargetGroup), Weight: f.Weight})
+		mark := fnv.New64a()
+		mark.Write([]byte(f.TargetGroup))
+		*shares = append(*shares, route.Share{Group: groups[f.TargetGroup], Metrics: metrics.Group(f.TargetGroup), Weight: f.Weight, Mark: max(1, mark.Sum64())})
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/control/durable"
@@ -62,6 +63,11 @@ func (p *Publisher) seal(draft *Draft) error {
 			g.Stickiness.Cookie.Keys = draft.sealing
 		}
 	}
+	for _, r := range draft.routes {
+		for _, c := range r.cookies() {
+			c.Keys = draft.sealing
+		}
+	}
 	return nil
 }
 
@@ -72,7 +78,7 @@ func (d *Draft) seals() bool {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(d.routes, func(r *routes) bool { return len(r.cookies()) > 0 })
 }
 
 func (p *Publisher) sealing(cfg *config.Config) (*sticky.Keys, error) {

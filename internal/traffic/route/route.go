@@ -50,6 +50,9 @@ type Action struct {
 	Reply *Reply
 	// Rewrite changes what the target is asked for; nil: nothing.
 	Rewrite *Rewrite
+	// Settle is what the client gets in Rule.Cookie, to come to the same target group
+	// again; 0: it has that already, or none.
+	Settle uint64
 	// Close: who is refused is not told why; the connection ends.
 	Close bool
 	// Rule is whose action it is; nil: the default's, or the node's own.
@@ -81,7 +84,7 @@ func (t *Table) Match(q *Question) (Action, *countersign.Denial) {
 		case denial != nil:
 			return Action{}, denial
 		case rule != nil:
-			return rule.action(), nil
+			return rule.action(q), nil
 		}
 	}
 	if t.Default.Forward == nil && t.Default.Reply == nil {

@@ -4,8 +4,10 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"time"
 
 	"countersign.dev/internal/telemetry"
+	"countersign.dev/internal/traffic/forward/sticky"
 	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/traffic/route/pattern"
 )
@@ -23,6 +25,8 @@ type Rule struct {
 	// Shares are the target groups that share its requests, with their weights. Left
 	// out: Action.Forward gets them, if anybody.
 	Shares []Share
+	// Cookie keeps a client at the share that it got first; nil: it is not kept.
+	Cookie *sticky.Cookie
 	total  uint32
 }
 
@@ -31,6 +35,8 @@ type Share struct {
 	Group   *upstream.Group
 	Metrics *telemetry.GroupMetrics
 	Weight  int
+	// Mark is by what a cookie names the share; not 0.
+	Mark uint64
 }
 
 // Conditions are met by a request if each of them is, of which each is met by one of
@@ -96,14 +102,37 @@ func (r *Rules) List() []Rule {
 	return r.list
 }
 
-// action is what r has done with the next request.
-func (r *Rule) action() Action {
+// action is what r has done with the request of q.
+func (r *Rule) action(q *Question) Action {
 	a := r.Action
-	if len(r.Shares) > 0 {
-		s := r.share(rand.Uint32N(r.total))
-		a.Forward, a.Metrics = s.Group, s.Metrics
+	if len(r.Shares) == 0 {
+		return a
+	}
+	var s *Share
+	kept := r.Cookie == nil || q.Request == nil
+	if !kept {
+		var mark uint64
+		mark, kept = r.Cookie.Find(q.Request.Fields, time.Now())
+		s = r.marked(mark)
+	}
+	if s == nil {
+		kept = kept && r.Cookie == nil
+		s = r.share(rand.Uint32N(r.total))
+	}
+	if a.Forward, a.Metrics = s.Group, s.Metrics; !kept && q.Request != nil {
+		a.Settle = s.Mark
 	}
 	return a
+}
+
+// marked returns the share with that mark, if it takes requests at all.
+func (r *Rule) marked(mark uint64) *Share {
+	for i := range r.Shares {
+		if s := &r.Shares[i]; s.Mark == mark && s.Weight > 0 {
+			return s
+		}
+	}
+	return nil
 }
 
 // share returns the share that n, which is below the total, falls into.

@@ -86,6 +86,7 @@ type Exchange struct {
 	switching bool     // the target is asked for a WebSocket by extended CONNECT
 	challenge []byte   // the Sec-WebSocket-Key that was made for the target; nil: none
 	cookie    []byte   // the Set-Cookie that goes with the answer; empty: none
+	settled   []byte   // Set-Cookie of the rule that took the request; empty: none
 	scratch   []byte   // for text on its way into a field section
 	made      []byte   // what was made out of the request: where a redirect leads, what a target is asked for
 	result    Result

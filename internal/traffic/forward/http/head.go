@@ -214,6 +214,11 @@ func (e *Exchange) appendResponse(dst []byte, frame framing, closing bool) []byt
 		dst = append(dst, e.cookie...)
 		dst = append(dst, '\r', '\n')
 	}
+	if len(e.settled) > 0 && (p.Status >= 200 || frame == switching) {
+		dst = append(dst, "Set-Cookie: "...)
+		dst = append(dst, e.settled...)
+		dst = append(dst, '\r', '\n')
+	}
 	if !dated && p.Status >= 200 {
 		dst = append(dst, "Date: "...)
 		dst = append(dst, e.date()...)

@@ -58,6 +58,9 @@ func (e *Exchange) Forward(t *Terms) Result {
 		if action.Rewrite != nil {
 			e.rewrite(&action)
 		}
+		if e.settled = e.settled[:0]; action.Settle != 0 {
+			e.settled = action.Rule.Cookie.Append(e.settled, action.Settle, e.clock, e.client.tls)
+		}
 		e.offerAround(action.Forward)
 	}
 	if why := e.leash.cutFor(); why != nil && res.Denial != nil { // whatever seemed to be the matter

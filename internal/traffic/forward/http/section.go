@@ -120,6 +120,9 @@ func (h *answerHead) Encode(enc *http2.Encoder) {
 	if len(e.cookie) > 0 && status >= 200 {
 		enc.Field(setCookie, e.cookie)
 	}
+	if len(e.settled) > 0 && status >= 200 {
+		enc.Field(setCookie, e.settled)
+	}
 	if !dated && status >= 200 {
 		enc.Field(dateName, e.date())
 	}
