@@ -9,6 +9,7 @@ import (
 	"countersign.dev/internal/config"
 	"countersign.dev/internal/control/enroll"
 	"countersign.dev/internal/control/enroll/est"
+	"countersign.dev/internal/control/enroll/initialize"
 	"countersign.dev/internal/control/enroll/sealed"
 	"countersign.dev/internal/control/publish"
 	"countersign.dev/internal/control/trust/seen"
@@ -45,7 +46,7 @@ func (e *enrollment) paths(cfg *config.Config, l *config.Listener) map[string]ro
 	}
 	own := map[string]route.Action{}
 	if i := cfg.Devices.Initialize; i != nil {
-		own[i.Path] = route.Action{Respond: enroll.Initialize{Desk: e.desk}, Enrolls: true, Renews: true}
+		own[i.Path] = route.Action{Respond: initialize.Handler{Desk: e.desk}, Enrolls: true, Renews: true}
 	}
 	if a := authorityOf(cfg); a != nil && a.EST {
 		handler := est.Handler{Desk: e.desk, Label: a.Name}

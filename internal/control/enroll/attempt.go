@@ -13,6 +13,7 @@ import (
 	"countersign.dev"
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/request"
+	"countersign.dev/internal/control/enroll/naming"
 	"countersign.dev/internal/store"
 )
 
@@ -92,7 +93,7 @@ func (a *attempt) read(own string) error {
 		digest := sha256.Sum256(spki)
 		a.csr, a.key = &csr, digest[:]
 		if name == "" {
-			name = commonName(csr.Subject)
+			name = naming.CommonName(csr.Subject)
 		}
 	}
 	if name == "" && own != o.Bootstrap {
@@ -110,7 +111,9 @@ func (a *attempt) read(own string) error {
 		return invalid("%s is the id in the certificate that all devices are made with, and no device's", name)
 	}
 	if a.csr != nil && !a.Renew {
-		return a.checkNames()
+		if err := naming.CheckRequest(o.IDs, a.csr, a.id); err != nil {
+			return invalid("%v", err)
+		}
 	}
 	return nil
 }
@@ -188,7 +191,7 @@ func (a *attempt) take(d *store.EnrollmentDraft) (delivery *Delivery, refusal *R
 // issue makes the certificate for the key that take has kept, and hands it out
 // once it is on record.
 func (a *attempt) issue(ctx context.Context) (*Delivery, error) {
-	subject, names, err := a.office.names(a.id)
+	subject, names, err := naming.Certificate(a.office.IDs, a.office.Name, a.id)
 	if err != nil {
 		return nil, err
 	}

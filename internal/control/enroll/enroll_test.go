@@ -32,6 +32,8 @@ import (
 	"countersign.dev/internal/control/ca"
 	"countersign.dev/internal/control/device"
 	"countersign.dev/internal/control/enroll"
+	"countersign.dev/internal/control/enroll/initialize"
+	"countersign.dev/internal/control/enroll/naming"
 	"countersign.dev/internal/control/enroll/sealed"
 	"countersign.dev/internal/store"
 	"countersign.dev/internal/store/postgres"
@@ -111,7 +113,7 @@ func (h *house) party(chain ...*x509.Certificate) enroll.Party {
 // certificate is one with the name of a device where ids look for it.
 func (h *house) certificate(ids device.IDs, id string) []*x509.Certificate {
 	h.t.Helper()
-	name := strings.ReplaceAll(enroll.NameOf(ids), "{id}", id)
+	name := strings.ReplaceAll(naming.Of(ids), "{id}", id)
 	r := ca.Request{Profile: "bootstrap", CommonName: id}
 	switch ids.From {
 	case device.FromSANDNS:
@@ -692,7 +694,7 @@ func FuzzInitialize(f *testing.F) {
 	f.Add(whole, "application/pkcs7-mime;q=0.5, */*", true)
 	f.Add([]byte(`{"device_id": 1}`), "", false)
 	f.Add([]byte(`{"device_id":"`+two+`","csr":"-----BEGIN CERTIFICATE REQUEST-----"}`), "text/html;q=x", true)
-	handler := enroll.Initialize{Desk: h.desk}
+	handler := initialize.Handler{Desk: h.desk}
 	f.Fuzz(func(t *testing.T, body []byte, accept string, bootstrap bool) {
 		q := &respond.Request{Method: "POST", Path: "/", Header: http.Header{}, Body: body, Client: identify.Anonymous()}
 		if accept != "" {

@@ -11,40 +11,8 @@ import (
 
 	"countersign.dev/internal/control/device"
 	"countersign.dev/internal/control/enroll"
+	"countersign.dev/internal/control/enroll/naming"
 )
-
-func TestHowCertificatesNameDevicesIsToldFromThePattern(t *testing.T) {
-	for pattern, want := range map[string]string{
-		"^MacID-(.+)$":                 "MacID-{id}",
-		"(.+)":                         "{id}",
-		"^urn:dev:mac:([0-9a-f]{12})$": "urn:dev:mac:{id}",
-		`^dev\.(.+)\.example\.com$`:    "dev.{id}.example.com",
-		"^(?:MacID|Mac)-(.+)$":         "",
-		"^MacID-.+$":                   "",
-		"^[A-Z]+-(.+)$":                "",
-	} {
-		if got := enroll.NameOf(device.IDs{Pattern: regexp.MustCompile(pattern)}); got != want {
-			t.Errorf("%s: %q, want %q", pattern, got, want)
-		}
-	}
-	if got := enroll.NameOf(device.IDs{}); got != "{id}" {
-		t.Errorf("without a pattern: %q", got)
-	}
-	ids := device.IDs{Form: device.FormMAC, Pattern: regexp.MustCompile("^MacID-(.+)$")}
-	if err := enroll.CheckName(ids, "MacID-{id}", one); err != nil {
-		t.Error(err)
-	}
-	for _, name := range []string{"{id}", "Mac-{id}", "MacID-x{id}"} {
-		if err := enroll.CheckName(ids, name, one); err == nil || !strings.Contains(err.Error(), one) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	for _, name := range []string{"", "MacID", "{id}{id}"} {
-		if enroll.CheckMark(name) == nil {
-			t.Errorf("%q has one place for the id", name)
-		}
-	}
-}
 
 // A certificate whose device has its id in an alternative name is found by it.
 func TestCertificatesNameDevicesWhereTheirIDIsLookedFor(t *testing.T) {
@@ -58,7 +26,7 @@ func TestCertificatesNameDevicesWhereTheirIDIsLookedFor(t *testing.T) {
 		{device.FromSANURI, `^urn:dev:(.+)$`, func(c *x509.Certificate) string { return c.URIs[0].String() }, "urn:dev:gate7"},
 	} {
 		ids := device.IDs{From: c.from, Pattern: regexp.MustCompile(c.pattern)}
-		h := newHouse(t, openSQLite(t), func(s *enroll.Settings) { s.IDs, s.Name, s.Bootstrap = ids, enroll.NameOf(ids), "none" })
+		h := newHouse(t, openSQLite(t), func(s *enroll.Settings) { s.IDs, s.Name, s.Bootstrap = ids, naming.Of(ids), "none" })
 		h.registry = device.New(device.Config{Store: h.store, IDs: ids})
 		h.add("gate7")
 		issued := h.certificate(ids, "none")

@@ -10,8 +10,8 @@ import (
 	"countersign.dev"
 	"countersign.dev/internal/control/ca/altname"
 	"countersign.dev/internal/control/ca/issuance"
+	"countersign.dev/internal/control/enroll/naming"
 	"countersign.dev/internal/store"
-	"countersign.dev/internal/wire/dn"
 )
 
 // own serves a device that presents a certificate of its own.
@@ -48,8 +48,8 @@ func (a *attempt) own(ctx context.Context) (*Delivery, error) {
 	}
 	leaf := a.By.Chain[0]
 	if a.Renew {
-		if err := sameNames(a.csr.Subject, a.csr.Names, leaf); err != nil {
-			return nil, err
+		if err := naming.Same(a.csr.Subject, a.csr.Names, leaf); err != nil {
+			return nil, invalid("%v", err)
 		}
 	}
 	return a.renew(ctx, leaf)
@@ -114,44 +114,4 @@ func (a *attempt) renew(ctx context.Context, leaf *x509.Certificate) (*Delivery,
 		return nil, err
 	}
 	return &Delivery{Device: a.id, Chain: []*x509.Certificate{issued.Certificate, issued.Issuer}}, nil
-}
-
-// sameNames demands what RFC 7030 section 4.2.2 does: the subject and the
-// alternative names of the signing request are those of the certificate.
-func sameNames(subject []byte, names altname.Names, leaf *x509.Certificate) error {
-	asked, err := dn.String(subject)
-	if err != nil {
-		return invalid("the subject of the signing request: %v", err)
-	}
-	has, err := dn.String(leaf.RawSubject)
-	if err != nil {
-		return err
-	}
-	if asked != has {
-		return invalid("the signing request has the subject %q, the certificate %q: to renew they are the same (RFC 7030 section 4.2.2)", asked, has)
-	}
-	own := altname.Names{DNS: leaf.DNSNames, URIs: leaf.URIs, Emails: leaf.EmailAddresses, IPs: leaf.IPAddresses}
-	if got, want := listed(names), listed(own); !slices.Equal(got, want) {
-		return invalid("the signing request has the alternative names %q, the certificate %q: to renew they are the same (RFC 7030 section 4.2.2)", got, want)
-	}
-	return nil
-}
-
-// listed is every alternative name with its kind, in order.
-func listed(n altname.Names) []string {
-	var all []string
-	for _, s := range n.DNS {
-		all = append(all, "dns:"+s)
-	}
-	for _, u := range n.URIs {
-		all = append(all, "uri:"+u.String())
-	}
-	for _, s := range n.Emails {
-		all = append(all, "email:"+s)
-	}
-	for _, ip := range n.IPs {
-		all = append(all, "ip:"+ip.String())
-	}
-	slices.Sort(all)
-	return all
 }

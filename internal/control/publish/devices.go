@@ -8,6 +8,7 @@ import (
 	"countersign.dev/internal/control/ca/pemfile"
 	"countersign.dev/internal/control/device"
 	"countersign.dev/internal/control/enroll"
+	"countersign.dev/internal/control/enroll/naming"
 	"countersign.dev/internal/traffic/devices"
 )
 
@@ -34,7 +35,7 @@ func EnrollmentName(cfg *config.Devices) string {
 	if cfg.ID.Name != "" {
 		return cfg.ID.Name
 	}
-	return enroll.NameOf(DeviceIDs(cfg))
+	return naming.Of(DeviceIDs(cfg))
 }
 
 // enrollment checks that a device which is given a certificate is found in it.
@@ -52,9 +53,9 @@ func (c *compiler) enrollment() {
 		c.fault(at, "nothing", "how a certificate names a device", "such as MacID-{id}: it cannot be told from devices.id.pattern")
 		return
 	}
-	err := enroll.CheckMark(name)
+	err := naming.CheckMark(name)
 	if err == nil && ids.Form == device.FormMAC {
-		err = enroll.CheckName(ids, name, "AA:BB:CC:DD:EE:FF")
+		err = naming.Check(ids, name, "AA:BB:CC:DD:EE:FF")
 	}
 	if err != nil {
 		c.fault(at, err.Error(), "a name in which devices.id finds the device", "such as MacID-{id}")

@@ -16,9 +16,9 @@ import (
 // generate makes the key as well (RFC 7030 section 4.4). It is kept nowhere: an
 // answer that is lost cannot be had again.
 func (h Handler) generate(ctx context.Context, q *respond.Request) respond.Answer {
-	r, answer := h.read(q)
+	r, refused := h.read(q)
 	if r == nil {
-		return answer
+		return refused
 	}
 	asked, err := x509.ParseCertificateRequest(r.CSR)
 	if err != nil || asked.CheckSignature() != nil {

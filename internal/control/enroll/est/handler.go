@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"countersign.dev/internal/control/enroll"
+	"countersign.dev/internal/control/enroll/answer"
 	"countersign.dev/internal/traffic/respond"
 )
 
@@ -38,10 +39,10 @@ func (h Handler) Respond(ctx context.Context, q *respond.Request) respond.Answer
 	if rest, labeled := strings.CutPrefix(operation, h.Label+"/"); labeled && h.Label != "" {
 		operation = rest
 	}
-	answer := map[string]func(context.Context, *respond.Request) respond.Answer{
+	serve := map[string]func(context.Context, *respond.Request) respond.Answer{
 		"cacerts": h.caCerts, "csrattrs": h.csrAttributes, "simpleenroll": h.enroll, "simplereenroll": h.renew, "serverkeygen": h.generate,
 	}[operation]
-	if !ok || answer == nil {
+	if !ok || serve == nil {
 		return problem(404, "ESTOperationUnknown", "There is no such operation, or no such label.")
 	}
 	want := http.MethodPost
@@ -49,13 +50,13 @@ func (h Handler) Respond(ctx context.Context, q *respond.Request) respond.Answer
 		want = http.MethodGet
 	}
 	if q.Method != want {
-		return enroll.WrongMethod(want)
+		return answer.WrongMethod(want)
 	}
-	return answer(ctx, q)
+	return serve(ctx, q)
 }
 
 func problem(status int, code, title string) respond.Answer {
-	return enroll.Problem(&enroll.Refusal{Status: status, Code: code, Title: title})
+	return answer.Problem(&enroll.Refusal{Status: status, Code: code, Title: title})
 }
 
 // caCerts is for everybody whom the listener lets in: who has no certificate yet
@@ -69,9 +70,9 @@ func (h Handler) caCerts(context.Context, *respond.Request) respond.Answer {
 }
 
 func (h Handler) enroll(ctx context.Context, q *respond.Request) respond.Answer {
-	r, answer := h.read(q)
+	r, refused := h.read(q)
 	if r == nil {
-		return answer
+		return refused
 	}
 	got, err := h.Desk.Enroll(ctx, *r)
 	if err != nil {
@@ -81,9 +82,9 @@ func (h Handler) enroll(ctx context.Context, q *respond.Request) respond.Answer 
 }
 
 func (h Handler) renew(ctx context.Context, q *respond.Request) respond.Answer {
-	r, answer := h.read(q)
+	r, refused := h.read(q)
 	if r == nil {
-		return answer
+		return refused
 	}
 	r.Renew = true
 	got, err := h.Desk.Enroll(ctx, *r)
@@ -140,7 +141,7 @@ const kindCertificates = "application/pkcs7-mime; smime-type=certs-only"
 
 // certificates is a certs-only CMC Simple PKI Response (RFC 7030 section 4.2.3).
 func certificates(chain []*x509.Certificate) respond.Answer {
-	der, err := enroll.CertsOnly(chain...)
+	der, err := answer.CertsOnly(chain...)
 	if err != nil {
 		return failed(err)
 	}
@@ -153,11 +154,11 @@ func denied(err error, r *enroll.Request) respond.Answer {
 	if r != nil && r.Secret == "" && refusal.Code == "EnrollmentClaimFailed" {
 		asked := *refusal
 		asked.Status = 401
-		a := enroll.Problem(&asked)
+		a := answer.Problem(&asked)
 		a.Fields = append(a.Fields, [2]string{"WWW-Authenticate", `Basic realm="device id, and its secret"`})
 		return a
 	}
-	return enroll.Problem(refusal)
+	return answer.Problem(refusal)
 }
 
-func failed(err error) respond.Answer { return enroll.Problem(enroll.AsRefusal(err)) }
+func failed(err error) respond.Answer { return answer.Problem(enroll.AsRefusal(err)) }

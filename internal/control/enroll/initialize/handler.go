@@ -1,4 +1,4 @@
-package enroll
+package initialize
 
 import (
 	"context"
@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"strings"
 
+	"countersign.dev/internal/control/ca/pemfile"
+	"countersign.dev/internal/control/enroll"
+	"countersign.dev/internal/control/enroll/answer"
 	"countersign.dev/internal/traffic/respond"
 )
 
@@ -18,9 +21,9 @@ const (
 	kindPKCS7 = "application/pkcs7-mime"
 )
 
-// Initialize answers the message by which a device asks for its certificate: POST
+// A Handler answers the message by which a device asks for its certificate: POST
 // of {"device_id": "...", "csr": "PEM", "claim": "..."}.
-type Initialize struct{ Desk *Desk }
+type Handler struct{ Desk *enroll.Desk }
 
 // message is the body. Further members are for others.
 type message struct {
@@ -30,19 +33,19 @@ type message struct {
 }
 
 // Respond is respond.Handler's.
-func (h Initialize) Respond(ctx context.Context, q *respond.Request) respond.Answer {
+func (h Handler) Respond(ctx context.Context, q *respond.Request) respond.Answer {
 	if q.Method != http.MethodPost {
-		return WrongMethod(http.MethodPost)
+		return answer.WrongMethod(http.MethodPost)
 	}
 	pkcs7, ok := prefersPKCS7(q.Header)
 	if !ok {
-		return Problem(refuse(406, "EnrollmentNotAcceptable", "Certificates are sent as "+kindPEM+" or "+kindPKCS7+".", ""))
+		return refused(406, "EnrollmentNotAcceptable", "Certificates are sent as "+kindPEM+" or "+kindPKCS7+".")
 	}
-	r := Request{By: Party{Client: q.Client, Chain: q.Chain, Address: q.Address}, Keyless: pkcs7}
+	r := enroll.Request{By: enroll.Party{Client: q.Client, Chain: q.Chain, Address: q.Address}, Keyless: pkcs7}
 	if len(q.Body) > 0 {
 		var m message
 		if err := json.Unmarshal(q.Body, &m); err != nil {
-			return Problem(refuse(400, "EnrollmentInvalid", `The body is not the JSON {"device_id": "...", "csr": "...", "claim": "..."}.`, ""))
+			return refused(400, "EnrollmentInvalid", `The body is not the JSON {"device_id": "...", "csr": "...", "claim": "..."}.`)
 		}
 		r.Device, r.Secret = m.DeviceID, m.Claim
 		if m.CSR != "" {
@@ -51,16 +54,20 @@ func (h Initialize) Respond(ctx context.Context, q *respond.Request) respond.Ans
 	}
 	got, err := h.Desk.Enroll(ctx, r)
 	if err != nil {
-		return Problem(AsRefusal(err))
+		return answer.Problem(enroll.AsRefusal(err))
 	}
 	if !pkcs7 {
-		return respond.Answer{Status: 200, Kind: kindPEM, Body: append(encodeChain(got.Chain), got.Key...)}
+		return respond.Answer{Status: 200, Kind: kindPEM, Body: append(pemfile.EncodeCertificates(got.Chain...), got.Key...)}
 	}
-	der, err := CertsOnly(got.Chain...)
+	der, err := answer.CertsOnly(got.Chain...)
 	if err != nil {
-		return Problem(AsRefusal(err))
+		return answer.Problem(enroll.AsRefusal(err))
 	}
 	return respond.Answer{Status: 200, Kind: kindPKCS7 + "; smime-type=certs-only", Body: der}
+}
+
+func refused(status int, code, title string) respond.Answer {
+	return answer.Problem(&enroll.Refusal{Status: status, Code: code, Title: title})
 }
 
 // prefersPKCS7 reads Accept (RFC 9110 section 12.5.1): PEM, unless PKCS #7 has more

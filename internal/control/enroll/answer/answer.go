@@ -1,4 +1,4 @@
-package enroll
+package answer
 
 import (
 	"bytes"
@@ -10,12 +10,13 @@ import (
 
 	"github.com/smallstep/pkcs7"
 
+	"countersign.dev/internal/control/enroll"
 	"countersign.dev/internal/traffic/respond"
 )
 
 // Problem is a refusal as the peer gets it: a problem document (RFC 9457) without
 // the operator's reason.
-func Problem(r *Refusal) respond.Answer {
+func Problem(r *enroll.Refusal) respond.Answer {
 	body, err := json.Marshal(struct {
 		Type   string `json:"type"`
 		Title  string `json:"title"`
@@ -34,7 +35,7 @@ func Problem(r *Refusal) respond.Answer {
 
 // WrongMethod is the answer where another method was expected.
 func WrongMethod(want string) respond.Answer {
-	a := Problem(refuse(405, "MethodNotAllowed", "The method is not allowed.", ""))
+	a := Problem(&enroll.Refusal{Status: 405, Code: "MethodNotAllowed", Title: "The method is not allowed."})
 	a.Fields = append(a.Fields, [2]string{"Allow", want})
 	return a
 }

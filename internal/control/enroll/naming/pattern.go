@@ -1,4 +1,4 @@
-package enroll
+package naming
 
 import (
 	"regexp"
@@ -7,9 +7,9 @@ import (
 	"countersign.dev/internal/control/device"
 )
 
-// NameOf returns Settings.Name as the pattern of ids has it; "" if that cannot be
+// Of returns the name as the pattern of ids has it; "" if that cannot be
 // told from the pattern.
-func NameOf(ids device.IDs) string {
+func Of(ids device.IDs) string {
 	if ids.Pattern == nil {
 		return idMark
 	}

@@ -1,0 +1,2 @@
+// Package naming says how the certificates of devices name them.
+package naming
