@@ -1,6 +1,7 @@
 package traffic_test
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -312,4 +313,49 @@ credentials:
 	r.publish(config)
 	noAllocations(t, r.plain("127.0.0.1:0").conn, "X-Api-Key: secret-key")
 	noAllocations(t, r.plain("127.0.0.1:0").conn, "Authorization: Bearer "+apps.token(t, nil))
+}
+
+// Several audiences at one listener: what a rule requires comes beside what the
+// listener does, and each rule is for its own.
+func TestARuleRequiresMoreThanItsListener(t *testing.T) {
+	r, apps := startWithCredentials(t, with(withCredentials, "require: [{any_of: [client_certificate, partners, staff, apps]}]",
+		`rules:
+      - {when: {path: /public}, forward: app}
+      - {when: {path: /device}, require: client_certificate, forward: app}
+      - {when: {path: /staff}, require: [staff, {any_of: [client_certificate, partners]}], forward: app}
+      - {when: {path: /both}, require: apps, forward: app}`))
+	device := r.root.Client("MacID-1")
+	token := "Bearer " + apps.token(t, nil)
+	for _, tc := range []struct {
+		path   string
+		cert   *testpki.Certificate
+		header string
+		value  string
+		status int
+	}{
+		{path: "/public", status: 200},
+		{path: "/public", header: "authorization", value: "Bearer of anything", status: 200},
+		{path: "/device", status: 403},
+		{path: "/device", header: "authorization", value: token, status: 403},
+		{path: "/device", cert: device, status: 200},
+		{path: "/staff", header: "authorization", value: adas, status: 401},
+		{path: "/staff", cert: device, header: "authorization", value: adas, status: 200},
+		{path: "/staff", cert: device, status: 401},
+		{path: "/both", cert: device, status: 401},
+		{path: "/both", header: "authorization", value: token, status: 200},
+	} {
+		two := r.dial2(tc.cert)
+		fields := []string{":method", "GET", ":scheme", "https", ":authority", "localhost", ":path", tc.path}
+		if tc.header != "" {
+			fields = append(fields, tc.header, tc.value)
+		}
+		if p := two.reply(two.head(fields...)); p.status != tc.status {
+			t.Errorf("h2 %s with %.20q: %d, want %d", tc.path, tc.value, p.status, tc.status)
+		}
+		one := r.dial(tc.cert)
+		fmt.Fprintf(one.conn, "GET %s HTTP/1.1\r\nHost: localhost\r\n%s: %s\r\n\r\n", tc.path, cmp.Or(tc.header, "x-none"), tc.value)
+		if p := one.reply(); p.StatusCode != tc.status {
+			t.Errorf("h1 %s with %.20q: %d, want %d", tc.path, tc.value, p.StatusCode, tc.status)
+		}
+	}
 }
