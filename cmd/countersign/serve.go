@@ -156,6 +156,7 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 		api.TrustStores{InForce: g.publisher},
 		api.Candidates{Desk: trust.New(trust.Config{Publisher: g.publisher, Node: g.node, Seen: &g.seen.witness, Logger: g.logger})},
 		api.RevocationLists{InForce: g.publisher},
+		api.Targets{Fleet: g.fleet},
 		api.Connections{Admitted: g.node},
 		api.Devices{Registry: g.registry.inUse},
 		api.Enrollments{Desk: g.enrollment.desk},

@@ -11,7 +11,7 @@ import (
 // everything is the API with every noun, of which none is asked anything.
 func everything(t *testing.T) *API {
 	t.Helper()
-	a, err := New(Config{Version: "1", Nouns: []Noun{Snapshot{}, TrustStores{}, RevocationLists{}, Connections{}, Candidates{}, Devices{}, Enrollments{}}})
+	a, err := New(Config{Version: "1", Nouns: []Noun{Snapshot{}, TrustStores{}, RevocationLists{}, Targets{}, Connections{}, Candidates{}, Devices{}, Enrollments{}}})
 	if err != nil {
 		t.Fatal(err)
 	}
