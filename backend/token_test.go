@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -180,6 +181,25 @@ func TestKeysAreAskedForAnewAndNotTooOften(t *testing.T) {
 	c.pass(keysFresh)
 	if _, err := v.Identify(request(map[string]string{header: token})); err == nil || !strings.Contains(err.Error(), `key "a" is not known`) {
 		t.Errorf("a key that the gateway publishes no more: %v", err)
+	}
+}
+
+// Those who come at once wait for one answer.
+func TestKeysAreAskedForOnceByAllWhoNeedThem(t *testing.T) {
+	c, g := newClock(), newGateway(t, "a")
+	v := verifier(t, Config{Dialect: Token, Audience: "api", Keys: []string{g.server.URL}}, c)
+	token := g.sign(t, good(c, nil), "")
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			if _, err := v.Identify(request(map[string]string{header: token})); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := g.asked(); n != 1 {
+		t.Errorf("the gateway was asked %d times", n)
 	}
 }
 
