@@ -124,7 +124,7 @@ func (c *Credential) carried(fl *http1.Field) bool {
 
 func circumstances(client identify.Client, now time.Time) Circumstances {
 	at := Circumstances{Now: now}
-	if id := client.Identity(); id != nil {
+	if id := client.Identity(); id != nil && !client.Chain().IsZero() { // else a balancer has said who, and shown no certificate
 		at.Certificate = &id.Fingerprint
 	}
 	return at

@@ -12,6 +12,7 @@ func ordinary() []string {
 	return []string{"Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type", "Content-Length", "Cookie", "Connection", "Cache-Control",
 		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Ssl", "X-Request-Id", "X-Client-Data", "X-Client-Trace-Id", "X-Client-Version",
 		"X-Client-Cnonce", "X-Client-Sandbox", "X-Api-Key", "X-Amzn-Trace-Id", "X-Amz-Date", "Sec-Fetch-Site", "Traceparent", "Client-Ip", "Tus-Resumable",
+		"X-Auth-Token", "X-Auth-Types", "X-Auth", "X-Auth-User", "Authorization",
 		"X", "", "X-", "-", "S", "Cl", "X-S", "X--"}
 }
 
@@ -25,6 +26,7 @@ func TestStrips(t *testing.T) {
 		"X-Amzn-Mtls-Clientcert", "X-Amzn-Mtls-Clientcert-Leaf", "X-Amzn-Mtls-Clientcert-Serial-Number", "X-Amzn-Mtls-Clientcert-Verify",
 		"X-SSL", "X-SSL-Client-Verify", "X-SSL-Client-Cert", "X-SSL-CERT", "Ssl-Client-Verify", "Ssl-Client-Subject-Dn", "SSL_CLIENT_S_DN", "SSL_CLIENT_CERT", "Ssl-Cert-Chain",
 		"Client-Cert", "Client-Cert-Chain", "Client-Certificate", "Client-Verify", "X-Client-Cert", "X-Client-Certificate", "X-ClientCert", "X-Client-Verify", "X-Client-Verified",
+		"X-Auth-Subject", "X-Auth-Type", "X-Auth-Credential",
 		"X-Client-DN", "X-Client-S-DN", "X-Client-I-DN", "X-Client-CN", "X-Client-Subject-DN", "X-Client-Issuer", "X-Client-Serial", "X-Client-Fingerprint", "X-Client-San-Uri",
 		"X-Client-SSL-Verify", "X-Client-TLS-Cert", "X-MTLS-Subject", "X-Tls-Client-Subject", "Tls-Client-Cert", "X-ARR-ClientCert",
 		"X-Forwarded-Client-Cert", "X-Forwarded-Client-Cert-Chain", "X-Forwarded-Tls-Client-Cert", "X-Forwarded-Tls-Client-Cert-Info", "X-Forwarded-Tls-Client-Cert-Infos", "X-Forwarded-Ssl-Client-Cert",
