@@ -51,10 +51,16 @@ func (c *compiler) targetTLS(i int) *secure.Client {
 		return nil
 	}
 	for _, w := range client.Warnings() {
-		c.warn(path+".crls", strings.ReplaceAll(w, "clients", "targets"), "", "")
+		if settings.Roots == nil && strings.Contains(w, "is of no CA") {
+			continue // those of the system are not looked at
+		}
+		c.warn(path+".crls", inTermsOfTargets.Replace(w), "", "")
 	}
 	return c.unchanged(g.Name, client)
 }
+
+// inTermsOfTargets is for what is said of clients and trust stores elsewhere.
+var inTermsOfTargets = strings.NewReplacer("clients", "targets", "the trust store", "ca_bundle")
 
 // unchanged returns the client in force if it is the same, so that what was made
 // with it stays in use.
@@ -126,7 +132,7 @@ func (c *compiler) targetAuthorities(file, group, path string) []*x509.Certifica
 		if p.Warning && strings.Contains(p.Hint, "AWS") {
 			continue // which has no bundle for targets
 		}
-		p.Hint = strings.ReplaceAll(p.Hint, "clients", "targets")
+		p.Hint = inTermsOfTargets.Replace(p.Hint)
 		c.problem(path, file, p)
 	}
 	first := time.Time{}
