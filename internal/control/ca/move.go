@@ -39,53 +39,11 @@ func MoveLedger(ctx context.Context, dir string, to ledger.Ledger) (n int, err e
 	if err != nil {
 		return 0, err
 	}
-	if n, err = copyLedger(ctx, from, to); err != nil {
+	if n, err = ledger.Copy(ctx, from, to); err != nil {
 		return 0, err
 	}
 	if err := os.Rename(path, filepath.Join(dir, MovedLedgerFile)); err != nil {
 		return 0, err
 	}
 	return n, durable.SyncDir(dir)
-}
-
-func copyLedger(ctx context.Context, from, to ledger.Ledger) (n int, err error) {
-	put := func(e ledger.Entry) error {
-		e.Recorded = true
-		if err := to.Append(ctx, e); err != nil && !ledger.Conflict(err) {
-			return err
-		}
-		return nil
-	}
-	for c, err := range from.Certificates(ctx) {
-		if err != nil {
-			return n, err
-		}
-		n++
-		if c.IssuedAt.IsZero() {
-			continue // a revocation alone
-		}
-		whole, _, err := from.Find(ctx, c.Serial)
-		if err != nil {
-			return n, err
-		}
-		if err := put(ledger.Entry{Event: ledger.Issued, At: c.IssuedAt, Serial: c.Serial, Issuer: c.Issuer, Subject: c.Subject, Profile: c.Profile,
-			NotAfter: c.NotAfter, Certificate: whole.DER}); err != nil {
-			return n, err
-		}
-	}
-	revoked, err := from.Revoked(ctx)
-	if err != nil {
-		return n, err
-	}
-	for _, c := range revoked {
-		if err := put(ledger.Entry{Event: ledger.Revoked, At: c.RevokedAt, Serial: c.Serial, Issuer: c.Issuer, Subject: c.Subject, Profile: c.Profile,
-			NotAfter: c.NotAfter, Reason: c.Reason}); err != nil {
-			return n, err
-		}
-	}
-	last, err := from.List(ctx)
-	if err != nil || last.Number == 0 {
-		return n, err
-	}
-	return n, put(last)
 }

@@ -2,11 +2,8 @@ package enroll
 
 import (
 	"bytes"
-	"crypto/pbkdf2"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
 
+	"countersign.dev/internal/control/enroll/claim"
 	"countersign.dev/internal/store"
 )
 
@@ -17,7 +14,7 @@ const mostAsked = 8
 // approval is kept: then the refusal is refusal, not err.
 func (a *attempt) claims(d *store.EnrollmentDraft) (refusal *Refusal, err error) {
 	e := &d.Enrollment
-	switch claim := a.office.claim(e); claim {
+	switch how := a.office.claim(e); how {
 	case ClaimNone:
 	case ClaimSecret:
 		switch {
@@ -25,7 +22,7 @@ func (a *attempt) claims(d *store.EnrollmentDraft) (refusal *Refusal, err error)
 			return nil, claimFailed("no secret was set for it; countersign device claim %s --secret does", a.id)
 		case a.Secret == "":
 			return nil, claimFailed("it has sent no secret")
-		case !sameSecret(e.Secret, a.Secret):
+		case !claim.SameSecret(e.Secret, a.Secret):
 			return nil, claimFailed("its secret is wrong")
 		}
 	case ClaimKey:
@@ -49,7 +46,7 @@ func (a *attempt) claims(d *store.EnrollmentDraft) (refusal *Refusal, err error)
 		}
 		return a.ask(e)
 	default:
-		return nil, claimFailed("its claim %q is not known to this version", claim)
+		return nil, claimFailed("its claim %q is not known to this version", how)
 	}
 	return nil, nil
 }
@@ -78,27 +75,4 @@ func (s *Settings) claim(e *store.Enrollment) Claim {
 		return Claim(e.Claim)
 	}
 	return s.Claim
-}
-
-// A secret that is generated cannot be guessed; of one that an operator brings
-// along guessing is made slow.
-const (
-	saltSize   = 16
-	iterations = 4096
-)
-
-// hashSecret is what is kept of a secret.
-func hashSecret(secret string) ([]byte, error) {
-	salt := make([]byte, saltSize)
-	rand.Read(salt)
-	hash, err := pbkdf2.Key(sha256.New, secret, salt, iterations, sha256.Size)
-	return append(salt, hash...), err
-}
-
-func sameSecret(kept []byte, secret string) bool {
-	if len(kept) != saltSize+sha256.Size || len(secret) > 1024 {
-		return false
-	}
-	hash, err := pbkdf2.Key(sha256.New, secret, kept[:saltSize], iterations, sha256.Size)
-	return err == nil && subtle.ConstantTimeCompare(hash, kept[saltSize:]) == 1
 }

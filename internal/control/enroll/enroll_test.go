@@ -709,14 +709,3 @@ func FuzzInitialize(f *testing.F) {
 		}
 	})
 }
-
-func FuzzReadKey(f *testing.F) {
-	f.Add("sha256:" + strings.Repeat("ab", 32))
-	f.Add("sha256/" + strings.Repeat("A", 43) + "=")
-	f.Add("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		if key, err := enroll.ReadKey(text); err == nil && len(key) != sha256.Size {
-			t.Errorf("%q is a key of %d bytes", text, len(key))
-		}
-	})
-}

@@ -4,17 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/pem"
-	"errors"
 	"fmt"
-	"strings"
 
 	"countersign.dev"
 	"countersign.dev/internal/control/device"
+	"countersign.dev/internal/control/enroll/claim"
 	"countersign.dev/internal/store"
 )
 
@@ -55,11 +49,11 @@ func (d *Desk) SetClaim(ctx context.Context, by device.Author, id string, c Clai
 		if len(secret) < shortest || len(secret) > 256 {
 			return "", refused("a secret has %d to 256 letters, this one %d", shortest, len(secret))
 		}
-		if hash, err = hashSecret(secret); err != nil {
+		if hash, err = claim.HashSecret(secret); err != nil {
 			return "", err
 		}
 	case ClaimKey:
-		if key, err = ReadKey(c.Key); err != nil {
+		if key, err = claim.ReadKey(c.Key); err != nil {
 			return "", refused("the key: %w", err)
 		}
 		detail += " " + printed(key)
@@ -95,7 +89,7 @@ func (d *Desk) Approve(ctx context.Context, by device.Author, id, key string) er
 	}
 	var digest []byte
 	if key != "" {
-		if digest, err = ReadKey(key); err != nil {
+		if digest, err = claim.ReadKey(key); err != nil {
 			return refused("the key: %w", err)
 		}
 	}
@@ -199,51 +193,4 @@ func waits(e *store.EnrollmentDraft) error {
 
 func (d *Desk) entry(by device.Author, what, detail string) countersign.TrailEntry {
 	return countersign.TrailEntry{At: d.now(), Who: by.Who, Why: by.Why, What: what, Detail: detail}
-}
-
-// ReadKey returns the SHA-256 of a SubjectPublicKeyInfo: of what is in PEM (a
-// public key, a certificate, a signing request), or as sha256:HEX, or as
-// sha256/BASE64.
-func ReadKey(text string) ([]byte, error) {
-	text = strings.TrimSpace(text)
-	if block, _ := pem.Decode([]byte(text)); block != nil {
-		return readPEMKey(block)
-	}
-	var digest []byte
-	var err error
-	if rest, ok := strings.CutPrefix(text, "sha256/"); ok {
-		digest, err = base64.StdEncoding.DecodeString(rest)
-	} else {
-		digest, err = hex.DecodeString(strings.ReplaceAll(strings.TrimPrefix(strings.ToLower(text), "sha256:"), ":", ""))
-	}
-	if err != nil || len(digest) != sha256.Size {
-		return nil, fmt.Errorf("%q is none: expected sha256:HEX of the SubjectPublicKeyInfo, or a public key, a certificate or a signing request in PEM", text)
-	}
-	return digest, nil
-}
-
-func readPEMKey(block *pem.Block) ([]byte, error) {
-	spki := block.Bytes
-	switch block.Type {
-	case "PUBLIC KEY":
-		if _, err := x509.ParsePKIXPublicKey(spki); err != nil {
-			return nil, err
-		}
-	case "CERTIFICATE":
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		spki = c.RawSubjectPublicKeyInfo
-	case "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST":
-		r, err := x509.ParseCertificateRequest(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		spki = r.RawSubjectPublicKeyInfo
-	default:
-		return nil, errors.New("it is a " + block.Type + ": expected a public key, a certificate or a signing request")
-	}
-	digest := sha256.Sum256(spki)
-	return digest[:], nil
 }
