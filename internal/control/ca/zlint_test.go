@@ -83,6 +83,17 @@ func TestZlintPasses(t *testing.T) {
 				t.Fatal(err)
 			}
 			examine("ocsp", delegate)
+			next, err := a.Succeed(t.Context(), Founding{Key: kind, Config: Config{Dir: filepath.Join(t.TempDir(), "next")}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			roots, err := next.Roots()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range append(roots, next.Issuing()) {
+				examine("succession", c)
+			}
 			lists, err := a.Lists()
 			if err != nil {
 				t.Fatal(err)
