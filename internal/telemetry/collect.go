@@ -36,6 +36,8 @@ var (
 		"Connections and requests refused, by stage and code.", "listener", "stage", "code")
 	descRequests = desc("requests_total",
 		"Requests by target group (empty: answered by the listener itself) and status (other: none was sent).", "listener", "target_group", "status")
+	descTaken = desc("rule_requests_total",
+		"Requests that a rule of the listener has taken, whatever came of them.", "listener", "rule")
 	descRequestTime = desc("request_duration_seconds",
 		"From the arrival of a request to the end of its response.", "listener")
 	descReceived = desc("received_bytes_total",
@@ -107,7 +109,7 @@ func buildInfo(c MetricsConfig) prometheus.Collector {
 func (*collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descAccepted, descOpen, descExpelled, descHandshakes, descHandshakeTime, descWaiting, descResumed, descDenials,
-		descRequests, descRequestTime, descReceived, descSent, descHealthy, descConnectErrors,
+		descRequests, descTaken, descRequestTime, descReceived, descSent, descHealthy, descConnectErrors,
 		descTargetShare, descTargetEjected, descTargetEjections, descTargetInFlight, descQueue, descNameGood, descNameTargets,
 		descReloads, descReloadOK, descReloadTime, descGeneration, descExpiry, descDropped,
 		descSourceGood, descSourceAge, descSourceFailures,
@@ -225,6 +227,9 @@ func (l *ListenerMetrics) collect(ch chan<- prometheus.Metric,
 	}
 	for code, n := range l.expelled {
 		counter(descExpelled, n, l.name, string(code))
+	}
+	for rule, r := range l.rules {
+		counter(descTaken, r.taken.Load(), l.name, rule)
 	}
 	for group, g := range l.groups {
 		counter(descReceived, g.received.Load(), l.name, group)

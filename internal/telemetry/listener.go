@@ -27,6 +27,7 @@ type ListenerMetrics struct {
 	denials    map[denial]uint64
 	expelled   map[countersign.Code]uint64
 	groups     map[string]*GroupMetrics
+	rules      map[string]*RuleMetrics
 
 	own *GroupMetrics // answered without a target group
 }
@@ -51,6 +52,7 @@ func newListenerMetrics(name string) *ListenerMetrics {
 		denials:    map[denial]uint64{},
 		expelled:   map[countersign.Code]uint64{},
 		groups:     map[string]*GroupMetrics{"": own},
+		rules:      map[string]*RuleMetrics{},
 		own:        own,
 	}
 }
@@ -149,6 +151,38 @@ func (l *ListenerMetrics) keepGroups(named map[string][]string) {
 			delete(l.groups, name)
 		}
 	}
+}
+
+// RuleMetrics counts the requests that one rule has taken. Its methods are safe on
+// nil, which counts nothing.
+type RuleMetrics struct{ taken atomic.Uint64 }
+
+// Taken counts a request, whatever came of it.
+func (r *RuleMetrics) Taken() {
+	if r != nil {
+		r.taken.Add(1)
+	}
+}
+
+// Rules returns the handles for the rules that there are from now on; the counters of
+// others are dropped. It takes a lock: call it when a snapshot is built.
+func (l *ListenerMetrics) Rules(names []string) []*RuleMetrics {
+	all := make([]*RuleMetrics, len(names))
+	if l == nil {
+		return all
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := map[string]*RuleMetrics{}
+	for i, name := range names {
+		r := l.rules[name]
+		if r == nil {
+			r = new(RuleMetrics)
+		}
+		all[i], now[name] = r, r
+	}
+	l.rules = now
+	return all
 }
 
 // Request counts one exchange: the status that the client got (0: none), how

@@ -339,3 +339,30 @@ func BenchmarkScrape(b *testing.B) {
 type discard struct{ *httptest.ResponseRecorder }
 
 func (discard) Write(b []byte) (int, error) { return io.Discard.Write(b) }
+
+// A rule is counted by its name for as long as it is there.
+func TestRulesAreCounted(t *testing.T) {
+	m := NewMetrics(MetricsConfig{})
+	l := m.Listener("web")
+	m.Publish(Inventory{Listeners: []string{"web"}})
+	rules := l.Rules([]string{"admin", "2"})
+	rules[0].Taken()
+	rules[0].Taken()
+	rules[1].Taken()
+	var nobody *RuleMetrics
+	nobody.Taken()
+	l.Rules([]string{"2", "3"})[0].Taken()
+	got := scrape(t, m)
+	for line, want := range map[string]bool{
+		`countersign_rule_requests_total{listener="web",rule="2"} 2`: true,
+		`countersign_rule_requests_total{listener="web",rule="3"} 0`: true,
+		`rule="admin"`: false,
+	} {
+		if strings.Contains(got, line) != want {
+			t.Errorf("%s: %v\n%s", line, !want, got)
+		}
+	}
+	if (*ListenerMetrics)(nil).Rules([]string{"a"})[0] != nil {
+		t.Error("a listener that counts nothing counts rules")
+	}
+}

@@ -131,6 +131,9 @@ func (x exchangeRecord) finish(res http.Result, grant authorize.Grant, rule *rou
 	metrics := x.listener.Metrics
 	metrics.Request(action.Metrics, res.Status, now.Sub(x.Started()), x.Received(), x.Sent())
 	metrics.Denied(res.Denial)
+	if rule != nil {
+		rule.Metrics.Taken()
+	}
 	ev := x.event
 	if ev == nil {
 		return

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"countersign.dev"
@@ -88,8 +89,14 @@ func (c *compiler) routes(l *config.Listener, path string) *routes {
 // table completes the routes with target groups; nil ones to look at the rules alone.
 func (r *routes) table(groups map[string]*upstream.Group, metrics *telemetry.ListenerMetrics) *route.Table {
 	list := slices.Clone(r.rules)
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = cmp.Or(list[i].Name, strconv.Itoa(list[i].Priority))
+	}
+	counts := metrics.Rules(names)
 	for i := range list {
 		share(&list[i].Action, &list[i].Shares, r.forwards[i], groups, metrics)
+		list[i].Metrics = counts[i]
 	}
 	t := &route.Table{Default: r.last}
 	if len(r.lastly) > 1 { // which is a rule without conditions, then

@@ -22,6 +22,8 @@ type Rule struct {
 	// When has its conditions; nil: every request meets them.
 	When   *Conditions
 	Action Action
+	// Metrics counts the requests that it has taken; nil: nobody counts.
+	Metrics *telemetry.RuleMetrics
 	// Shares are the target groups that share its requests, with their weights. Left
 	// out: Action.Forward gets them, if anybody.
 	Shares []Share

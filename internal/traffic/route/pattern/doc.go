@@ -1,3 +1,3 @@
-// Package pattern compares texts with what rules want them to be: globs and
-// regular expressions.
+// Package pattern compares texts with what rules want them to be. A pattern is a
+// glob or a regular expression.
 package pattern
