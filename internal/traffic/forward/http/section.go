@@ -34,7 +34,11 @@ func (h *requestHead) Encode(enc *http2.Encoder) {
 	if e.switching {
 		method, protocol = methodConnect, protocolWebSocket
 	}
-	enc.Request(method, schemeHTTP, e.scratch[at:end], e.scratch[:at], protocol)
+	scheme := schemeHTTP
+	if e.result.Target.Secure() {
+		scheme = schemeHTTPS
+	}
+	enc.Request(method, scheme, e.scratch[at:end], e.scratch[:at], protocol)
 	for i := range q.Fields {
 		switch fl := &q.Fields[i]; {
 		case fl.Kind == http1.TE:
@@ -59,6 +63,7 @@ func (h *requestHead) Encode(enc *http2.Encoder) {
 var (
 	methodConnect  = []byte("CONNECT")
 	schemeHTTP     = []byte("http")
+	schemeHTTPS    = []byte("https")
 	trailersOption = []byte("trailers")
 	contentLength  = []byte("content-length")
 	dateName       = []byte("date")

@@ -72,6 +72,9 @@ func (t *Target) Address() string { return t.address }
 // for Get and Dial.
 func (t *Target) HTTP2() bool { return t.protocol == "h2" || t.protocol == "grpc" }
 
+// Secure reports whether the target is reached over TLS.
+func (t *Target) Secure() bool { return t.overTLS }
+
 // Private reports whether the target is told of the client by a PROXY header:
 // then it is for a client's Private, and none of its connections is shared.
 func (t *Target) Private() bool { return t.announces.Version != 0 }

@@ -369,7 +369,7 @@ func TestARenewedCertificateIsNoOtherHealthCheck(t *testing.T) {
 	f := newFleet(t)
 	group := func(name string) GroupConfig {
 		g := v.group(v.shows(t, name, h2Only))
-		g.Protocol, g.Health = "h2", &health.Config{Protocol: "https", HTTP2: true, TLS: g.TLS, Interval: 10 * time.Millisecond}
+		g.Protocol, g.Health = "h2", &health.Config{Protocol: "https", HTTP2: true, TLS: g.TLS, Interval: time.Second}
 		return g
 	}
 	tg := target(t, f, group("old"))
