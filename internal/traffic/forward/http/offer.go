@@ -127,6 +127,7 @@ func (e *Exchange) offer(target *upstream.Target) (again bool) {
 		e.leash.drop()
 		l.release(outcome == clean)
 		if outcome != stale {
+			e.report(target)
 			return outcome == unseen
 		}
 		// Nothing of an answer came over a line that had been idle: the target
