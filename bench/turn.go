@@ -128,7 +128,7 @@ func (c *comparison) site(w workload, s server) (peer.Site, error) {
 	if err != nil {
 		return peer.Site{}, err
 	}
-	site := peer.Site{Dir: dir, Listen: listen, Backend: c.backend, Files: c.files, Log: w.logs, Connections: w.load.Connections, Stream: w.stream, Secure: w.secure, Rules: w.rules}
+	site := peer.Site{Dir: dir, Listen: listen, Backend: c.backend, Files: c.files, Log: w.logs, Connections: w.load.Connections, Stream: w.stream, Secure: w.secure, Rules: w.rules, Token: w.token}
 	if w.crl {
 		site.Files = c.long
 	}

@@ -27,6 +27,7 @@ type workload struct {
 	enforce  bool      // clients are held against a registry of devices
 	secure   bool      // the backend is reached over TLS, and is shown a certificate
 	rules    int       // that no request meets, before the default
+	token    bool      // the backend is told of clients by a signed token too
 	stream   string    // the servers pass bytes on, and this is what their clients speak: peer.TLS or peer.TCP; "": HTTP
 }
 
@@ -152,8 +153,12 @@ func workloads(o options) []workload {
 			about: "h1-keepalive of clients that are devices, against the same without asking which, and the decision alone",
 		},
 		{
-			name: "rules", load: get, own: (*comparison).ruling, rules: 100,
+			name: "rules", load: get, own: adding("without rules", "a hundred rules"), rules: 100,
 			about: "h1-keepalive under a hundred rules with conditions of every kind, none of which is met, against the same without",
+		},
+		{
+			name: "token", load: get, own: adding("told by headers", "a signed token"), token: true,
+			about: "h1-keepalive whose backend is told of clients by a signed token, against the same by headers alone",
 		},
 		{
 			name: "issue", load: get, own: eachEngine((*comparison).issuing),

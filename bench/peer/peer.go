@@ -26,6 +26,8 @@ type Site struct {
 	// Stream says that bytes are passed on, and what clients speak: TLS or TCP; "": HTTP.
 	Stream string
 
+	Token bool // tells the backend of clients too, for countersign
+
 	Rules int // before the one that takes all requests, for countersign; 0: there are none
 
 	// For countersign with a registry of devices.
