@@ -54,6 +54,19 @@ http {
 	}, testrequire.InheritedByNginx)
 }
 
+// haproxy runs one that demands certificates, and answers what the format says.
+func (in *inside) haproxy(t *testing.T, versions, format string) string {
+	t.Helper()
+	cert, _ := os.ReadFile(filepath.Join(in.dir, "server.crt"))
+	key, _ := os.ReadFile(filepath.Join(in.dir, "server.key"))
+	testpki.WriteFile(t, filepath.Join(in.dir, "server.pem"), slices.Concat(cert, key))
+	return haproxy(t, strings.ReplaceAll(`frontend target
+  mode http
+  bind LISTEN ssl crt INSIDE/server.pem ca-file INSIDE/ca.crt crl-file INSIDE/ca.crl verify required`+versions+`
+  http-request return status 200 content-type text/plain lf-string `+format+`
+`, "INSIDE", in.dir))
+}
+
 // who answers who has come, and what is said of whom.
 const who = `return 200 "$ssl_client_s_dn, for $http_x_amzn_mtls_clientcert_subject";`
 
@@ -122,15 +135,8 @@ func TestHAProxyThatRefusesOurCertificateIsNamedWithItsAlert(t *testing.T) {
 	in := newInside(t)
 	revoked := in.root.Client("gateway")
 	in.revokes(t, revoked)
-	cert, _ := os.ReadFile(filepath.Join(in.dir, "server.crt"))
-	key, _ := os.ReadFile(filepath.Join(in.dir, "server.key"))
-	testpki.WriteFile(t, filepath.Join(in.dir, "server.pem"), slices.Concat(cert, key))
 	for _, versions := range []string{"", " ssl-max-ver TLSv1.2"} {
-		address := haproxy(t, strings.ReplaceAll(`frontend target
-  mode http
-  bind LISTEN ssl crt INSIDE/server.pem ca-file INSIDE/ca.crt crl-file INSIDE/ca.crl verify required`+versions+`
-  http-request return status 200 content-type text/plain lf-string %[ssl_c_s_dn(cn)]
-`, "INSIDE", in.dir))
+		address := in.haproxy(t, versions, "%[ssl_c_s_dn(cn)]")
 		r := start(t, fleetConfig)
 		refused := 0
 		stranger := testpki.NewRoot(t, "Other").Client("gateway")
@@ -171,10 +177,20 @@ func TestHAProxyThatRefusesOurCertificateIsNamedWithItsAlert(t *testing.T) {
 // Clients do not notice that the gateway's certificate is renewed, again and again.
 func TestACertificateThatIsRenewedUnderLoadCostsNoRequest(t *testing.T) {
 	in := newInside(t)
-	for protocol, http2 := range map[string]string{"https": "", "h2": "http2"} {
-		t.Run(protocol, func(t *testing.T) {
+	for name, peer := range map[string]func(*testing.T) (protocol, address string){
+		"nginx": func(t *testing.T) (string, string) {
+			return "https", in.nginx(t, "", `return 200 "$ssl_client_s_dn";`)
+		},
+		"nginx, HTTP2": func(t *testing.T) (string, string) {
+			return "h2", in.nginx(t, "http2", `return 200 "$ssl_client_s_dn";`)
+		},
+		"HAProxy": func(t *testing.T) (string, string) {
+			return "https", in.haproxy(t, "", `CN=%[ssl_c_s_dn(cn)]`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
 			r := start(t, fleetConfig)
-			address := in.nginx(t, http2, `return 200 "$ssl_client_s_dn";`)
+			protocol, address := peer(t)
 			in.behind(r, address, protocol, in.root.Client("gateway-0"), "")
 			const clients, renewals = 16, 8
 			var seen [renewals + 1]atomic.Int64

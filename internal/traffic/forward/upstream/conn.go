@@ -48,8 +48,12 @@ func (c *Conn) Net() net.Conn { return c.tcp }
 // ArmWrite is deadline.Conn's. Over TLS no write can be resumed after a timeout:
 // there the deadline does not come early, but up to d late.
 func (c *Conn) ArmWrite(now time.Time, d time.Duration) error {
-	if c.tls == nil || d <= 0 {
+	if c.tls == nil {
 		return c.Conn.ArmWrite(now, d)
+	}
+	if d <= 0 {
+		c.writeBy = time.Time{}
+		return c.tls.SetWriteDeadline(c.writeBy)
 	}
 	if left := c.writeBy.Sub(now); left >= d && left <= 2*d {
 		return nil
