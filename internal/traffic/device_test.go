@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	nethttp "net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -129,8 +130,15 @@ func (f *fleet) answers(cert *testpki.Certificate, status int, code string) {
 	f.until("the device is answered otherwise than "+code, func() bool {
 		c := f.dial(cert)
 		defer c.conn.Close()
-		p := c.get()
-		return p.StatusCode == status && strings.Contains(p.body, code)
+		if _, err := io.WriteString(c.conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			return false
+		}
+		res, err := nethttp.ReadResponse(c.in, nil)
+		if err != nil {
+			return false // the change has ended the connection
+		}
+		body, err := io.ReadAll(res.Body)
+		return err == nil && res.StatusCode == status && strings.Contains(string(body), code)
 	})
 	f.ask(cert, func(got int, refused func(int, string)) {
 		f.t.Helper()
