@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/traffic/credential"
 	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/wire/http1"
@@ -83,6 +84,28 @@ func (s *session) prove(q *http1.Request, now time.Time, v verdict) verdict {
 			denial.RetryAfter = time.Second
 			return verdict{denial: denial}
 		}
+	}
+}
+
+// stillShows is still for a request that asks for another protocol, a WebSocket:
+// no request will follow it, so that what it has shown is held against each
+// configuration anew, before further bytes pass.
+func (s *session) stillShows(q *http1.Request) func() *countersign.Denial {
+	var under *snapshot.Snapshot
+	return func() *countersign.Denial {
+		if denial := s.still(); denial != nil {
+			return denial
+		}
+		snap := s.node.current.Load()
+		if snap == under {
+			return nil
+		}
+		now := time.Now()
+		denial := s.prove(q, now, s.decide(q, now, nil)).denial
+		if denial == nil {
+			under = snap
+		}
+		return denial
 	}
 }
 

@@ -96,6 +96,9 @@ func (x exchangeRecord) forward(v verdict) (more, unread bool) {
 		Last:  s.front.Closing() || x.Started().Sub(s.accepted) > x.listener.KeepAlive,
 		Still: s.still, Restate: v.restate,
 	}
+	if v.grant.Proof().Given() && len(x.Request.UpgradeTo) > 0 {
+		terms.Still = s.stillShows(x.Request)
+	}
 	var res http.Result
 	switch action := v.grant.Action(); {
 	case action.Respond != nil:
