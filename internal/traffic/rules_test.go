@@ -12,6 +12,7 @@ import (
 
 	h2 "golang.org/x/net/http2"
 
+	"countersign.dev"
 	"countersign.dev/internal/testpki"
 )
 
@@ -417,5 +418,29 @@ func TestAClientStaysAtItsTargetGroup(t *testing.T) {
 	r.publish(with(config, "{target_group: blue, weight: 1}", "{target_group: blue, weight: 0}"))
 	if got := c.get("Cookie: " + home["blue"]); !strings.HasPrefix(got.body, "green ") || len(got.Header["Set-Cookie"]) != 1 {
 		t.Errorf("without a weight: %q %q", got.body, got.Header["Set-Cookie"])
+	}
+}
+
+// What the registry says now decides about the next request of a connection.
+func TestARuleFollowsTheStateOfADevice(t *testing.T) {
+	f := startFleet(t, with(annotated, "    default: {forward: app}", `    rules:
+      - {when: {client: {device_state: [suspended, revoked]}}, respond: {status: 403, body: out}}
+      - {when: {client: {device_state: active}}, respond: {body: in}}
+    default: {respond: {status: 404, body: unknown}}`))
+	const id = "AA:BB:CC:DD:EE:01"
+	stranger := f.dial(f.device("AA:BB:CC:DD:EE:02"))
+	f.add(id, countersign.DeviceActive)
+	c := f.dial(f.device(id))
+	becomes := func(want string) {
+		t.Helper()
+		f.until("a request of the same connection is answered "+want, func() bool { return c.get().body == want })
+	}
+	becomes("in")
+	f.do("suspend", id)
+	becomes("out")
+	f.do("resume", id)
+	becomes("in")
+	if got := stranger.get(); got.body != "unknown" {
+		t.Errorf("a device that nobody knows: %q", got.body)
 	}
 }
