@@ -188,7 +188,8 @@ func (m *manual) kind(typ string, tag reflect.StructTag) string {
 		}
 	}
 	kinds := map[string]string{"string": "text", "bool": "`true` `false`", "int": "number", "int64": "size", "Duration": "duration",
-		"SPKIPin": "`sha256/BASE64`", "Fingerprint": "`sha256:HEX`", "Matcher": "codes", "map": "mapping of names to texts", "Pattern": "regular expression"}
+		"SPKIPin": "`sha256/BASE64`", "Fingerprint": "`sha256:HEX`", "Matcher": "codes", "map": "mapping of names to texts", "Pattern": "regular expression",
+		"PassedTLV": "name, or `0xE0` to `0xF7`", "OwnType": "`0xE0` to `0xEF`"}
 	if is := tag.Get("is"); is != "" && typ != "map" {
 		return is
 	}
