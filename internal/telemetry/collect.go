@@ -50,6 +50,21 @@ var (
 	descConnectErrors = desc("target_connection_errors_total",
 		"Connections to the target that could not be made.", "target_group", "target")
 
+	descTargetShare = desc("target_share",
+		"The weight of the target as it is now: less than configured while it starts slowly or fails more than the others, 0 while it is ejected.", "target_group", "target")
+	descTargetEjected = desc("target_ejected",
+		"Whether the target is left out because it failed requests (1) or not (0).", "target_group", "target")
+	descTargetEjections = desc("target_ejections_total",
+		"How often the target was left out because it failed requests.", "target_group", "target")
+	descTargetInFlight = desc("target_requests_in_flight",
+		"Requests at the target now.", "target_group", "target")
+	descQueue = desc("target_group_queue_length",
+		"Requests that wait for a target to have less than max_connections now.", "target_group")
+	descNameGood = desc("target_name_resolved",
+		"Whether the name was resolved when it was looked up last (1) or not (0).", "target_group", "name")
+	descNameTargets = desc("target_name_targets",
+		"Targets behind the name, from the last good answer.", "target_group", "name")
+
 	descReloads = desc("config_reloads_total",
 		"Attempts to put a configuration into force, by result.", "result")
 	descReloadOK = desc("config_last_reload_successful",

@@ -1,3 +1,5 @@
-// Package sticky remembers who was served where: in cookies that clients keep
-// and cannot read or forge, or in the node's memory.
+// Package sticky remembers who was served where.
+//
+// It does so in cookies, which clients keep but can neither read nor forge, or in
+// the node's memory.
 package sticky
