@@ -103,6 +103,16 @@ func (g *TargetGroup) checkStickiness(c *checker, path string) {
 	if s == nil || c.doc.Refused(path+".stickiness.by") {
 		return
 	}
+	for i := range c.TargetGroups {
+		other := &c.TargetGroups[i]
+		if other == g {
+			break
+		}
+		if o := other.Stickiness; o != nil && s.By == "cookie" && o.By == "cookie" && s.Cookie != "" && o.Cookie == s.Cookie {
+			c.fault(path+".stickiness.cookie", quoted(s.Cookie)+" again", "a name of its own",
+				fmt.Sprintf("target group %s has it: a client of both would lose its target with each request", quoted(other.Name)))
+		}
+	}
 	switch {
 	case s.By == "cookie" && bytesAlone:
 		c.fault(path+".stickiness.by", "cookie in a group of protocol "+g.Protocol, "client or source_ip", "the bytes that pass have no cookies")
