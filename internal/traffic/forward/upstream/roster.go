@@ -70,6 +70,7 @@ func (r *roster) change(p plan, now time.Time, add func(member) *Target) (joined
 	r.leave(left, now)
 	r.targets = next
 	for _, t := range joined {
+		t.founding = first
 		if t.tracker == nil && !first { // healthy from the beginning
 			r.rise(t, now)
 		}
@@ -137,9 +138,10 @@ func (r *roster) observe(t *Target, result health.Result, now time.Time) (s heal
 	if !t.leftAt.IsZero() {
 		return s, false, before, before // removed while the check was under way
 	}
+	together := t.founding && t.tracker.Status().State == health.Initial
 	changed = t.tracker.Observe(result, now)
 	if changed {
-		if t.tracker.Status().State == health.Healthy {
+		if t.tracker.Status().State == health.Healthy && !together {
 			r.rise(t, now)
 		}
 		r.build(now)

@@ -132,6 +132,23 @@ func TestTheOnlyHealthyTargetDoesNotStartSlowly(t *testing.T) {
 	}
 }
 
+func TestTargetsThatComeTogetherBeginTogether(t *testing.T) {
+	f := newFleet(t)
+	a, b, late := newBackend(t, 200), newBackend(t, 200), newBackend(t, 200)
+	config := GroupConfig{Name: "api", Targets: []string{a.address(), b.address()}, Health: rarely(), SlowStart: time.Hour}
+	g := f.apply(t, config)["api"]
+	f.awaitHealth(t, 2)
+	if got := picks(t, g, 100); got[a.address()] != 50 {
+		t.Errorf("at the start of the group: %v", got)
+	}
+	config.Targets = append(config.Targets, late.address())
+	g = f.apply(t, config)["api"]
+	f.awaitHealth(t, 1)
+	if got := picks(t, g, 1000)[late.address()]; got > 60 || got == 0 {
+		t.Errorf("one that comes later gets %d of 1000", got)
+	}
+}
+
 func TestATargetThatFailsMoreThanTheOthersGetsLess(t *testing.T) {
 	f := newFleet(t)
 	targets := []string{"192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80", "192.0.2.4:80"}

@@ -20,6 +20,7 @@ type standing struct {
 
 	// Guarded by the roster's mu.
 	terms        Terms
+	founding     bool      // it came when the group had no targets: those begin together
 	rampFrom     time.Time // when it began to get its share little by little; zero: it has it
 	ejectedUntil time.Time // zero: it is not
 	penalty      int       // how often its share is halved, because it fails more than the others
