@@ -31,7 +31,7 @@ func (s *session) carry(conn http.Conn, rests live.Standing) {
 	s.front = p
 	if !s.node.enter(s) {
 		s.connection = s.ends()
-		p.Refuse(countersign.Deny(countersign.StageAccept, countersign.ShuttingDown, "the node is draining, or the listener was removed"), true)
+		p.Refuse(countersign.Deny(countersign.StageForward, countersign.ShuttingDown, "the node is draining, or the listener was removed"), true)
 		return
 	}
 	read, denial := s.peek(p)

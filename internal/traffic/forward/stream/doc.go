@@ -1,4 +1,4 @@
-// Package stream carries the bytes of a client's connection to a target and back.
+// Package stream passes bytes on: those of a client to a target, those of a target to the client.
 //
 // A Pipe has two halves, one for each direction, and each waits by itself: a half
 // that has been silent for a second holds no goroutine and no buffer. Its socket

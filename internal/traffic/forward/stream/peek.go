@@ -50,7 +50,7 @@ func (p *Pipe) Peek(patience time.Duration) (name string, read []byte, denial *c
 		case err == io.EOF: // perhaps it wants to hear something all the same
 			return "", buf[:n], nil
 		default:
-			return "", nil, countersign.Deny(countersign.StageHandshake, countersign.ClientClosed,
+			return "", nil, countersign.Deny(countersign.StageParse, countersign.ClientClosed,
 				"the client broke off within its first %d bytes: %v", n, err)
 		}
 	}
