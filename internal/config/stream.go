@@ -66,6 +66,10 @@ func (l *Listener) checkStream(c *checker, path string) {
 	if !c.doc.Has(path + ".timeouts.idle") {
 		l.Timeouts.Idle = idleStream
 	}
+	if a := c.Logs.Access; a != nil && a.Format == "combined" {
+		c.doc.Report(c.Warn(path+".protocol", l.Protocol+", with logs.access.format: combined", "format aws or json",
+			"combined is about requests: the connections of this listener have no line in the access log"))
+	}
 }
 
 // checkCloses refuses an answer where there is no request to be answered.
