@@ -16,6 +16,7 @@ import (
 	pires "github.com/pires/go-proxyproto"
 
 	"countersign.dev/internal/testpki"
+	"countersign.dev/internal/traffic"
 )
 
 // streamConfig is a listener that passes on what TLS carries.
@@ -663,4 +664,48 @@ func TestStreamsMayOutliveTheDelayOfTheirTarget(t *testing.T) {
 	target.hearsEnd()
 	target.through()
 	client.hearsEnd()
+}
+
+// Bytes for a target that speaks TLS are encrypted, however many there are at a time.
+func TestBytesAreEncryptedAgainForATargetOfProtocolTLS(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, config string) {
+		p := newParty(t)
+		secured := with(config, `{name: app, protocol: tcp, targets: ["BACKEND"]}`,
+			`{name: app, protocol: tls, targets: ["BACKEND"], tls: {ca_bundle: [web.crt], server_name: localhost}}`)
+		web := testpki.NewRoot(t, "Target Root")
+		r := startWith(t, p.address, config, traffic.Config{})
+		r.file("web.crt", web.PEM())
+		r.publish(secured)
+		var conn net.Conn
+		if config == tcpConfig {
+			conn = r.plain("127.0.0.1:0").conn
+		} else {
+			conn = r.dial(r.root.Client("MacID-1")).conn
+		}
+		client := newEnd(t, conn)
+		shown := web.Server("localhost", testpki.DNS("localhost"))
+		target := newEnd(t, tls.Server(p.next(t).conn, &tls.Config{Certificates: []tls.Certificate{shown.TLS()}}))
+		much := bytes.Repeat([]byte("0123456789abcdef"), 256<<10)
+		for _, way := range []struct{ from, to *end }{{client, target}, {target, client}} {
+			sent := make(chan error, 1)
+			go func() {
+				_, err := way.from.conn.Write(much)
+				sent <- err
+			}()
+			got := make([]byte, len(much))
+			if _, err := io.ReadFull(way.to.conn, got); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, much) {
+				t.Fatal("other bytes have come than went")
+			}
+			if err := <-sent; err != nil {
+				t.Fatal(err)
+			}
+		}
+		client.through()
+		target.hearsEnd()
+		target.through()
+		client.hearsEnd()
+	})
 }
