@@ -1,3 +1,3 @@
-// Package layer4 holds a gateway to what other people's programs make of the identity
-// that it passes on by PROXY headers, and of the bytes that it carries.
+// Package layer4 holds a gateway to what other people's programs make of what it passes on at layer 4:
+// the identity in PROXY headers, the bytes behind them.
 package layer4

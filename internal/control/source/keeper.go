@@ -65,11 +65,11 @@ type source struct {
 
 	fetching  bool
 	asked     chan struct{} // closed when the next fetch has ended; nil: nobody waits for it
-	attempted time.Time // the last fetch; zero: none
-	checked   time.Time // when kept was last known to be what the server has
-	due       time.Time // the next fetch
-	until     time.Time // when what is kept has to be replaced; zero: never
-	row       int       // failures in a row
+	attempted time.Time     // the last fetch; zero: none
+	checked   time.Time     // when kept was last known to be what the server has
+	due       time.Time     // the next fetch
+	until     time.Time     // when what is kept has to be replaced; zero: never
+	row       int           // failures in a row
 	failures  uint64
 	fault     error  // of the last fetch
 	refused   error  // why fresh is not in force
