@@ -67,7 +67,7 @@ type PassiveHealth struct {
 // checkBalance holds together what says how a group shares out its requests.
 func (g *TargetGroup) checkBalance(c *checker, path string) {
 	if c.doc.Has(path+".hash_on") && g.Algorithm != "hash" && !c.doc.Refused(path+".algorithm") {
-		c.fault(path+".hash_on", "hash_on with algorithm "+g.Algorithm, "algorithm hash", "set algorithm: hash, or leave hash_on out")
+		c.doc.Report(c.Warn(path+".hash_on", "hash_on with algorithm "+g.Algorithm, "", "it has no effect: set algorithm: hash, or leave hash_on out"))
 	}
 	if g.AnomalyMitigation == "on" && g.Algorithm != "weighted_random" {
 		c.fault(path+".anomaly_mitigation", "on with algorithm "+g.Algorithm, "algorithm weighted_random", "AWS has it with that algorithm alone, too")
