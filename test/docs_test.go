@@ -119,9 +119,13 @@ func withAdmin(config string) string {
 	return config + "node: {admin: \"127.0.0.1:9901\"}\n"
 }
 
+// hangs is after how long a document is given up. It is no limit of what is
+// documented: on a busy machine each takes as long as it takes.
+const hangs = 10 * time.Minute
+
 // run executes a script in dir and says which block of the document failed.
 func run(t *testing.T, path, dir, script string, blocks []fence) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), hangs)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)
 	cmd.Dir = dir
