@@ -24,6 +24,8 @@ import (
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/identify"
 	"countersign.dev/internal/traffic/route"
+	"countersign.dev/internal/traffic/route/condition"
+	"countersign.dev/internal/traffic/route/reading"
 	"countersign.dev/internal/traffic/route/template"
 	"countersign.dev/internal/wire/http1"
 )
@@ -50,7 +52,7 @@ func explainRequest(ctx context.Context, w io.Writer, draft *publish.Draft, a *a
 		return err
 	}
 	if sni == "" {
-		sni = string(route.HostOf(a.request.Host))
+		sni = string(condition.HostOf(a.request.Host))
 	}
 	if ip, err := netip.ParseAddr(strings.Trim(sni, "[]")); err == nil && ip.IsValid() {
 		sni = "" // clients do not ask for addresses by name
@@ -217,12 +219,12 @@ func (a *asking) explain(ctx context.Context, w io.Writer, draft *publish.Draft,
 
 func (a *asking) answer(ctx context.Context, draft *publish.Draft, l *snapshot.Listener, client identify.Client, refused *countersign.Denial) *requestExplained {
 	q := &a.request
-	out := &requestExplained{Listener: l.Name, Request: string(q.Method) + " " + a.scheme + "://" + a.host + string(q.Target), Path: string(route.Resolved(q.Path))}
+	out := &requestExplained{Listener: l.Name, Request: string(q.Method) + " " + a.scheme + "://" + a.host + string(q.Target), Path: string(reading.Resolved(q.Path))}
 	deny := func(d *countersign.Denial) *requestExplained {
 		out.Denial = &denialExplained{d.Code, d.Reason, http.Status(d.Code)}
 		return out
 	}
-	policy := l.Policies.For(string(route.HostOf(q.Host)))
+	policy := l.Policies.For(string(condition.HostOf(q.Host)))
 	var standing devices.Standing
 	if l.Devices != nil {
 		r := &register{ctx: ctx, cfg: draft.Config}
@@ -233,7 +235,7 @@ func (a *asking) answer(ctx context.Context, draft *publish.Draft, l *snapshot.L
 		standing, _ = m.Standing()
 	}
 	table := draft.Routes(l.Name)
-	question := &route.Question{Request: q, Source: a.from, Client: client, Device: standing}
+	question := &condition.Question{Request: q, Source: a.from, Client: client, Device: standing}
 	findings, denial := table.Rules.Explain(question)
 	if denial != nil {
 		return deny(denial)

@@ -63,7 +63,7 @@ func words(t *testing.T) testscript.Params {
 	pki := &opensslPKI{dir: t.TempDir()}
 	return testscript.Params{
 		RequireUniqueNames: true,
-		Condition:          condition,
+		Condition:          holds,
 		Setup:              setUpStage,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mode":        mode,
@@ -84,7 +84,7 @@ func words(t *testing.T) testscript.Params {
 	}
 }
 
-func condition(cond string) (bool, error) {
+func holds(cond string) (bool, error) {
 	program, ok := strings.CutPrefix(cond, "program:")
 	if !ok {
 		return false, fmt.Errorf("unknown condition %q: only program:NAME is known here", cond)

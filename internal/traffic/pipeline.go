@@ -20,6 +20,7 @@ import (
 	"countersign.dev/internal/traffic/identify"
 	"countersign.dev/internal/traffic/live"
 	"countersign.dev/internal/traffic/route"
+	"countersign.dev/internal/traffic/route/condition"
 	"countersign.dev/internal/wire/http1"
 )
 
@@ -242,7 +243,7 @@ func (s *session) judge(q *http1.Request, now time.Time, found *credential.Evide
 		}
 	}
 	device := s.stands()
-	action, denial := s.listener.Routes.Match(&route.Question{
+	action, denial := s.listener.Routes.Match(&condition.Question{
 		Request: q, ServerName: s.shook.ServerName, Source: s.from().Addr(), Client: s.client, Device: device,
 	})
 	if denial != nil {

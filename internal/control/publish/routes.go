@@ -17,6 +17,7 @@ import (
 	"countersign.dev/internal/traffic/forward/sticky"
 	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/traffic/route"
+	"countersign.dev/internal/traffic/route/condition"
 	"countersign.dev/internal/traffic/route/pattern"
 	"countersign.dev/internal/traffic/route/reading"
 	"countersign.dev/internal/traffic/route/template"
@@ -137,8 +138,8 @@ func share(a *route.Action, shares *[]route.Share, forward []config.Share, group
 	}
 }
 
-func (c *compiler) conditions(w *config.Conditions, path string) *route.Conditions {
-	out := &route.Conditions{
+func (c *compiler) conditions(w *config.Conditions, path string) *condition.Set {
+	out := &condition.Set{
 		Host: c.patterns(w.Host, true, path+".host"), Method: w.Method,
 		Header: c.named(w.Header, path+".header"), Query: c.named(w.Query, path+".query"),
 	}
@@ -201,17 +202,17 @@ func (c *compiler) pattern(text string, fold bool, path string) *pattern.Pattern
 
 // named compiles conditions on what has a name, in the order of the names, so that
 // one configuration is always compiled alike.
-func (c *compiler) named(values map[string][]string, path string) []route.Named {
-	var all []route.Named
+func (c *compiler) named(values map[string][]string, path string) []condition.Named {
+	var all []condition.Named
 	for name, texts := range values {
-		all = append(all, route.Named{Name: strings.ToLower(name), Values: c.patterns(texts, true, path+"."+name)})
+		all = append(all, condition.Named{Name: strings.ToLower(name), Values: c.patterns(texts, true, path+"."+name)})
 	}
-	slices.SortFunc(all, func(a, b route.Named) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b condition.Named) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 
-func (c *compiler) client(w *config.ClientConditions, path string) *route.Client {
-	out := &route.Client{
+func (c *compiler) client(w *config.ClientConditions, path string) *condition.Client {
+	out := &condition.Client{
 		SubjectCN: c.patterns(w.SubjectCN, false, path+".subject_cn"), SubjectOU: c.patterns(w.SubjectOU, false, path+".subject_ou"),
 		SANDNS: c.patterns(w.SANDNS, true, path+".san_dns"), SANURI: c.patterns(w.SANURI, false, path+".san_uri"),
 		IssuerCN: c.patterns(w.IssuerCN, false, path+".issuer_cn"), DeviceState: w.DeviceState,
@@ -279,7 +280,7 @@ func (c *compiler) body(path, file string) []byte {
 }
 
 // captures reports templates that want more of a pattern than it has.
-func (c *compiler) captures(when *route.Conditions, a *route.Action, path string) {
+func (c *compiler) captures(when *condition.Set, a *route.Action, path string) {
 	check := func(at string, t *template.Template) {
 		if t == nil {
 			return
@@ -320,7 +321,7 @@ func (c *compiler) captures(when *route.Conditions, a *route.Action, path string
 }
 
 // turns reports a redirect that would send clients where they are.
-func (c *compiler) turns(when *route.Conditions, a *route.Action, l *config.Listener, path string) {
+func (c *compiler) turns(when *condition.Set, a *route.Action, l *config.Listener, path string) {
 	if a.Reply == nil || a.Reply.Location == nil {
 		return
 	}

@@ -1,11 +1,9 @@
 package route
 
 import (
-	"fmt"
-	"strings"
-
 	"countersign.dev"
-	"countersign.dev/internal/traffic/route/pattern"
+	"countersign.dev/internal/traffic/route/condition"
+	"countersign.dev/internal/traffic/route/reading"
 )
 
 // A Finding is what a rule says to one request.
@@ -20,19 +18,19 @@ type Finding struct {
 
 // Explain says what each rule finds, up to the one that takes what q asks, or to the
 // last. The Denial is that of Match.
-func (r *Rules) Explain(q *Question) ([]Finding, *countersign.Denial) {
+func (r *Rules) Explain(q *condition.Question) ([]Finding, *countersign.Denial) {
 	if r == nil {
 		return nil, nil
 	}
 	if _, denial := r.match(q); denial != nil {
 		return nil, denial
 	}
-	n, path := r.takeNotes(), []byte(nil)
-	defer n.giveBack()
+	n, path := condition.TakeNotes(r.headers), []byte(nil)
+	defer n.GiveBack()
 	if q.Request != nil {
 		path = q.Request.Path
 		if r.paths {
-			path = Resolved(path)
+			path = reading.Resolved(path)
 		}
 	}
 	var all []Finding
@@ -41,109 +39,13 @@ func (r *Rules) Explain(q *Question) ([]Finding, *countersign.Denial) {
 		if rule.Priority == 0 {
 			break // the default, in the form of a rule
 		}
-		f := Finding{Rule: rule, Takes: true}
-		if rule.When != nil {
-			if p, nth := rule.When.unmet(q, n, path); p != met {
-				f.Takes = false
-				f.Condition, f.Found, f.Wanted = rule.When.describe(q, n, path, p, nth)
-			}
-		}
+		f := Finding{Rule: rule}
+		f.Condition, f.Found, f.Wanted = rule.When.Explain(q, n, path)
+		f.Takes = f.Condition == ""
 		all = append(all, f)
 		if f.Takes {
 			break
 		}
 	}
 	return all, nil
-}
-
-// describe says what of c is not met.
-func (c *Conditions) describe(q *Question, n *notes, path []byte, p part, nth int) (condition, found, wanted string) {
-	switch p {
-	case partHost:
-		host := q.ServerName
-		if q.Request != nil {
-			host = string(q.host())
-		}
-		return "host", fmt.Sprintf("%q", host), oneOf(c.Host)
-	case partPath:
-		return "path", fmt.Sprintf("%q", path), oneOf(c.Path)
-	case partMethod:
-		return "method", string(q.Request.Method), strings.Join(c.Method, " or ")
-	case partSource:
-		return "source_ip", q.Source.String(), join(c.Source)
-	case partClient:
-		return c.Client.describe(q)
-	case partHeader:
-		var values []string
-		n.named(q.Request, &c.Header[nth], func(v []byte) bool { values = append(values, fmt.Sprintf("%q", v)); return false })
-		return "header " + c.Header[nth].Name, list(values), oneOf(c.Header[nth].Values)
-	case partQuery:
-		var values []string
-		for _, p := range n.pairs(q.Request) {
-			if strings.EqualFold(string(p.name), c.Query[nth].Name) {
-				values = append(values, fmt.Sprintf("%q", p.value))
-			}
-		}
-		return "query " + c.Query[nth].Name, list(values), oneOf(c.Query[nth].Values)
-	}
-	return "not", "a request that meets all that not has", "one that does not"
-}
-
-func (c *Client) describe(q *Question) (condition, found, wanted string) {
-	name := c.unmet(q)
-	condition = "client." + name
-	if name == "verified" {
-		if c.Verified != nil && !*c.Verified {
-			return condition, "a verified certificate", "none"
-		}
-		return condition, "no verified certificate", "one"
-	}
-	if name == "device_state" {
-		word := q.Device.Word()
-		if word == "" {
-			word = "no device"
-		}
-		return condition, word, strings.Join(c.DeviceState, " or ")
-	}
-	id := q.Client.Identity()
-	switch name {
-	case "fingerprint":
-		return condition, fmt.Sprintf("sha256:%x", id.Fingerprint), fmt.Sprintf("one of %d others", len(c.Fingerprint))
-	case "subject_cn":
-		return condition, quoted(id.CommonNames), oneOf(c.SubjectCN)
-	case "subject_ou":
-		return condition, quoted(id.OrganizationalUnits), oneOf(c.SubjectOU)
-	case "san_dns":
-		return condition, quoted(id.DNSNames), oneOf(c.SANDNS)
-	case "san_uri":
-		return condition, quoted(id.URIs), oneOf(c.SANURI)
-	}
-	return condition, fmt.Sprintf("the issuer %s", id.Issuer), oneOf(c.IssuerCN)
-}
-
-func oneOf(patterns []*pattern.Pattern) string {
-	return strings.ReplaceAll(join(patterns), ", ", " or ")
-}
-
-func join[T fmt.Stringer](all []T) string {
-	texts := make([]string, len(all))
-	for i, v := range all {
-		texts[i] = v.String()
-	}
-	return strings.Join(texts, ", ")
-}
-
-func quoted(values []string) string {
-	texts := make([]string, len(values))
-	for i, v := range values {
-		texts[i] = fmt.Sprintf("%q", v)
-	}
-	return list(texts)
-}
-
-func list(values []string) string {
-	if len(values) == 0 {
-		return "none"
-	}
-	return strings.Join(values, ", ")
 }

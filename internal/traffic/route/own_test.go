@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/traffic/route/condition"
 	"countersign.dev/internal/wire/http1"
 )
 
@@ -17,12 +18,12 @@ func TestThePathsOfTheNodeComeFirst(t *testing.T) {
 		"/.well-known/est/": below, "/.well-known/est/a": below, "/.well-known/est/a/b": below, "/.well-known/est/cacerts": deeper,
 		"/.well-known/est/cacerts/": below, "/.well-known/est": target, "/.well-known/%65st/a": target, "/": target, "*": target, "": target,
 	} {
-		if got, denial := table.Match(&Question{Request: &http1.Request{Path: []byte(path)}}); denial != nil || got != want {
+		if got, denial := table.Match(&condition.Question{Request: &http1.Request{Path: []byte(path)}}); denial != nil || got != want {
 			t.Errorf("%q: %+v, %v; want %+v", path, got, denial, want)
 		}
 	}
 	q := &http1.Request{Path: []byte("/a/rather/long/path/that/is/the/target's")}
-	if n := testing.AllocsPerRun(100, func() { table.Match(&Question{Request: q}) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { table.Match(&condition.Question{Request: q}) }); n != 0 {
 		t.Errorf("%v allocations for each request", n)
 	}
 }

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"countersign.dev/internal/traffic/route/condition"
 	"countersign.dev/internal/traffic/route/reading"
 	"countersign.dev/internal/traffic/route/template"
 	"countersign.dev/internal/wire/http1"
@@ -26,8 +27,7 @@ type Rewrite struct {
 // Values are what variables stand for, in a template of r's: of the path as it is
 // resolved. buf is where it is written, and returned to be used again. r may be nil.
 func (r *Rule) Values(v *template.Values, q *http1.Request, buf []byte) []byte {
-	question := Question{Request: q}
-	v.Host, v.Path, v.Query = question.host(), q.Path, q.Query
+	v.Host, v.Path, v.Query = condition.HostOf(q.Host), q.Path, q.Query
 	if !reading.Plain(q.Path) {
 		spelled := reading.AppendSpelled(buf[:0], q.Path)
 		buf = reading.AppendResolved(spelled, spelled)

@@ -1,32 +1,13 @@
 package route
 
 import (
-	"net/netip"
-
 	"countersign.dev"
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/traffic/credential"
-	"countersign.dev/internal/traffic/devices"
 	"countersign.dev/internal/traffic/forward/upstream"
-	"countersign.dev/internal/traffic/identify"
 	"countersign.dev/internal/traffic/respond"
-	"countersign.dev/internal/wire/http1"
+	"countersign.dev/internal/traffic/route/condition"
 )
-
-// A Question is everything that an action is chosen by.
-type Question struct {
-	// Request is the head; nil where bytes are forwarded, which have none.
-	Request *http1.Request
-	// ServerName is the name that the client asked for in its handshake, in lower case;
-	// "": none. Where there is a Request, the host is its own.
-	ServerName string
-	// Source is the client's address.
-	Source netip.Addr
-	// Client is who asks.
-	Client identify.Client
-	// Device is what the client's device may have; the zero value: it is none.
-	Device devices.Standing
-}
 
 // An Action is what becomes of a request once it is authorized.
 type Action struct {
@@ -73,7 +54,7 @@ type Table struct {
 
 // Match returns the action for what q asks, or a Denial with the code NoRoute or
 // AmbiguousPath. It allocates nothing, unless it refuses.
-func (t *Table) Match(q *Question) (Action, *countersign.Denial) {
+func (t *Table) Match(q *condition.Question) (Action, *countersign.Denial) {
 	if len(t.Own) > 0 && q.Request != nil {
 		if a, ok := t.own(q.Request.Path); ok {
 			return a, nil

@@ -2,14 +2,13 @@ package route
 
 import (
 	"math/rand/v2"
-	"net/netip"
 	"slices"
 	"time"
 
 	"countersign.dev/internal/telemetry"
 	"countersign.dev/internal/traffic/forward/sticky"
 	"countersign.dev/internal/traffic/forward/upstream"
-	"countersign.dev/internal/traffic/route/pattern"
+	"countersign.dev/internal/traffic/route/condition"
 )
 
 // A Rule is what becomes of the requests that meet its conditions. It must not
@@ -20,7 +19,7 @@ type Rule struct {
 	// Priority is its place among the rules of the listener, from 1.
 	Priority int
 	// When has its conditions; nil: every request meets them.
-	When   *Conditions
+	When   *condition.Set
 	Action Action
 	// Metrics counts the requests that it has taken; nil: nobody counts.
 	Metrics *telemetry.RuleMetrics
@@ -41,27 +40,6 @@ type Share struct {
 	Mark uint64
 }
 
-// Conditions are met by a request if each of them is, of which each is met by one of
-// its values.
-type Conditions struct {
-	Host   []*pattern.Pattern // without a port
-	Path   []*pattern.Pattern // as it is spelled in one way: reading.AppendSpelled
-	Method []string
-	Source []netip.Prefix
-	Client *Client
-	Header []Named // each of which must be met
-	Query  []Named
-	Not    *Conditions // which must not be met
-}
-
-// Named is a condition on what has a name: one of the values that have it must be
-// one of Values.
-type Named struct {
-	Name   string // a header's in lower case
-	Values []*pattern.Pattern
-	slot   int // of a header among those of all rules
-}
-
 // Rules are rules that are ready to be asked, in their order. They are immutable.
 type Rules struct {
 	list    []Rule
@@ -72,27 +50,19 @@ type Rules struct {
 // Compile makes rules ready; the first that takes a request decides.
 func Compile(list []Rule) *Rules {
 	r := &Rules{list: slices.Clone(list)}
-	slots := map[string]int{}
+	headers := condition.Headers{}
 	for i := range r.list {
 		rule := &r.list[i]
 		rule.Action.Rule = rule
 		for _, s := range rule.Shares {
 			rule.total += uint32(s.Weight)
 		}
+		headers.Add(rule.When)
 		for c := rule.When; c != nil; c = c.Not {
 			r.paths = r.paths || len(c.Path) > 0
-			for j := range c.Header {
-				h := &c.Header[j]
-				slot, known := slots[h.Name]
-				if !known {
-					slot = len(slots)
-					slots[h.Name] = slot
-				}
-				h.slot = slot
-			}
 		}
 	}
-	r.headers = len(slots)
+	r.headers = len(headers)
 	return r
 }
 
@@ -105,7 +75,7 @@ func (r *Rules) List() []Rule {
 }
 
 // action is what r has done with the request of q.
-func (r *Rule) action(q *Question) Action {
+func (r *Rule) action(q *condition.Question) Action {
 	a := r.Action
 	if len(r.Shares) == 0 {
 		return a

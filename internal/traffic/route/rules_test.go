@@ -2,8 +2,6 @@ package route_test
 
 import (
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -14,6 +12,7 @@ import (
 	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/traffic/identify"
 	"countersign.dev/internal/traffic/route"
+	"countersign.dev/internal/traffic/route/condition"
 	"countersign.dev/internal/traffic/route/pattern"
 	"countersign.dev/internal/traffic/verify"
 	"countersign.dev/internal/wire/http1"
@@ -59,7 +58,7 @@ func client(t testing.TB, ca *testpki.Certificate, name string, options ...testp
 }
 
 // taken says which rule takes q: its priority, 0 for the default, or the code of the refusal.
-func taken(table *route.Table, q *route.Question) string {
+func taken(table *route.Table, q *condition.Question) string {
 	action, denial := table.Match(q)
 	switch {
 	case denial != nil:
@@ -70,12 +69,7 @@ func taken(table *route.Table, q *route.Question) string {
 	return fmt.Sprint(action.Rule.Priority)
 }
 
-// one returns a table with one rule, beside a default.
-func one(when *route.Conditions) *route.Table {
-	return table(when)
-}
-
-func table(whens ...*route.Conditions) *route.Table {
+func table(whens ...*condition.Set) *route.Table {
 	var list []route.Rule
 	for i, when := range whens {
 		list = append(list, route.Rule{Priority: i + 1, When: when, Action: route.Action{Forward: new(upstream.Group)}})
@@ -83,126 +77,14 @@ func table(whens ...*route.Conditions) *route.Table {
 	return &route.Table{Rules: route.Compile(list), Default: route.Action{Forward: new(upstream.Group)}}
 }
 
-func TestEachConditionIsMetByItsOwn(t *testing.T) {
-	ca := testpki.NewRoot(t, "Ops CA")
-	ops := client(t, ca, "ops-1", testpki.OU("ops"), testpki.DNS("A.ops"), testpki.URI("spiffe://ops/a"))
-	id := ops.Identity()
-	yes, no := true, false
-	named := func(name string, values ...string) []route.Named {
-		return []route.Named{{Name: name, Values: patterns(t, true, values...)}}
-	}
-	const get = "GET /a?v=2&w=%61+b&v=3 HTTP/1.1"
-	for name, tt := range map[string]struct {
-		when     *route.Conditions
-		yes, not []string // the lines of a request each, between |
-		client   identify.Client
-		source   string
-	}{
-		"host": {when: &route.Conditions{Host: patterns(t, true, "*.example.com", "[::1]")},
-			yes: []string{get + "|Host: a.example.com", get + "|Host: A.Example.COM:8443", get + "|Host: a.example.com.", get + "|Host: [::1]:80",
-				"GET http://b.example.com/x HTTP/1.1|Host: b.example.com"},
-			not: []string{get + "|Host: example.com", get + "|Host: a.example.com.evil", "GET / HTTP/1.0"}},
-		"path": {when: &route.Conditions{Path: patterns(t, false, "/a/*", "/b")},
-			yes: []string{"GET /a/ HTTP/1.1|Host: x", "GET /a/b?c HTTP/1.1|Host: x", "GET /b?c HTTP/1.1|Host: x", "GET http://x/b HTTP/1.1|Host: x"},
-			not: []string{"GET /a HTTP/1.1|Host: x", "GET /A/ HTTP/1.1|Host: x", "GET /?/a/ HTTP/1.1|Host: x", "OPTIONS * HTTP/1.1|Host: x"}},
-		"regex": {when: &route.Conditions{Path: patterns(t, false, "regex:^/v[0-9]+/")},
-			yes: []string{"GET /v12/x HTTP/1.1|Host: x"}, not: []string{"GET /vx/ HTTP/1.1|Host: x"}},
-		"method": {when: &route.Conditions{Method: []string{"PUT", "DELETE"}},
-			yes: []string{"PUT / HTTP/1.1|Host: x"}, not: []string{"GET / HTTP/1.1|Host: x", "put / HTTP/1.1|Host: x"}},
-		"query": {when: &route.Conditions{Query: named("v", "3")}, yes: []string{get + "|Host: x", "GET /?V=3 HTTP/1.1|Host: x", "GET /?%76=%33 HTTP/1.1|Host: x"},
-			not: []string{"GET / HTTP/1.1|Host: x", "GET /?v=33 HTTP/1.1|Host: x", "GET /?w=3 HTTP/1.1|Host: x", "GET /?v HTTP/1.1|Host: x"}},
-		"query, decoded": {when: &route.Conditions{Query: named("w", "A B")}, yes: []string{get + "|Host: x"}, not: []string{"GET /?w=a%2Bb HTTP/1.1|Host: x"}},
-		"header": {when: &route.Conditions{Header: named("x-beta", "on", "y*")},
-			yes: []string{get + "|Host: x|X-Beta: on", get + "|Host: x|x-beta: no|X-BETA: Yes"},
-			not: []string{get + "|Host: x", get + "|Host: x|X-Beta: no", get + "|Host: x|X_Beta: on"}},
-		"header of any value": {when: &route.Conditions{Header: named("x-beta", "*")},
-			yes: []string{get + "|Host: x|X-Beta:"}, not: []string{get + "|Host: x"}},
-		"source": {when: &route.Conditions{Source: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, source: "10.1.2.3", yes: []string{get + "|Host: x"}},
-		"other source": {when: &route.Conditions{Source: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, source: "192.0.2.1",
-			not: []string{get + "|Host: x|X-Forwarded-For: 10.0.0.1"}},
-		"not":  {when: &route.Conditions{Not: &route.Conditions{Method: []string{"GET"}}}, yes: []string{"PUT / HTTP/1.1|Host: x"}, not: []string{get + "|Host: x"}},
-		"all":  {when: &route.Conditions{Method: []string{"GET"}, Path: patterns(t, false, "/a")}, yes: []string{get + "|Host: x"}, not: []string{"PUT /a HTTP/1.1|Host: x", "GET /b HTTP/1.1|Host: x"}},
-		"none": {when: nil, yes: []string{get + "|Host: x"}},
-
-		"verified":           {when: &route.Conditions{Client: &route.Client{Verified: &yes}}, client: ops, yes: []string{get + "|Host: x"}},
-		"verified, but none": {when: &route.Conditions{Client: &route.Client{Verified: &yes}}, not: []string{get + "|Host: x"}},
-		"not verified":       {when: &route.Conditions{Client: &route.Client{Verified: &no}}, yes: []string{get + "|Host: x"}},
-		"names": {when: &route.Conditions{Client: &route.Client{
-			SubjectCN: patterns(t, false, "ops-*"), SubjectOU: patterns(t, false, "dev", "ops"), SANDNS: patterns(t, true, "*.OPS"), SANURI: patterns(t, false, "spiffe://ops/*"),
-			IssuerCN: patterns(t, false, "Ops CA"), Fingerprint: [][32]byte{{}, id.Fingerprint},
-		}}, client: ops, yes: []string{get + "|Host: x"}},
-		"other common name": {when: &route.Conditions{Client: &route.Client{SubjectCN: patterns(t, false, "dev-*")}}, client: ops, not: []string{get + "|Host: x"}},
-		"other unit":        {when: &route.Conditions{Client: &route.Client{SubjectOU: patterns(t, false, "dev")}}, client: ops, not: []string{get + "|Host: x"}},
-		"other DNS name":    {when: &route.Conditions{Client: &route.Client{SANDNS: patterns(t, true, "spiffe*")}}, client: ops, not: []string{get + "|Host: x"}},
-		"other URI":         {when: &route.Conditions{Client: &route.Client{SANURI: patterns(t, false, "*.ops")}}, client: ops, not: []string{get + "|Host: x"}},
-		"other issuer":      {when: &route.Conditions{Client: &route.Client{IssuerCN: patterns(t, false, "ops-1")}}, client: ops, not: []string{get + "|Host: x"}},
-		"other fingerprint": {when: &route.Conditions{Client: &route.Client{Fingerprint: [][32]byte{{}}}}, client: ops, not: []string{get + "|Host: x"}},
-		"anonymous":         {when: &route.Conditions{Client: &route.Client{SubjectCN: patterns(t, false, "*")}}, not: []string{get + "|Host: x"}},
-		"no device":         {when: &route.Conditions{Client: &route.Client{DeviceState: []string{"active"}}}, client: ops, not: []string{get + "|Host: x"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			routes := one(tt.when)
-			for want, requests := range map[string][]string{"1": tt.yes, "0": tt.not} {
-				for _, request := range requests {
-					q := &route.Question{Request: parse(t, strings.Split(request, "|")...), Client: tt.client}
-					if !q.Client.Known() {
-						q.Client = identify.Anonymous()
-					}
-					if tt.source != "" {
-						q.Source = netip.MustParseAddr(tt.source)
-					}
-					if got := taken(routes, q); got != want {
-						t.Errorf("%q: %s, want %s", request, got, want)
-					}
-				}
-			}
-		})
-	}
-}
-
-// What is not verified is a client's own claim.
-func TestAClaimIsNotBelieved(t *testing.T) {
-	ca := testpki.NewRoot(t, "Ops CA")
-	chain, denial := verify.Unverified(ca.Client("ops-1").Chain())
-	if denial != nil {
-		t.Fatal(denial)
-	}
-	claims, denial := identify.From(chain)
-	if denial != nil {
-		t.Fatal(denial)
-	}
-	routes := one(&route.Conditions{Client: &route.Client{SubjectCN: patterns(t, false, "ops-1")}})
-	if got := taken(routes, &route.Question{Request: parse(t, "GET / HTTP/1.1", "Host: x"), Client: claims}); got != "0" {
-		t.Errorf("taken by %s", got)
-	}
-}
-
-// Of several common names another reader may see another one.
-func TestEveryCommonNameMustMatch(t *testing.T) {
-	ca := testpki.NewRoot(t, "CA")
-	cn := func(s string) pkix.AttributeTypeAndValue {
-		return pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: s}
-	}
-	both := client(t, ca, "", testpki.Subject(pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{cn("ops-1"), cn("dev-1")}}))
-	if n := len(both.Identity().CommonNames); n != 2 {
-		t.Fatalf("%d common names", n)
-	}
-	for texts, want := range map[string]string{"ops-*": "0", "dev-*": "0", "ops-* dev-*": "1"} {
-		routes := one(&route.Conditions{Client: &route.Client{SubjectCN: patterns(t, false, strings.Fields(texts)...)}})
-		if got := taken(routes, &route.Question{Request: parse(t, "GET / HTTP/1.1", "Host: x"), Client: both}); got != want {
-			t.Errorf("%s: %s, want %s", texts, got, want)
-		}
-	}
-}
-
 func TestTheFirstRuleThatMatchesTakes(t *testing.T) {
 	routes := table(
-		&route.Conditions{Path: patterns(t, false, "/a/b*")},
-		&route.Conditions{Path: patterns(t, false, "/a/*")},
-		&route.Conditions{Path: patterns(t, false, "/a/b/c")},
+		&condition.Set{Path: patterns(t, false, "/a/b*")},
+		&condition.Set{Path: patterns(t, false, "/a/*")},
+		&condition.Set{Path: patterns(t, false, "/a/b/c")},
 	)
 	for path, want := range map[string]string{"/a/b/c": "1", "/a/c": "2", "/b": "0"} {
-		if got := taken(routes, &route.Question{Request: parse(t, "GET "+path+" HTTP/1.1", "Host: x"), Client: identify.Anonymous()}); got != want {
+		if got := taken(routes, &condition.Question{Request: parse(t, "GET "+path+" HTTP/1.1", "Host: x"), Client: identify.Anonymous()}); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)
 		}
 	}
@@ -212,9 +94,9 @@ func TestTheFirstRuleThatMatchesTakes(t *testing.T) {
 // it is spelled; one that leads to the same rule is not.
 func TestNoRuleIsEvadedBySpelling(t *testing.T) {
 	routes := table(
-		&route.Conditions{Path: patterns(t, false, "/ops/*")},
-		&route.Conditions{Path: patterns(t, false, "/public/*")},
-		&route.Conditions{Path: patterns(t, false, "/caf%C3%A9/*")},
+		&condition.Set{Path: patterns(t, false, "/ops/*")},
+		&condition.Set{Path: patterns(t, false, "/public/*")},
+		&condition.Set{Path: patterns(t, false, "/caf%C3%A9/*")},
 	)
 	const refused = string(countersign.AmbiguousPath)
 	for path, want := range map[string]string{
@@ -227,7 +109,7 @@ func TestNoRuleIsEvadedBySpelling(t *testing.T) {
 		"/public/a%2Fb": "2", "/public/a;b": "2", "/public/a%20b": "2", "/public/100%25": "2", "/x/a%2Fb": "0", "/x//y;z/../w": "0",
 		"/caf%c3%a9/x": "3", "/caf%C3%A9/x": "3",
 	} {
-		q := &route.Question{Request: parse(t, "GET "+path+" HTTP/1.1", "Host: x"), Client: identify.Anonymous()}
+		q := &condition.Question{Request: parse(t, "GET "+path+" HTTP/1.1", "Host: x"), Client: identify.Anonymous()}
 		if got := taken(routes, q); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)
 		}
@@ -236,9 +118,9 @@ func TestNoRuleIsEvadedBySpelling(t *testing.T) {
 
 // Where no rule is about paths, they are the target's alone.
 func TestPathsAreLeftAloneWhereNoRuleIsAboutThem(t *testing.T) {
-	routes := table(&route.Conditions{Method: []string{"GET"}})
+	routes := table(&condition.Set{Method: []string{"GET"}})
 	for _, path := range []string{"/a/%00", "//a/../b", "/%c0%af"} {
-		if got := taken(routes, &route.Question{Request: parse(t, "GET "+path+" HTTP/1.1", "Host: x"), Client: identify.Anonymous()}); got != "1" {
+		if got := taken(routes, &condition.Question{Request: parse(t, "GET "+path+" HTTP/1.1", "Host: x"), Client: identify.Anonymous()}); got != "1" {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
@@ -247,13 +129,13 @@ func TestPathsAreLeftAloneWhereNoRuleIsAboutThem(t *testing.T) {
 // Bytes have a server name, a source and a client, and nothing else.
 func TestBytesAreRouted(t *testing.T) {
 	routes := table(
-		&route.Conditions{Host: patterns(t, true, "mqtt.example.com", "regex:^x[0-9]$")},
-		&route.Conditions{Source: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}},
+		&condition.Set{Host: patterns(t, true, "mqtt.example.com", "regex:^x[0-9]$")},
+		&condition.Set{Source: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}},
 	)
 	for _, tt := range []struct{ name, source, want string }{
 		{"mqtt.example.com", "192.0.2.1", "1"}, {"x7", "192.0.2.1", "1"}, {"", "2001:db8::1", "2"}, {"", "192.0.2.1", "0"}, {"other", "192.0.2.1", "0"},
 	} {
-		if got := taken(routes, &route.Question{ServerName: tt.name, Source: netip.MustParseAddr(tt.source), Client: identify.Anonymous()}); got != tt.want {
+		if got := taken(routes, &condition.Question{ServerName: tt.name, Source: netip.MustParseAddr(tt.source), Client: identify.Anonymous()}); got != tt.want {
 			t.Errorf("%+v: %s", tt, got)
 		}
 	}
@@ -263,7 +145,7 @@ func TestSharesAreByWeight(t *testing.T) {
 	blue, green, none := new(upstream.Group), new(upstream.Group), new(upstream.Group)
 	routes := &route.Table{Rules: route.Compile([]route.Rule{{Priority: 1, Shares: []route.Share{{Group: blue, Weight: 90}, {Group: none}, {Group: green, Weight: 10}}}})}
 	got := map[*upstream.Group]int{}
-	q := &route.Question{Request: parse(t, "GET / HTTP/1.1", "Host: x"), Client: identify.Anonymous()}
+	q := &condition.Question{Request: parse(t, "GET / HTTP/1.1", "Host: x"), Client: identify.Anonymous()}
 	const n = 20_000
 	for range n {
 		action, denial := routes.Match(q)
@@ -280,9 +162,9 @@ func TestSharesAreByWeight(t *testing.T) {
 
 // hundred are rules with conditions of every kind, none of which the question meets.
 func hundred(t testing.TB) *route.Table {
-	var whens []*route.Conditions
+	var whens []*condition.Set
 	for i := range 100 {
-		c := &route.Conditions{}
+		c := &condition.Set{}
 		switch i % 10 {
 		case 0:
 			c.Path = patterns(t, false, fmt.Sprintf("/area-%d/*", i))
@@ -291,28 +173,28 @@ func hundred(t testing.TB) *route.Table {
 		case 2:
 			c.Method, c.Path = []string{"DELETE", "PUT"}, patterns(t, false, "/*")
 		case 3:
-			c.Header = []route.Named{{Name: fmt.Sprintf("x-beta-%d", i%4), Values: patterns(t, true, "on*")}}
+			c.Header = []condition.Named{{Name: fmt.Sprintf("x-beta-%d", i%4), Values: patterns(t, true, "on*")}}
 		case 4:
-			c.Query = []route.Named{{Name: "version", Values: patterns(t, true, fmt.Sprint(i))}}
+			c.Query = []condition.Named{{Name: "version", Values: patterns(t, true, fmt.Sprint(i))}}
 		case 5:
 			c.Source = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), 0, 0}), 16)}
 		case 6:
-			c.Client = &route.Client{SubjectCN: patterns(t, false, fmt.Sprintf("ops-%d-*", i))}
+			c.Client = &condition.Client{SubjectCN: patterns(t, false, fmt.Sprintf("ops-%d-*", i))}
 		case 7:
-			c.Client = &route.Client{SANURI: patterns(t, false, fmt.Sprintf("spiffe://ops/%d/*", i)), IssuerCN: patterns(t, false, "Ops CA")}
+			c.Client = &condition.Client{SANURI: patterns(t, false, fmt.Sprintf("spiffe://ops/%d/*", i)), IssuerCN: patterns(t, false, "Ops CA")}
 		case 8:
 			c.Method, c.Path = []string{"POST"}, patterns(t, false, fmt.Sprintf("regex:^/r%d/[a-z]+/[0-9]{1,9}$", i))
 		case 9:
-			c.Path, c.Not = patterns(t, false, fmt.Sprintf("/n%d/*/x", i)), &route.Conditions{Method: []string{"GET"}}
+			c.Path, c.Not = patterns(t, false, fmt.Sprintf("/n%d/*/x", i)), &condition.Set{Method: []string{"GET"}}
 		}
 		whens = append(whens, c)
 	}
 	return table(whens...)
 }
 
-func asked(t testing.TB) *route.Question {
+func asked(t testing.TB) *condition.Question {
 	ca := testpki.NewRoot(t, "Fleet CA")
-	return &route.Question{
+	return &condition.Question{
 		Request: parse(t, "GET /api/v1/things/4711?page=2&version=7&sort=name HTTP/1.1", "Host: api.example.com", "User-Agent: curl/8.5.0", "Accept: */*",
 			"Accept-Encoding: gzip", "X-Beta-3: off", "X-Request-Id: 0123456789abcdef", "Cookie: session=0123456789abcdef0123456789abcdef"),
 		Source: netip.MustParseAddr("192.0.2.7"), Client: client(t, ca, "MacID-AA:BB:CC:DD:EE:FF", testpki.URI("spiffe://fleet/a")),
@@ -349,9 +231,9 @@ func FuzzMatch(f *testing.F) {
 	f.Add("/public/..%2fops/x", "a=%20&b", "x.example.com:1", "on")
 	f.Add("/ops;x//..", "", "[::1]", "")
 	routes := table(
-		&route.Conditions{Path: patterns(f, false, "/ops/*", "regex:^/r[0-9]+$"), Host: patterns(f, true, "*.example.com", "regex:^[a-z]+$")},
-		&route.Conditions{Query: []route.Named{{Name: "a", Values: patterns(f, true, "*b*")}}},
-		&route.Conditions{Header: []route.Named{{Name: "x-beta", Values: patterns(f, true, "o?")}}, Not: &route.Conditions{Path: patterns(f, false, "/public/*")}},
+		&condition.Set{Path: patterns(f, false, "/ops/*", "regex:^/r[0-9]+$"), Host: patterns(f, true, "*.example.com", "regex:^[a-z]+$")},
+		&condition.Set{Query: []condition.Named{{Name: "a", Values: patterns(f, true, "*b*")}}},
+		&condition.Set{Header: []condition.Named{{Name: "x-beta", Values: patterns(f, true, "o?")}}, Not: &condition.Set{Path: patterns(f, false, "/public/*")}},
 	)
 	f.Fuzz(func(t *testing.T, path, query, host, header string) {
 		q := new(http1.Request)
@@ -359,7 +241,7 @@ func FuzzMatch(f *testing.F) {
 		if _, err := q.Parse([]byte(head), http1.Limits{}); err != nil {
 			return
 		}
-		question := &route.Question{Request: q, Client: identify.Anonymous()}
+		question := &condition.Question{Request: q, Client: identify.Anonymous()}
 		one, two := taken(routes, question), taken(routes, question)
 		if one != two {
 			t.Errorf("%q: %s, then %s", head, one, two)

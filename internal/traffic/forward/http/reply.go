@@ -3,6 +3,7 @@ package http
 import (
 	"countersign.dev"
 	"countersign.dev/internal/traffic/route"
+	"countersign.dev/internal/traffic/route/condition"
 	"countersign.dev/internal/traffic/route/template"
 	"countersign.dev/internal/wire/http1"
 )
@@ -66,6 +67,6 @@ func (e *Exchange) values(r *route.Rule, v *template.Values) {
 	}
 	e.scratch = r.Values(v, e.Request, e.scratch)
 	if len(v.Host) == 0 { // HTTP/1.0 need not say
-		v.Host = route.HostOf([]byte(e.client.conn.LocalAddr().String()))
+		v.Host = condition.HostOf([]byte(e.client.conn.LocalAddr().String()))
 	}
 }

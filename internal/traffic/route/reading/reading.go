@@ -179,6 +179,14 @@ func appendEncoded(dst []byte, c byte) []byte {
 	return append(dst, '%', digits[c>>4], digits[c&15])
 }
 
+// Resolved is the path that rules are asked about.
+func Resolved(path []byte) []byte {
+	if Plain(path) {
+		return path
+	}
+	return AppendResolved(nil, AppendSpelled(nil, path))
+}
+
 // AppendForm appends a name or a value of a query as forms have them: decoded, "+"
 // being a blank.
 func AppendForm(dst, text []byte) []byte {

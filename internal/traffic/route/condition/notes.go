@@ -1,4 +1,4 @@
-package route
+package condition
 
 import (
 	"bytes"
@@ -8,36 +8,35 @@ import (
 	"countersign.dev/internal/wire/http1"
 )
 
-// Notes are what was made out of a request on behalf of its rules, each at most once.
-type notes struct {
+// Notes are what was made out of a request on behalf of conditions, each at most once.
+type Notes struct {
 	fields  []int32 // by slot: 0 not looked for, -1 none, else the first one from 1
 	query   []pair
 	text    []byte // of decoded pairs
 	queried bool
-
-	spelled, resolved, lenient, scratch []byte
 }
 
 type pair struct{ name, value []byte }
 
-// mostKept bounds what notes keep for the next request, in bytes of each kind.
+// mostKept bounds the bytes that notes keep for the next request.
 const mostKept = 8 << 10
 
-var notebooks = sync.Pool{New: func() any { return new(notes) }}
+var notebooks = sync.Pool{New: func() any { return new(Notes) }}
 
-func (r *Rules) takeNotes() *notes {
-	n := notebooks.Get().(*notes)
-	if cap(n.fields) < r.headers {
-		n.fields = make([]int32, r.headers)
+// TakeNotes returns empty ones, for conditions on that many different headers.
+func TakeNotes(headers int) *Notes {
+	n := notebooks.Get().(*Notes)
+	if cap(n.fields) < headers {
+		n.fields = make([]int32, headers)
 	}
-	n.fields = n.fields[:r.headers]
+	n.fields = n.fields[:headers]
 	clear(n.fields)
 	return n
 }
 
-// giveBack makes n available to other requests. Nothing of one is kept for the next.
-func (n *notes) giveBack() {
-	if len(n.query) > 256 || cap(n.text)+cap(n.spelled)+cap(n.resolved)+cap(n.lenient)+cap(n.scratch) > mostKept {
+// GiveBack makes n available to other requests. Nothing of one is kept for the next.
+func (n *Notes) GiveBack() {
+	if len(n.query) > 256 || cap(n.text) > mostKept {
 		return
 	}
 	clear(n.query)
@@ -45,22 +44,8 @@ func (n *notes) giveBack() {
 	notebooks.Put(n)
 }
 
-// host is whom the request is for.
-func (q *Question) host() []byte { return HostOf(q.Request.Host) }
-
-// HostOf is an authority without its port, and without the dot of the root.
-func HostOf(host []byte) []byte {
-	if i := bytes.LastIndexByte(host, ':'); i >= 0 && host[len(host)-1] != ']' {
-		host = host[:i]
-	}
-	if n := len(host); n > 0 && host[n-1] == '.' {
-		host = host[:n-1]
-	}
-	return host
-}
-
 // named calls yield with each value that h is about, until that returns true.
-func (n *notes) named(q *http1.Request, h *Named, yield func([]byte) bool) bool {
+func (n *Notes) named(q *http1.Request, h *Named, yield func([]byte) bool) bool {
 	at := n.fields[h.slot]
 	if at == 0 {
 		at = -1
@@ -84,7 +69,7 @@ func (n *notes) named(q *http1.Request, h *Named, yield func([]byte) bool) bool 
 }
 
 // pairs are those of the query, decoded as a form's are: "+" is a blank.
-func (n *notes) pairs(q *http1.Request) []pair {
+func (n *Notes) pairs(q *http1.Request) []pair {
 	if n.queried {
 		return n.query
 	}
@@ -103,7 +88,7 @@ func (n *notes) pairs(q *http1.Request) []pair {
 var ampersand, equals = []byte("&"), []byte("=")
 
 // decoded is p, or where something in it is encoded a copy of it.
-func (n *notes) decoded(p []byte) []byte {
+func (n *Notes) decoded(p []byte) []byte {
 	if bytes.IndexByte(p, '%') < 0 && bytes.IndexByte(p, '+') < 0 {
 		return p
 	}

@@ -1,4 +1,4 @@
-package route
+package condition
 
 import (
 	"encoding/asn1"

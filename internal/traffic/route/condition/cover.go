@@ -1,18 +1,15 @@
-package route
+package condition
 
 import (
-	"bytes"
-	"fmt"
 	"net/netip"
 	"slices"
 
 	"countersign.dev/internal/traffic/route/pattern"
-	"countersign.dev/internal/traffic/route/template"
 )
 
 // Covers reports whether every request that meets other surely meets c. False may
 // mean that nobody can tell. nil is met by every request.
-func (c *Conditions) Covers(other *Conditions) bool {
+func (c *Set) Covers(other *Set) bool {
 	switch {
 	case c == nil:
 		return true
@@ -67,36 +64,4 @@ func (c *Client) covers(other *Client) bool {
 		(len(c.IssuerCN) == 0 || within(other.IssuerCN, c.IssuerCN)) &&
 		(len(c.Fingerprint) == 0 || len(other.Fingerprint) > 0 && all(other.Fingerprint, func(f [32]byte) bool { return slices.Contains(c.Fingerprint, f) })) &&
 		(len(c.DeviceState) == 0 || len(other.DeviceState) > 0 && all(other.DeviceState, func(s string) bool { return slices.Contains(c.DeviceState, s) }))
-}
-
-// Returns reports whether a redirect without variables leads to where the rule with
-// those conditions takes the request again, whoever asks for it by whatever method.
-func Returns(when *Conditions, to *template.Template, protocol string, port uint16) bool {
-	if !to.Constant() || when != nil && (len(when.Method)+len(when.Query)+len(when.Header)+len(when.Source) > 0 || when.Client != nil || when.Not != nil) {
-		return false
-	}
-	path := to.Append(nil, &template.Values{})
-	if rest, absolute := bytes.CutPrefix(path, []byte(protocol+"://")); absolute {
-		end := bytes.IndexAny(rest, "/?")
-		if end < 0 {
-			end = len(rest)
-		}
-		host := rest[:end]
-		path = rest[end:]
-		name, at, hasPort := bytes.Cut(host, []byte{':'})
-		standard := map[string]string{"http": "80", "https": "443"}[protocol]
-		if !hasPort {
-			at = []byte(standard)
-		}
-		if string(at) != fmt.Sprint(port) || when == nil || len(when.Host) == 0 || !takesBytes(when.Host, name) {
-			return false
-		}
-	} else if path[0] != '/' {
-		return false
-	}
-	path, _, _ = bytes.Cut(path, []byte{'?'})
-	if len(path) == 0 {
-		path = []byte{'/'}
-	}
-	return when == nil || len(when.Path) == 0 || takesBytes(when.Path, path)
 }

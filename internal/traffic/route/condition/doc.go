@@ -1,0 +1,2 @@
+// Package condition says whether a request meets what a rule asks of it.
+package condition
