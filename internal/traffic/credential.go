@@ -39,8 +39,10 @@ func (s *session) shown(q *http1.Request, now time.Time, found *credential.Evide
 		found = &s.shows.evidence
 	}
 	s.shows.question = credential.Question{
-		Now: now, Evidence: found,
-		Source: s.from().Addr(), Attempts: s.node.attempts, Most: s.listener.CredentialFailures,
+		Now: now, Evidence: found, Source: s.from().Addr(), Most: s.listener.CredentialFailures,
+	}
+	if !found.Granted {
+		s.shows.question.Attempts = s.node.attempts
 	}
 	if q != nil { // else there are bytes alone, which show nothing
 		s.shows.question.Fields = q.Fields
@@ -87,23 +89,31 @@ func (s *session) prove(q *http1.Request, now time.Time, v verdict) verdict {
 	}
 }
 
+// How often it is asked about a connection that switched protocols whether what its
+// request has shown is good still. The answer holds for less than that, so that it
+// is asked each time.
+const (
+	showsAnew = time.Second
+	showsFor  = showsAnew / 2
+)
+
 // stillShows is still for a request that asks for another protocol, a WebSocket:
 // no request will follow it, so that what it has shown is held against each
-// configuration anew, before further bytes pass.
+// configuration anew, and against the clock, whether bytes pass or not.
 func (s *session) stillShows(q *http1.Request) func() *countersign.Denial {
 	var under *snapshot.Snapshot
+	var until time.Time
 	return func() *countersign.Denial {
 		if denial := s.still(); denial != nil {
 			return denial
 		}
-		snap := s.node.current.Load()
-		if snap == under {
+		snap, now := s.node.current.Load(), time.Now()
+		if snap == under && now.Before(until) {
 			return nil
 		}
-		now := time.Now()
-		denial := s.prove(q, now, s.decide(q, now, nil)).denial
+		denial := s.prove(q, now, s.decide(q, now, &credential.Evidence{Granted: true})).denial
 		if denial == nil {
-			under = snap
+			under, until = snap, now.Add(showsFor)
 		}
 		return denial
 	}

@@ -9,7 +9,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"time"
@@ -359,39 +358,4 @@ func TestARuleRequiresMoreThanItsListener(t *testing.T) {
 			t.Errorf("h1 %s with %.20q: %d, want %d", tc.path, tc.value, p.StatusCode, tc.status)
 		}
 	}
-}
-
-// A connection that switched protocols has no next request: it ends before the
-// next byte passes.
-func TestAKeyThatIsRemovedEndsItsWebSocket(t *testing.T) {
-	r, _ := startWithCredentials(t, withCredentials)
-	r.backend = upgraded(t)
-	r.publish(withCredentials)
-	lost, kept := r.dial(nil), r.dial(nil)
-	echoes := func(c *client, word string) {
-		t.Helper()
-		got := make([]byte, len(word))
-		if _, err := io.WriteString(c.conn, word); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadFull(c.in, got); err != nil || string(got) != word {
-			t.Fatalf("heard %q, %v, want %q", got, err, word)
-		}
-	}
-	for c, header := range map[*client]string{lost: "X-Api-Key: secret-key", kept: "Authorization: " + adas} {
-		c.send("Connection: Upgrade", "Upgrade: websocket", header)
-		if p := c.reply(); p.StatusCode != 101 {
-			t.Fatalf("got %d, want 101", p.StatusCode)
-		}
-		echoes(c, "one")
-	}
-	r.file("keys.txt", []byte("# nobody\n"))
-	r.publish(withCredentials)
-	echoes(kept, "two")
-	io.WriteString(lost.conn, "two") // it may be gone
-	if rest, _ := io.ReadAll(lost.in); len(rest) > 0 {
-		t.Errorf("the connection goes on with %q", rest)
-	}
-	r.journal.wait(t, event{"event": "access", "denial_code": "CredentialInvalid", "elb_status_code": 101})
-	echoes(kept, "three")
 }

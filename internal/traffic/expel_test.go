@@ -354,23 +354,7 @@ func TestAWebSocketOverHTTP2EndsAtOnce(t *testing.T) {
 	r := startBefore(t, accepting(t), fleetConfig)
 	device := r.root.Client("MacID-1")
 	c := r.dial2(device)
-	c.block.Reset()
-	for _, f := range [][2]string{{":method", "CONNECT"}, {":protocol", "websocket"}, {":scheme", "https"},
-		{":authority", "localhost"}, {":path", "/"}, {"sec-websocket-version", "13"}} {
-		c.enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
-	}
-	if err := c.frames.WriteHeaders(h2.HeadersFrameParam{StreamID: 1, BlockFragment: c.block.Bytes(), EndHeaders: true}); err != nil {
-		t.Fatal(err)
-	}
-	for c.got[1] == nil || c.got[1].status == 0 {
-		if err := c.read(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if p := c.got[1]; p.status != 200 {
-		t.Fatalf("the WebSocket was not opened: %+v", p)
-	}
-
+	c.openWebSocket()
 	r.revoke(1, device)
 	r.publish(withLists)
 
@@ -383,6 +367,29 @@ func TestAWebSocketOverHTTP2EndsAtOnce(t *testing.T) {
 	}
 	r.journal.wait(t, event{"event": "expulsion", "alpn": "h2", "denial_code": "ClientCertCrlHit"})
 	r.journal.wait(t, event{"event": "access", "type": "wss", "denial_code": "ClientCertCrlHit"})
+}
+
+// openWebSocket opens one on stream 1, with further fields.
+func (c *client2) openWebSocket(fields ...string) {
+	c.t.Helper()
+	c.block.Reset()
+	fields = append([]string{":method", "CONNECT", ":protocol", "websocket", ":scheme", "https",
+		":authority", "localhost", ":path", "/", "sec-websocket-version", "13"}, fields...)
+	for i := 0; i < len(fields); i += 2 {
+		c.enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
+	}
+	if err := c.frames.WriteHeaders(h2.HeadersFrameParam{StreamID: 1, BlockFragment: c.block.Bytes(), EndHeaders: true}); err != nil {
+		c.t.Fatal(err)
+	}
+	c.next = 3
+	for c.got[1] == nil || c.got[1].status == 0 {
+		if err := c.read(); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	if p := c.got[1]; p.status != 200 {
+		c.t.Fatalf("the WebSocket was not opened: %+v", p)
+	}
 }
 
 // accepting is a backend that opens WebSockets and then says nothing.

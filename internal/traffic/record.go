@@ -97,7 +97,7 @@ func (x exchangeRecord) forward(v verdict) (more, unread bool) {
 		Still: s.still, Restate: v.restate,
 	}
 	if v.grant.Proof().Given() && len(x.Request.UpgradeTo) > 0 {
-		terms.Still = s.stillShows(x.Request)
+		terms.Still, terms.Anew = s.stillShows(x.Request), showsAnew
 	}
 	var res http.Result
 	switch action := v.grant.Action(); {

@@ -10,6 +10,11 @@ import (
 // Evidence is what was found out about one request, because it takes longer than
 // deciding may.
 type Evidence struct {
+	// Granted says that the request was let in before, and is judged again because
+	// what it has shown may have ended. Nobody tries anything: no failure counts, and
+	// it does not matter how many others had.
+	Granted bool
+
 	fields  []http1.Field
 	at      Circumstances
 	pending []*Credential

@@ -42,6 +42,8 @@ type Terms struct {
 	// protocols, where no further request will be: a Denial ends it. nil: never.
 	// One call at a time.
 	Still func() *countersign.Denial
+	// Anew is how often Still is asked too while no bytes pass. 0: never.
+	Anew time.Duration
 }
 
 // An Exchange is one request with its answer, between a client and the targets

@@ -36,6 +36,11 @@ func (e *Exchange) switchProtocols(l line) outcome {
 	t.moved.Store(time.Now().UnixNano())
 	e.client.tunnels.enter(t)
 	defer e.client.tunnels.leave(t)
+	over := make(chan struct{})
+	var asking sync.WaitGroup
+	if anew := e.terms.Anew; anew > 0 {
+		asking.Go(func() { t.askAnew(anew, over) })
+	}
 	upward := make(chan struct{})
 	go func() {
 		defer close(upward)
@@ -44,7 +49,10 @@ func (e *Exchange) switchProtocols(l line) outcome {
 	}()
 	t.pass(t.target, t.client, new(int64))
 	<-upward
+	close(over)
+	asking.Wait()
 	t.fault.raise()
+	t.doubted.raise()
 	t.asking.Lock()
 	e.result.Denial = t.denial
 	t.asking.Unlock()
@@ -82,9 +90,28 @@ type tunnel struct {
 	broken         atomic.Bool  // one direction failed: the other has no purpose
 	received       int64
 
-	asking sync.Mutex
-	denial *countersign.Denial // why it was ended
-	fault  fault               // of the goroutine that passes bytes up
+	asking  sync.Mutex
+	denial  *countersign.Denial // why it was ended
+	fault   fault               // of the goroutine that passes bytes up
+	doubted fault               // and of the one that asks anew
+}
+
+// askAnew asks every so often whether bytes may pass still, though none do, until
+// the tunnel is over.
+func (t *tunnel) askAnew(often time.Duration, over <-chan struct{}) {
+	defer t.doubted.keep(t.fail)
+	tick := time.NewTicker(often)
+	defer tick.Stop()
+	for {
+		select {
+		case <-over:
+			return
+		case <-tick.C:
+			if !t.may() {
+				return
+			}
+		}
+	}
 }
 
 // may reports whether bytes may pass still; if not, it ends the tunnel.
