@@ -38,7 +38,8 @@ type TargetTLS struct {
 	Verify bool `yaml:"verify" default:"true"`
 
 	// ALPN is which protocols are offered, preferred first, with protocol tls: the
-	// others know what they speak.
+	// others know what they speak. Left out: the one that was agreed upon with the
+	// client at a listener with protocol tls. A target that chooses none is fine.
 	ALPN []string `yaml:"alpn"`
 }
 

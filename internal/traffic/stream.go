@@ -52,7 +52,7 @@ func (s *session) carry(conn http.Conn, rests live.Standing) {
 		p.Refuse(v.denial, s.closesNow())
 		return
 	}
-	p.Forward(stream.Terms{Grant: v.grant, Private: v.private, Asker: v.asker, Preface: read})
+	p.Forward(stream.Terms{Grant: v.grant, Private: v.private, Asker: v.asker, Protocol: s.shook.State.NegotiatedProtocol, Preface: read})
 }
 
 // stillCarried decides anew about bytes that pass, once for each snapshot: rules and
@@ -108,6 +108,7 @@ func (s *session) logStream(r *stream.Result) {
 	}
 	line.End, line.Denial, line.Alert = string(r.End), r.Denial, r.Alert
 	line.ReceivedBytes, line.SentBytes = r.Received, r.Sent
+	line.TargetALPN = r.TargetProtocol
 	if r.Action.Forward != nil {
 		line.TargetGroup = r.Action.Forward.Name()
 	}

@@ -6,10 +6,12 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
 	"countersign.dev/internal/testpki"
+	"countersign.dev/internal/traffic"
 )
 
 // streamedOver is streamed with a party that is reached over TLS, and wants our
@@ -103,4 +105,69 @@ func TestBytesForATargetThatDoesNotProveItselfGoNowhere(t *testing.T) {
 		}
 		r.journal.wait(t, event{"event": "stream", "denial_code": "TargetHandshakeFailed"})
 	})
+}
+
+// The client's choice is offered to the target, which may have none to make (RFC 7301
+// section 3.1); the group may have another word.
+func TestTheProtocolOfTheClientIsOfferedToTheTarget(t *testing.T) {
+	const plain, listening = `{name: app, protocol: tcp, targets: ["BACKEND"]}`, "certificates: [{cert: server.crt, key: server.key}]"
+	for _, c := range []struct {
+		name, group    string
+		client, target []string
+		offered        []string
+		fe, be, denied string
+	}{
+		{name: "it is passed on", client: []string{"other", "mqtt"}, target: []string{"mqtt"}, offered: []string{"mqtt"}, fe: "mqtt", be: "mqtt"},
+		{name: "the second of ours", client: []string{"amqp"}, target: []string{"mqtt", "amqp"}, offered: []string{"amqp"}, fe: "amqp", be: "amqp"},
+		{name: "the target knows no ALPN", client: []string{"mqtt"}, offered: []string{"mqtt"}, fe: "mqtt"},
+		{name: "the client knows no ALPN", target: []string{"mqtt"}},
+		{name: "the group has its own", group: ", alpn: [x-broker, amqp]", client: []string{"mqtt"}, target: []string{"amqp"}, offered: []string{"x-broker", "amqp"}, fe: "mqtt", be: "amqp"},
+		{name: "the target speaks another", client: []string{"mqtt"}, target: []string{"amqp"}, offered: []string{"mqtt"}, fe: "mqtt", denied: "TargetProtocolMismatch"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newParty(t)
+			inside := testpki.NewRoot(t, "Inside Root")
+			r := startWith(t, p.address, streamConfig, traffic.Config{})
+			r.file("inside.crt", inside.PEM())
+			r.publish(with(streamConfig, listening, listening+"\n    tls: {alpn: [mqtt, amqp]}", plain,
+				`{name: app, protocol: tls, targets: ["BACKEND"], tls: {ca_bundle: inside.crt`+c.group+`}}`))
+			conn := r.dial(r.root.Client("MacID-1"), func(cfg *tls.Config) { cfg.NextProtos = c.client }).conn
+			var offered []string
+			serving := &tls.Config{Certificates: []tls.Certificate{inside.Server("127.0.0.1").TLS()}, NextProtos: c.target}
+			over := tls.Server(p.next(t).conn, &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+				offered = hello.SupportedProtos
+				return serving, nil
+			}})
+			err := over.HandshakeContext(t.Context())
+			if !slices.Equal(offered, c.offered) {
+				t.Errorf("the target is offered %q, want %q", offered, c.offered)
+			}
+			if (err != nil) != (c.denied != "") {
+				t.Fatalf("the target says %v", err)
+			}
+			want := event{"event": "stream", "end": "finished"}
+			if c.denied != "" {
+				over.Close()
+				want = event{"event": "stream", "end": "refused", "denial_code": c.denied}
+			} else {
+				client, target := newEnd(t, conn), newEnd(t, over)
+				client.say("hello")
+				target.hear("hello")
+				client.through()
+				target.hearsEnd()
+				target.through()
+				client.hearsEnd()
+			}
+			if c.fe != "" {
+				want["alpn"] = c.fe
+			}
+			if c.be != "" {
+				want["target_alpn"] = c.be
+			}
+			line := r.journal.wait(t, want)
+			if _, there := line["target_alpn"]; there != (c.be != "") {
+				t.Errorf("the line has the target's protocol %v", line["target_alpn"])
+			}
+		})
+	}
 }

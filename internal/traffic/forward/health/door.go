@@ -57,7 +57,7 @@ func (d door) open(ctx context.Context, address string) (c net.Conn, release fun
 	if d.tls == nil {
 		return raw, release, nil
 	}
-	conn, err := d.tls.Handshake(ctx, raw, address)
+	conn, err := d.tls.Handshake(ctx, raw, address, "")
 	if err != nil {
 		release()
 		return nil, nil, err

@@ -20,6 +20,8 @@ type Terms struct {
 	Private *upstream.Private
 	// Asker is for whom a target is picked.
 	Asker upstream.Asker
+	// Protocol is what was agreed upon with the client by ALPN; "": nothing.
+	Protocol string
 	// Preface was read from the client already.
 	Preface []byte
 }
@@ -30,6 +32,8 @@ type Result struct {
 	Denial *countersign.Denial // why the gateway ended it, if it did
 	Action route.Action        // that was granted; zero: none was
 	Tried  []*upstream.Target  // the last one was connected to, if any was
+	// TargetProtocol is what the target has chosen by ALPN; "": nothing.
+	TargetProtocol string
 	// Began is when a target was looked for, Chosen when one was connected; zero: none was.
 	Began, Chosen  time.Time
 	Received, Sent int64 // from and to the client
@@ -85,6 +89,7 @@ func (p *Pipe) connect() (denial *countersign.Denial) {
 		p.result.Tried = append(p.result.Tried, target)
 		conn, err := p.dial(target)
 		if err == nil {
+			p.result.TargetProtocol = conn.Protocol()
 			err = p.attach(conn)
 		}
 		if err == nil {
@@ -101,9 +106,9 @@ func (p *Pipe) connect() (denial *countersign.Denial) {
 
 func (p *Pipe) dial(t *upstream.Target) (*upstream.Conn, error) {
 	if p.terms.Private != nil {
-		return p.terms.Private.Dial(p.ctx, t)
+		return p.terms.Private.DialAs(p.ctx, t, p.terms.Protocol)
 	}
-	return t.Dial(p.ctx)
+	return t.DialAs(p.ctx, p.terms.Protocol)
 }
 
 // attach makes conn the way to the target, or gives it up.

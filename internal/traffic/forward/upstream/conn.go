@@ -73,6 +73,14 @@ func (c *Conn) CloseWrite() error {
 // Target returns the target at the other end.
 func (c *Conn) Target() *Target { return c.target }
 
+// Protocol is what the target has chosen by ALPN; "": nothing.
+func (c *Conn) Protocol() string {
+	if c.tls == nil {
+		return ""
+	}
+	return c.tls.Protocol()
+}
+
 // Reused reports whether an exchange before this one used the connection.
 func (c *Conn) Reused() bool { return c.reused }
 

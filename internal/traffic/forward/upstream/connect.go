@@ -21,10 +21,10 @@ type made struct {
 }
 
 // connect makes a connection: TCP, the header of own if that is not nil, TLS if
-// the target is reached over it. It takes no longer than timeout, and is counted
-// if it cannot be made.
-func (t *Target) connect(ctx context.Context, timeout time.Duration, own *privatePool) (*made, error) {
-	m, err := t.reach(ctx, timeout, own)
+// the target is reached over it: for protocol, if that is known. It takes no longer
+// than timeout, and is counted if it cannot be made.
+func (t *Target) connect(ctx context.Context, timeout time.Duration, own *privatePool, protocol string) (*made, error) {
+	m, err := t.reach(ctx, timeout, own, protocol)
 	if err != nil && (ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded)) {
 		t.failed(err)
 	}
@@ -41,7 +41,7 @@ func (t *Target) failed(err error) {
 	t.Report(Failed)
 }
 
-func (t *Target) reach(ctx context.Context, timeout time.Duration, own *privatePool) (*made, error) {
+func (t *Target) reach(ctx context.Context, timeout time.Duration, own *privatePool, protocol string) (*made, error) {
 	// The dialer's defaults are what we want: TCP_NODELAY, keep-alive probes.
 	d := net.Dialer{Timeout: timeout}
 	by := time.Now().Add(timeout)
@@ -63,7 +63,7 @@ func (t *Target) reach(ctx context.Context, timeout time.Duration, own *privateP
 	}
 	m := &made{tcp: tcp, conn: direct.Wrap(tcp)}
 	if t.overTLS {
-		err = t.secure(ctx, m, by)
+		err = t.secure(ctx, m, by, protocol)
 	}
 	if err != nil {
 		tcp.Close()
@@ -73,7 +73,7 @@ func (t *Target) reach(ctx context.Context, timeout time.Duration, own *privateP
 }
 
 // secure makes m one over TLS.
-func (t *Target) secure(ctx context.Context, m *made, by time.Time) error {
+func (t *Target) secure(ctx context.Context, m *made, by time.Time, protocol string) error {
 	client := t.client.Load()
 	if client == nil {
 		return errPlain
@@ -81,7 +81,7 @@ func (t *Target) secure(ctx context.Context, m *made, by time.Time) error {
 	ctx, cancel := context.WithDeadline(ctx, by)
 	defer cancel()
 	direct.Hold(m.conn)
-	conn, err := client.Handshake(ctx, m.conn, t.address)
+	conn, err := client.Handshake(ctx, m.conn, t.address, protocol)
 	if err != nil {
 		return err
 	}

@@ -163,7 +163,7 @@ func (p *h2Pool) dial() {
 // connect makes a connection, hands out streams on it, and stays until the
 // target has said how many it allows.
 func (p *h2Pool) connect() {
-	m, err := p.target.connect(p.target.fleet.dialing, p.patience(), p.own)
+	m, err := p.target.connect(p.target.fleet.dialing, p.patience(), p.own, "")
 	p.mu.Lock()
 	p.dialing = false
 	if err == nil && p.gone {

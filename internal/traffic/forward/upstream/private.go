@@ -61,7 +61,16 @@ func (p *Private) Dial(ctx context.Context, t *Target) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.dialFor(ctx, own)
+	return t.dialFor(ctx, own, "")
+}
+
+// DialAs is Target.DialAs for that client.
+func (p *Private) DialAs(ctx context.Context, t *Target, protocol string) (*Conn, error) {
+	own, err := p.at(t)
+	if err != nil {
+		return nil, err
+	}
+	return t.dialFor(ctx, own, protocol)
 }
 
 // Stream is Target.Stream for that client.

@@ -100,14 +100,20 @@ func (t *Target) get(own *privatePool) (c *Conn, reused bool, err error) {
 	if c := pool.take(t.fleet.now()); c != nil {
 		return c, true, nil
 	}
-	c, err = t.dial(t.fleet.dialing, pool)
+	c, err = t.dial(t.fleet.dialing, pool, "")
 	return c, false, err
 }
 
 // Dial returns a new connection to the target, to be given back with Release.
-func (t *Target) Dial(ctx context.Context) (*Conn, error) { return t.dialFor(ctx, nil) }
+func (t *Target) Dial(ctx context.Context) (*Conn, error) { return t.dialFor(ctx, nil, "") }
 
-func (t *Target) dialFor(ctx context.Context, own *privatePool) (*Conn, error) {
+// DialAs is Dial for a client with which protocol was agreed upon by ALPN, "" if
+// nothing: over TLS the target is offered that, unless its group says what is.
+func (t *Target) DialAs(ctx context.Context, protocol string) (*Conn, error) {
+	return t.dialFor(ctx, nil, protocol)
+}
+
+func (t *Target) dialFor(ctx context.Context, own *privatePool, protocol string) (*Conn, error) {
 	pool, err := t.begin(own)
 	if err != nil {
 		return nil, err
@@ -115,7 +121,7 @@ func (t *Target) dialFor(ctx context.Context, own *privatePool) (*Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(t.fleet.dialing, cancel)()
-	return t.dial(ctx, pool)
+	return t.dial(ctx, pool, protocol)
 }
 
 // begin counts an exchange over HTTP/1.1 and returns where its connection is from.
@@ -141,8 +147,8 @@ func (t *Target) done(own *privatePool) {
 }
 
 // dial connects for an exchange that is counted already.
-func (t *Target) dial(ctx context.Context, pool *pool) (*Conn, error) {
-	c, err := t.dialHTTP1(ctx, pool)
+func (t *Target) dial(ctx context.Context, pool *pool, protocol string) (*Conn, error) {
+	c, err := t.dialOne(ctx, pool, protocol)
 	if err != nil {
 		t.done(pool.own)
 		return nil, err
@@ -150,12 +156,12 @@ func (t *Target) dial(ctx context.Context, pool *pool) (*Conn, error) {
 	return c, nil
 }
 
-func (t *Target) dialHTTP1(ctx context.Context, pool *pool) (*Conn, error) {
+func (t *Target) dialOne(ctx context.Context, pool *pool, protocol string) (*Conn, error) {
 	timeout, gone := pool.dialing()
 	if gone {
 		return nil, ErrDeregistered
 	}
-	made, err := t.connect(ctx, timeout, pool.own)
+	made, err := t.connect(ctx, timeout, pool.own, protocol)
 	if err != nil {
 		return nil, err
 	}

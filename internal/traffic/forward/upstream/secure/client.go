@@ -36,7 +36,8 @@ type Config struct {
 	Pins [][sha256.Size]byte
 	// Unverified takes every certificate for good; the four fields above must be zero.
 	Unverified bool
-	// Protocols are offered by ALPN, preferred first; none: there is no ALPN.
+	// Protocols are offered by ALPN, preferred first; none: what the client at the
+	// other side has chosen, if that is told.
 	Protocols []string
 	// Demanded is whether the target must choose one of Protocols.
 	Demanded bool
@@ -137,9 +138,10 @@ func (c *Client) Warnings() []string { return c.warnings }
 func (c *Client) Unverified() bool { return c.cfg.Unverified }
 
 // Handshake makes conn, a connection to the target at address (host:port), one
-// over TLS. When it fails, or ctx ends first, conn must be closed; the error is
-// a *countersign.Denial.
-func (c *Client) Handshake(ctx context.Context, conn net.Conn, address string) (*Conn, error) {
+// over TLS. protocol is what was agreed upon by ALPN with the client that it is for,
+// "" if nothing: it is offered where Protocols are none. When it fails, or ctx ends
+// first, conn must be closed; the error is a *countersign.Denial.
+func (c *Client) Handshake(ctx context.Context, conn net.Conn, address, protocol string) (*Conn, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		host = address
@@ -147,6 +149,10 @@ func (c *Client) Handshake(ctx context.Context, conn net.Conn, address string) (
 	h := &attempt{client: c, address: address, name: cmp.Or(c.cfg.ServerName, host)}
 	cfg := c.base.Clone()
 	cfg.ServerName = h.name
+	if len(cfg.NextProtos) == 0 && protocol != "" {
+		cfg.NextProtos = []string{protocol}
+	}
+	h.offered = cfg.NextProtos
 	cfg.ClientSessionCache = sessionOf{c.sessions, address}
 	cfg.GetClientCertificate = h.certificate
 	cfg.VerifyConnection = h.verify
@@ -163,6 +169,8 @@ type attempt struct {
 	client  *Client
 	address string
 	name    string    // that the target must have
+	offered []string  // by ALPN
+	chosen  string    // of them; "": none
 	asked   bool      // the target asked for a certificate
 	until   time.Time // the verdict may be another one later; zero: it will not
 }

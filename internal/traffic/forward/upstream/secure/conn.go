@@ -31,6 +31,9 @@ func newConn(conn net.Conn, cfg *tls.Config) *Conn {
 // Client returns what the connection was made with.
 func (c *Conn) Client() *Client { return c.attempt.client }
 
+// Protocol is what the target has chosen by ALPN; "": nothing.
+func (c *Conn) Protocol() string { return c.attempt.chosen }
+
 // GoodUntil is the last instant at which the target is surely still whom it was
 // taken for: its certificates are in date, and what is known of their revocation
 // too. Zero: no time changes anything.

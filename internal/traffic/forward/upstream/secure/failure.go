@@ -47,14 +47,22 @@ func (h *attempt) failed(err error) *countersign.Denial {
 	case garbage:
 		return deny(code, "target %s does not speak TLS, what it sends begins with %q; set protocol: http of the target group if it is without TLS, or correct the port", h.address, record.RecordHeader)
 	case alert && remote.Op == "remote error" && remote.Err.Error() == "tls: no application protocol": // RFC 7301 section 3.2
-		return deny(countersign.TargetProtocolMismatch, "target %s speaks no protocol that is offered by ALPN (alert no_application_protocol), want %s; let it speak that over TLS, or set another protocol of the target group",
-			h.address, strings.Join(h.client.cfg.Protocols, " or "))
+		return deny(countersign.TargetProtocolMismatch, "target %s speaks no protocol that is offered by ALPN (alert no_application_protocol), want %s; let it speak that over TLS, or %s",
+			h.address, strings.Join(h.offered, " or "), h.otherwise())
 	case alert && remote.Op == "remote error":
 		return deny(code, "target %s ended the TLS handshake with the alert %q; its log says why", h.address, strings.TrimPrefix(remote.Err.Error(), "tls: "))
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return deny(code, "target %s closed the connection during the TLS handshake; its log may say why", h.address)
 	}
 	return deny(code, "the TLS handshake with target %s failed: %s", h.address, shorten(strings.TrimPrefix(err.Error(), "tls: ")))
+}
+
+// otherwise says how a target is offered another protocol.
+func (h *attempt) otherwise() string {
+	if len(h.client.cfg.Protocols) == 0 {
+		return "set tls.alpn of the target group to what it speaks: this is what the client has chosen"
+	}
+	return "set another protocol of the target group"
 }
 
 // refused says with which alert the target has refused our certificate; nil: it

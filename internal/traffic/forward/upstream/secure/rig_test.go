@@ -83,7 +83,7 @@ func connect(t *testing.T, c *secure.Client, address, name string) (*secure.Conn
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	_, port, _ := net.SplitHostPort(address)
-	return c.Handshake(ctx, direct.Wrap(raw), net.JoinHostPort(name, port))
+	return c.Handshake(ctx, direct.Wrap(raw), net.JoinHostPort(name, port), "")
 }
 
 // denied wants a denial of that code with these words in it.

@@ -17,7 +17,8 @@ import (
 // verify is tls.Config.VerifyConnection. It is asked for resumed sessions too,
 // with the certificates of their first handshake, so that none outlives them.
 func (h *attempt) verify(cs tls.ConnectionState) error {
-	if d := h.protocol(cs.NegotiatedProtocol); d != nil {
+	h.chosen = cs.NegotiatedProtocol
+	if d := h.protocol(h.chosen); d != nil {
 		return d
 	}
 	if h.client.cfg.Unverified {
