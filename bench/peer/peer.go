@@ -50,10 +50,13 @@ func (s Site) Workers() int { return runtime.NumCPU() }
 // those to the backend, with room to spare.
 func (s Site) Sockets() int {
 	if s.Stream != "" {
-		return 2*s.Connections + 1024 // each with its own
+		return s.Clients() + s.Connections // each with its own
 	}
-	return s.Connections + 1024
+	return s.Clients()
 }
+
+// Clients is how many of them HAProxy is told of, which counts those alone.
+func (s Site) Clients() int { return s.Connections + 1024 }
 
 // Root reports that servers which can give up root's rights must be told not to:
 // their files are in a directory of their owner alone.
