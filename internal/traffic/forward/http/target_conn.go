@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/traffic/forward/upstream/pool"
 	"countersign.dev/internal/wire/http1"
 )
 
 // A connLine is the line to a target that speaks HTTP/1.1: a connection, for one
 // exchange after the other.
 type connLine struct {
-	conn   *upstream.Conn
+	conn   *pool.Conn
+	to     *upstream.Target
 	pooled pooledBuffer
 	buf    []byte // buf[r:w] was read and is not consumed yet
 	r, w   int
@@ -35,7 +37,7 @@ type connLine struct {
 
 // connect makes l a line to the target. It may have been one to another before.
 func (l *connLine) connect(e *Exchange, t *upstream.Target, fresh bool) (line, bool, error) {
-	var conn *upstream.Conn
+	var conn *pool.Conn
 	var reused bool
 	var err error
 	if fresh {
@@ -57,14 +59,14 @@ func (l *connLine) connect(e *Exchange, t *upstream.Target, fresh bool) (line, b
 	chunks := l.chunks
 	chunks.Reset()
 	chunks.Limits = e.set.Response
-	*l = connLine{conn: conn, wait: e.set.Wait, chunks: chunks, framed: l.framed[:0]}
+	*l = connLine{conn: conn, to: t, wait: e.set.Wait, chunks: chunks, framed: l.framed[:0]}
 	if len(e.out) == 0 {
 		e.out = e.appendRequest(e.out)
 	}
 	return l, reused, nil
 }
 
-func (l *connLine) target() *upstream.Target { return l.conn.Target() }
+func (l *connLine) target() *upstream.Target { return l.to }
 
 func (l *connLine) abort() { l.conn.Net().Close() }
 
@@ -256,7 +258,7 @@ func (l *connLine) tunnel(e *Exchange) (duplex, []byte) {
 
 // A connTunnel is the target's side of a connection that has switched protocols.
 type connTunnel struct {
-	conn *upstream.Conn
+	conn *pool.Conn
 	idle time.Duration
 }
 

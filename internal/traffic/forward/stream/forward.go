@@ -8,6 +8,7 @@ import (
 	"countersign.dev"
 	"countersign.dev/internal/traffic/authorize"
 	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/traffic/forward/upstream/pool"
 	"countersign.dev/internal/traffic/route"
 )
 
@@ -90,7 +91,7 @@ func (p *Pipe) connect() (denial *countersign.Denial) {
 		conn, err := p.dial(target)
 		if err == nil {
 			p.result.TargetProtocol = conn.Protocol()
-			err = p.attach(conn)
+			err = p.attach(conn, target)
 		}
 		if err == nil {
 			return nil
@@ -104,15 +105,15 @@ func (p *Pipe) connect() (denial *countersign.Denial) {
 	return denial
 }
 
-func (p *Pipe) dial(t *upstream.Target) (*upstream.Conn, error) {
+func (p *Pipe) dial(t *upstream.Target) (*pool.Conn, error) {
 	if p.terms.Private != nil {
 		return p.terms.Private.DialAs(p.ctx, t, p.terms.Protocol)
 	}
 	return t.DialAs(p.ctx, p.terms.Protocol)
 }
 
-// attach makes conn the way to the target, or gives it up.
-func (p *Pipe) attach(conn *upstream.Conn) error {
+// attach makes conn the way to target, or gives it up.
+func (p *Pipe) attach(conn *pool.Conn, target *upstream.Target) error {
 	way, ok := conn.NetConn().(Conn)
 	socket, tcp := conn.Net().(*net.TCPConn)
 	if !ok || !tcp {
@@ -126,7 +127,7 @@ func (p *Pipe) attach(conn *upstream.Conn) error {
 		return errEnding
 	}
 	p.target.init(way, socket)
-	p.conn, p.attached = conn, true
+	p.conn, p.to, p.attached = conn, target, true
 	conn.OnEnd(func() {
 		p.up.call()
 		p.down.call()
@@ -137,7 +138,7 @@ func (p *Pipe) attach(conn *upstream.Conn) error {
 // release gives the connection to the target back, which closes it.
 func (p *Pipe) release() {
 	p.conn.Release(false)
-	p.terms.Grant.Action().Forward.Done(p.conn.Target())
+	p.terms.Grant.Action().Forward.Done(p.to)
 }
 
 func unreachable(err error) *countersign.Denial {

@@ -9,6 +9,7 @@ import (
 
 	"countersign.dev"
 	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/traffic/forward/upstream/pool"
 	"countersign.dev/internal/traffic/listen/parking"
 	"countersign.dev/internal/wire/tlsname"
 )
@@ -51,7 +52,8 @@ type Pipe struct {
 	attached bool // target is there
 
 	terms  Terms
-	conn   *upstream.Conn
+	conn   *pool.Conn
+	to     *upstream.Target // at its other end
 	result Result
 }
 
@@ -88,7 +90,7 @@ const (
 )
 
 // terminated is how a connection ended whose target broke off, or seemed to.
-var terminated = [...]End{upstream.NotTerminated: TargetBroke, upstream.Deregistered: Deregister, upstream.Unhealthy: Unhealthy}
+var terminated = [...]End{pool.NotTerminated: TargetBroke, pool.Deregistered: Deregister, pool.Unhealthy: Unhealthy}
 
 // resets reports whether the parties are told that something is missing.
 func (e End) resets() bool {

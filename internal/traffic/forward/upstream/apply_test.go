@@ -11,13 +11,15 @@ import (
 
 	"countersign.dev/internal/traffic/forward/health"
 	"countersign.dev/internal/traffic/forward/health/healthtest"
+	"countersign.dev/internal/traffic/forward/upstream/pool/pooltest"
+	"countersign.dev/internal/traffic/forward/upstream/reach"
 )
 
 func TestApplyKeepsTargetsThatAreAsBefore(t *testing.T) {
 	f := newFleet(t)
-	backend, s := newBackend(t, 200), newServer(t)
+	backend, s := newBackend(t, 200), pooltest.NewServer(t)
 	checked := GroupConfig{Name: "checked", Targets: []string{backend.address()}, Health: rarely()}
-	plain := GroupConfig{Name: "plain", Targets: []string{s.address}}
+	plain := GroupConfig{Name: "plain", Targets: []string{s.Address}}
 	first := f.apply(t, checked, plain)
 	f.await(t, "checked "+backend.address()+" healthy")
 	since := first["checked"].Targets()[0].Since
@@ -28,7 +30,7 @@ func TestApplyKeepsTargetsThatAreAsBefore(t *testing.T) {
 	checked.Health.Host = "" // as it was
 	plain.Targets = append(plain.Targets, "192.0.2.1:80")
 	plain.ConnectTimeout, plain.Attempts, plain.FailOpen = time.Second, 3, true
-	second := f.apply(t, plain, GroupConfig{Name: "more", Targets: []string{s.address}}, checked)
+	second := f.apply(t, plain, GroupConfig{Name: "more", Targets: []string{s.Address}}, checked)
 
 	if got := second["checked"].Targets()[1]; got.Address != backend.address() || got.State != health.Healthy || got.Since != since {
 		t.Errorf("the healthy target is now %+v", got)
@@ -44,7 +46,7 @@ func TestApplyKeepsTargetsThatAreAsBefore(t *testing.T) {
 	}
 	var kept *Target
 	for range 2 {
-		if tg := pick(t, second["plain"]); tg.Address() == s.address {
+		if tg := pick(t, second["plain"]); tg.Address() == s.Address {
 			kept = tg
 		}
 	}
@@ -69,8 +71,8 @@ func TestApplyStartsOverWhenTheCheckIsAnother(t *testing.T) {
 
 func TestApplyIsAllOrNothing(t *testing.T) {
 	f := newFleet(t)
-	s := newServer(t)
-	good := GroupConfig{Name: "api", Targets: []string{s.address}}
+	s := pooltest.NewServer(t)
+	good := GroupConfig{Name: "api", Targets: []string{s.Address}}
 	g := f.apply(t, good)["api"]
 	c := get(t, pick(t, g), false)
 	c.Release(true)
@@ -109,57 +111,57 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 
 func TestRemovedTargetDrains(t *testing.T) {
 	f := newFleet(t)
-	stays, goes := newServer(t), newServer(t)
-	old := f.apply(t, GroupConfig{Name: "api", Targets: []string{goes.address, stays.address}})["api"]
+	stays, goes := pooltest.NewServer(t), pooltest.NewServer(t)
+	old := f.apply(t, GroupConfig{Name: "api", Targets: []string{goes.Address, stays.Address}})["api"]
 	removed := pick(t, old)
 	busy, idle := get(t, removed, false), get(t, removed, false)
-	busyPeer, idlePeer := goes.accept(t), goes.accept(t)
+	busyPeer, idlePeer := goes.Accept(t), goes.Accept(t)
 	idle.Release(true)
 
-	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{stays.address}})["api"]
-	closed(t, idlePeer)
+	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{stays.Address}})["api"]
+	pooltest.Closed(t, idlePeer)
 	for range 3 {
 		if pick(t, g) == removed || pick(t, old) == removed {
 			t.Fatal("the removed target was picked")
 		}
 	}
-	if s := g.Targets(); len(s) != 2 || s[1].Address != goes.address || s[1].State != health.Draining ||
+	if s := g.Targets(); len(s) != 2 || s[1].Address != goes.Address || s[1].State != health.Draining ||
 		s[1].Code != health.DeregistrationInProgress || s[1].InFlight != 1 {
 		t.Errorf("got %+v", s)
 	}
 
-	open(t, busy, busyPeer) // it may finish
+	pooltest.Open(t, busy, busyPeer) // it may finish
 	busy.Release(true)
-	closed(t, busyPeer)
-	if s := g.Targets(); len(s) != 1 || s[0].Address != stays.address {
+	pooltest.Closed(t, busyPeer)
+	if s := g.Targets(); len(s) != 1 || s[0].Address != stays.Address {
 		t.Errorf("after draining: %+v", s)
 	}
 }
 
 func TestRequestThatPickedBeforeTheTargetWasRemovedIsServed(t *testing.T) {
 	f := newFleet(t)
-	s := newServer(t)
-	removed := target(t, f, GroupConfig{Targets: []string{s.address}})
+	s := pooltest.NewServer(t)
+	removed := target(t, f, GroupConfig{Targets: []string{s.Address}})
 	f.apply(t)
 	c := get(t, removed, false)
-	peer := s.accept(t)
-	open(t, c, peer)
+	peer := s.Accept(t)
+	pooltest.Open(t, c, peer)
 	c.Release(true)
-	closed(t, peer)
+	pooltest.Closed(t, peer)
 }
 
 func TestDrainingConnectionsAreClosedAfterTheDelay(t *testing.T) {
 	for name, delay := range map[string]time.Duration{"some": 20 * time.Millisecond, "none": -1} {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t)
-			s := newServer(t)
-			removed := target(t, f, GroupConfig{Targets: []string{s.address}, DeregistrationDelay: delay})
+			s := pooltest.NewServer(t)
+			removed := target(t, f, GroupConfig{Targets: []string{s.Address}, DeregistrationDelay: delay})
 			c := get(t, removed, false)
-			peer := s.accept(t)
+			peer := s.Accept(t)
 			f.apply(t, GroupConfig{Name: "api"})
-			closed(t, peer)
-			if _, _, err := removed.Get(); !errors.Is(err, ErrDeregistered) {
-				t.Errorf("got %v, want ErrDeregistered", err)
+			pooltest.Closed(t, peer)
+			if _, _, err := removed.Get(); !errors.Is(err, reach.ErrDeregistered) {
+				t.Errorf("got %v, want reach.ErrDeregistered", err)
 			}
 			if n := removed.InFlight(); n != 1 {
 				t.Errorf("%d in flight before Release, want 1", n)
@@ -209,15 +211,15 @@ func TestGroupThatWasRemovedServesThoseWhoHoldItUntilTheDelayIsOver(t *testing.T
 
 func TestCloseWaitsForWhatIsInFlight(t *testing.T) {
 	f := newFleet(t)
-	s := newServer(t)
-	tg := target(t, f, GroupConfig{Targets: []string{s.address}})
+	s := pooltest.NewServer(t)
+	tg := target(t, f, GroupConfig{Targets: []string{s.Address}})
 	busy, idle := get(t, tg, false), get(t, tg, false)
-	busyPeer, idlePeer := s.accept(t), s.accept(t)
+	busyPeer, idlePeer := s.Accept(t), s.Accept(t)
 	idle.Release(true)
 	done := make(chan error, 1)
 	go func() { done <- f.Close(t.Context()) }()
-	closed(t, idlePeer)
-	open(t, busy, busyPeer)
+	pooltest.Closed(t, idlePeer)
+	pooltest.Open(t, busy, busyPeer)
 	select {
 	case err := <-done:
 		t.Fatalf("Close returned %v with a connection in use", err)
@@ -227,9 +229,9 @@ func TestCloseWaitsForWhatIsInFlight(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	closed(t, busyPeer)
+	pooltest.Closed(t, busyPeer)
 
-	if _, _, err := tg.Get(); !errors.Is(err, ErrDeregistered) {
+	if _, _, err := tg.Get(); !errors.Is(err, reach.ErrDeregistered) {
 		t.Errorf("Get after Close: %v", err)
 	}
 	if _, err := f.Apply(nil); err == nil {
@@ -242,16 +244,16 @@ func TestCloseWaitsForWhatIsInFlight(t *testing.T) {
 
 func TestCloseHasADeadline(t *testing.T) {
 	f := newFleet(t)
-	s := newServer(t)
-	tg := target(t, f, GroupConfig{Targets: []string{s.address}})
+	s := pooltest.NewServer(t)
+	tg := target(t, f, GroupConfig{Targets: []string{s.Address}})
 	busy := get(t, tg, false)
-	peer := s.accept(t)
+	peer := s.Accept(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if err := f.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "closed 1 connections") {
 		t.Errorf("got %v", err)
 	}
-	closed(t, peer)
+	pooltest.Closed(t, peer)
 	busy.Release(true)
 }
 
@@ -299,7 +301,7 @@ func TestLoadWhileConfigurationsChange(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if c.Target() != tg {
+				if c.RemoteAddr().String() != tg.Address() {
 					t.Error("a connection to another target")
 				}
 				c.ArmRead(time.Now(), time.Minute)

@@ -11,6 +11,7 @@ import (
 
 	"countersign.dev/internal/traffic/forward/balance"
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/upstream/pool"
 	"countersign.dev/internal/traffic/forward/upstream/resolve"
 	"countersign.dev/internal/traffic/forward/upstream/secure"
 	"countersign.dev/internal/traffic/keepalive"
@@ -144,6 +145,11 @@ func (p *plan) prepareBalance() error {
 		faults = append(faults, fmt.Errorf("slow start %v, max connections %d: want 0 or more", p.SlowStart, p.MaxConnections))
 	}
 	return errors.Join(faults...)
+}
+
+// pooling is what p says about connections for one exchange at a time.
+func (p *plan) pooling() pool.Settings {
+	return pool.Settings{ConnectTimeout: p.ConnectTimeout, IdleTimeout: p.IdleTimeout, MaxIdle: p.MaxIdle}
 }
 
 func or[T comparable](v *T, fallback T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"os"
 	"runtime"
 	"strings"
 	"syscall"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/forward/health/healthtest"
+	"countersign.dev/internal/traffic/forward/upstream/pool/pooltest"
 )
 
 // target returns the only target of a group of one.
@@ -21,40 +21,14 @@ func target(t testing.TB, f *testFleet, g GroupConfig) *Target {
 	return pick(t, f.apply(t, g)["api"])
 }
 
-func TestConnectionsAreReusedLastInFirstOut(t *testing.T) {
-	s := newServer(t)
-	tg := target(t, newFleet(t), GroupConfig{Targets: []string{s.address}})
-	a, b := get(t, tg, false), get(t, tg, false)
-	if tg.InFlight() != 2 {
-		t.Errorf("%d in flight, want 2", tg.InFlight())
-	}
-	a.Scratch = "a's"
-	b.Release(true)
-	a.Release(true)
-	if tg.InFlight() != 0 {
-		t.Errorf("%d in flight, want 0", tg.InFlight())
-	}
-	if c := get(t, tg, true); c != a || c.Scratch != "a's" {
-		t.Error("the connection that came back last is not the first to be used again, with its scratch")
-	}
-	if c := get(t, tg, true); c != b {
-		t.Error("not the connection that came back first")
-	}
-	c := get(t, tg, false)
-	for _, c := range []*Conn{a, b, c} {
-		open(t, c, s.accept(t))
-		c.Release(false)
-	}
-}
-
 func TestReleaseCounts(t *testing.T) {
-	s := newServer(t)
-	tg := target(t, newFleet(t), GroupConfig{Targets: []string{s.address}})
+	s := pooltest.NewServer(t)
+	tg := target(t, newFleet(t), GroupConfig{Targets: []string{s.Address}})
 
 	c := get(t, tg, false)
-	peer := s.accept(t)
+	peer := s.Accept(t)
 	c.Release(false)
-	closed(t, peer)
+	pooltest.Closed(t, peer)
 
 	c = get(t, tg, false)
 	c.Release(true)
@@ -70,133 +44,15 @@ func TestReleaseCounts(t *testing.T) {
 	}
 }
 
-func TestIdleConnectionsAreBounded(t *testing.T) {
-	s := newServer(t)
-	tg := target(t, newFleet(t), GroupConfig{Targets: []string{s.address}, MaxIdle: 1})
-	a, b := get(t, tg, false), get(t, tg, false)
-	s.accept(t)
-	second := s.accept(t)
-	a.Release(true)
-	b.Release(true)
-	closed(t, second)
-
-	tg = target(t, newFleet(t), GroupConfig{Targets: []string{s.address}, MaxIdle: -1})
-	c := get(t, tg, false)
-	peer := s.accept(t)
-	c.Release(true)
-	closed(t, peer)
-}
-
-func TestIdleConnectionsAreNotUsedPastTheTimeout(t *testing.T) {
-	s := newServer(t)
-	f := newFleet(t)
-	tg := target(t, f, GroupConfig{Targets: []string{s.address}, IdleTimeout: time.Minute})
-	get(t, tg, false).Release(true)
-	old := s.accept(t)
-	f.forward.Add(int64(59 * time.Second))
-	get(t, tg, true).Release(true)
-	f.forward.Add(int64(61 * time.Second))
-	get(t, tg, false).Release(true)
-	closed(t, old)
-}
-
 func TestIdleConnectionsAreClosedByTheReaper(t *testing.T) {
-	s := newServer(t)
-	tg := target(t, newFleet(t), GroupConfig{Targets: []string{s.address}, IdleTimeout: 50 * time.Millisecond})
+	s := pooltest.NewServer(t)
+	tg := target(t, newFleet(t), GroupConfig{Targets: []string{s.Address}, IdleTimeout: 50 * time.Millisecond})
 	held := get(t, tg, false)
 	defer held.Release(false)
-	kept := s.accept(t)
+	kept := s.Accept(t)
 	get(t, tg, false).Release(true)
-	closed(t, s.accept(t))
-	open(t, held, kept)
-}
-
-// probed puts a connection into the pool and lets peer do something to it.
-func probed(t *testing.T, do func(c *Conn, peer net.Conn)) (f *testFleet, tg *Target, peer net.Conn) {
-	s := newServer(t)
-	f = newFleet(t)
-	tg = target(t, f, GroupConfig{Targets: []string{s.address}})
-	c := get(t, tg, false)
-	peer = s.accept(t)
-	c.Release(true)
-	do(c, peer)
-	return f, tg, peer
-}
-
-// noticed waits until the other end's doing has arrived.
-func noticed(t *testing.T, c *Conn) {
-	for end := time.Now().Add(patience); c.quiet(); {
-		if time.Now().After(end) {
-			t.Fatal("the connection still looks alive")
-		}
-		runtime.Gosched()
-	}
-}
-
-func TestIdleConnectionThatTheTargetClosedIsNotUsed(t *testing.T) {
-	_, tg, _ := probed(t, func(c *Conn, peer net.Conn) {
-		peer.Close()
-		noticed(t, c)
-	})
-	get(t, tg, false).Release(false)
-}
-
-func TestIdleConnectionThatWasResetIsNotUsed(t *testing.T) {
-	_, tg, _ := probed(t, func(c *Conn, peer net.Conn) {
-		peer.(*net.TCPConn).SetLinger(0)
-		peer.Close()
-		noticed(t, c)
-	})
-	get(t, tg, false).Release(false)
-}
-
-func TestIdleConnectionWithUnaskedBytesIsNotUsed(t *testing.T) {
-	_, tg, peer := probed(t, func(c *Conn, peer net.Conn) {
-		peer.Write([]byte("HTTP/1.1 408 Request Timeout\r\n\r\n"))
-		noticed(t, c)
-	})
-	get(t, tg, false).Release(false)
-	closed(t, peer)
-}
-
-func TestIdleConnectionThatLivesIsUsedAlthoughADeadlineHasPassed(t *testing.T) {
-	_, tg, peer := probed(t, func(c *Conn, peer net.Conn) {
-		c.ArmRead(time.Now(), time.Nanosecond)
-		c.Read(make([]byte, 1))
-	})
-	c := get(t, tg, true)
-	defer c.Release(false)
-	open(t, c, peer)
-}
-
-func TestConnReadsWithLazyDeadlines(t *testing.T) {
-	s := newServer(t)
-	tg := target(t, newFleet(t), GroupConfig{Targets: []string{s.address}})
-	c := get(t, tg, false)
-	defer c.Release(false)
-	if err := c.ArmRead(time.Now(), 10*time.Millisecond); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("got %v, want a timeout", err)
-	}
-	if _, ok := c.Net().(*net.TCPConn); !ok {
-		t.Errorf("Net is a %T", c.Net())
-	}
-}
-
-func TestDialIsAlwaysANewConnection(t *testing.T) {
-	s := newServer(t)
-	tg := target(t, newFleet(t), GroupConfig{Targets: []string{s.address}})
-	get(t, tg, false).Release(true)
-	c, err := tg.Dial(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Release(false)
-	if c.Reused() || tg.InFlight() != 1 {
-		t.Errorf("reused=%v, %d in flight", c.Reused(), tg.InFlight())
-	}
+	pooltest.Closed(t, s.Accept(t))
+	pooltest.Open(t, held, kept)
 }
 
 func TestConnectErrorsAreCounted(t *testing.T) {
@@ -260,9 +116,9 @@ func TestConnectTimesOut(t *testing.T) {
 }
 
 func TestReuseAllocatesNothing(t *testing.T) {
-	s := newServer(t)
+	s := pooltest.NewServer(t)
 	f := newFleet(t)
-	tg := target(t, f, GroupConfig{Targets: []string{s.address}})
+	tg := target(t, f, GroupConfig{Targets: []string{s.Address}})
 	get(t, tg, false).Release(true)
 	exchange := func() {
 		c, reused, err := tg.Get()
@@ -280,8 +136,8 @@ func TestReuseAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkReuse(b *testing.B) {
-	s := newServer(b)
-	tg := target(b, newFleet(b), GroupConfig{Targets: []string{s.address}})
+	s := pooltest.NewServer(b)
+	tg := target(b, newFleet(b), GroupConfig{Targets: []string{s.Address}})
 	get(b, tg, false).Release(true)
 	for b.Loop() {
 		c, reused, err := tg.Get()

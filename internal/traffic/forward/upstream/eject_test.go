@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/forward/health/healthtest"
+	"countersign.dev/internal/traffic/forward/upstream/pool/pooltest"
 )
 
 func TestATargetThatFailsIsLeftOutForAWhile(t *testing.T) {
@@ -54,15 +55,15 @@ func TestNotMoreThanAPartOfTheTargetsIsLeftOut(t *testing.T) {
 
 func TestConnectionsThatCannotBeMadeAreFailures(t *testing.T) {
 	f := newFleet(t)
-	s, gone := newServer(t), healthtest.Refusing(t)
-	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{gone, s.address}, Passive: &PassiveHealth{Failures: 2}})["api"]
+	s, gone := pooltest.NewServer(t), healthtest.Refusing(t)
+	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{gone, s.Address}, Passive: &PassiveHealth{Failures: 2}})["api"]
 	for range 4 {
 		tg := pick(t, g)
 		if c, _, err := tg.Get(); err == nil {
 			c.Release(false)
 		}
 	}
-	if got := picks(t, g, 10); got[s.address] != 10 {
+	if got := picks(t, g, 10); got[s.Address] != 10 {
 		t.Errorf("got %v, want the one that answers alone", got)
 	}
 }

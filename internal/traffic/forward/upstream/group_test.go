@@ -10,6 +10,7 @@ import (
 	"countersign.dev"
 	"countersign.dev/internal/traffic/forward/balance"
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/upstream/pool/pooltest"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -131,9 +132,9 @@ func TestPickFailsOpen(t *testing.T) {
 
 func TestPickUsesInitialTargetsOnlyIfNobodyIsHealthy(t *testing.T) {
 	f := newFleet(t)
-	silent := newServer(t) // accepts, never answers
-	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{silent.address}, Health: rarely()})["api"]
-	if got := pick(t, g).Address(); got != silent.address {
+	silent := pooltest.NewServer(t) // accepts, never answers
+	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{silent.Address}, Health: rarely()})["api"]
+	if got := pick(t, g).Address(); got != silent.Address {
 		t.Errorf("picked %s", got)
 	}
 	if s := g.Targets()[0]; s.State != health.Initial || s.Code != health.InitialHealthChecking {
@@ -141,14 +142,14 @@ func TestPickUsesInitialTargetsOnlyIfNobodyIsHealthy(t *testing.T) {
 	}
 
 	good, bad := newBackend(t, 200), newBackend(t, 500)
-	g = f.apply(t, GroupConfig{Name: "api", Targets: []string{bad.address(), silent.address}, Health: rarely(), FailOpen: true})["api"]
+	g = f.apply(t, GroupConfig{Name: "api", Targets: []string{bad.address(), silent.Address}, Health: rarely(), FailOpen: true})["api"]
 	f.await(t, "api "+bad.address()+" unhealthy: Health checks failed with these codes: [500]")
 	for range 3 {
-		if got := pick(t, g).Address(); got != silent.address {
+		if got := pick(t, g).Address(); got != silent.Address {
 			t.Errorf("picked the unhealthy %s rather than one that may be well", got)
 		}
 	}
-	g = f.apply(t, GroupConfig{Name: "api", Targets: []string{silent.address, good.address()}, Health: rarely()})["api"]
+	g = f.apply(t, GroupConfig{Name: "api", Targets: []string{silent.Address, good.address()}, Health: rarely()})["api"]
 	f.await(t, "api "+good.address()+" healthy")
 	for range 3 {
 		if got := pick(t, g).Address(); got != good.address() {
@@ -198,8 +199,8 @@ func TestChangesOfHealthAreLogged(t *testing.T) {
 func TestTargetsDescribesEach(t *testing.T) {
 	f := newFleet(t)
 	before := time.Now()
-	s := newServer(t)
-	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{s.address}})["api"]
+	s := pooltest.NewServer(t)
+	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{s.Address}})["api"]
 	c1, c2 := get(t, pick(t, g), false), get(t, pick(t, g), false)
 	c2.Release(true)
 	defer c1.Release(false)
@@ -208,7 +209,7 @@ func TestTargetsDescribesEach(t *testing.T) {
 		t.Fatalf("got %+v", got)
 	}
 	got[0].Since = time.Time{}
-	want := TargetStatus{Address: s.address, Name: s.address, Weight: 1, Share: 1, InFlight: 1, Idle: 1,
+	want := TargetStatus{Address: s.Address, Name: s.Address, Weight: 1, Share: 1, InFlight: 1, Idle: 1,
 		Status: health.Status{State: health.Healthy, Code: health.HealthCheckDisabled, Reason: "Health checks are disabled"}}
 	if got[0] != want {
 		t.Errorf("got %+v, want %+v", got[0], want)

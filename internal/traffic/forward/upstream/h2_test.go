@@ -14,11 +14,12 @@ import (
 	"testing"
 	"time"
 
-	xhttp2 "golang.org/x/net/http2"
-
 	"countersign.dev/internal/traffic/forward/health"
 	"countersign.dev/internal/traffic/forward/health/healthtest"
+	"countersign.dev/internal/traffic/forward/upstream/pool/pooltest"
+	"countersign.dev/internal/traffic/forward/upstream/reach"
 	"countersign.dev/internal/wire/http2"
+	xhttp2 "golang.org/x/net/http2"
 )
 
 // An h2Backend is net/http's server, speaking HTTP/2 alone, with what connects
@@ -472,9 +473,9 @@ func TestWaitingForAConnectionTimesOut(t *testing.T) {
 }
 
 // framed is a target of which a test writes and reads the frames.
-func framed(t *testing.T, s *server, settings ...xhttp2.Setting) (*xhttp2.Framer, net.Conn) {
+func framed(t *testing.T, s *pooltest.Server, settings ...xhttp2.Setting) (*xhttp2.Framer, net.Conn) {
 	t.Helper()
-	c := s.accept(t)
+	c := s.Accept(t)
 	c.SetDeadline(time.Now().Add(patience))
 	if _, err := io.ReadFull(c, make([]byte, len(xhttp2.ClientPreface))); err != nil {
 		t.Fatal(err)
@@ -487,8 +488,8 @@ func framed(t *testing.T, s *server, settings ...xhttp2.Setting) (*xhttp2.Framer
 }
 
 func TestAtMostAHundredStreamsBeforeTheTargetHasSpoken(t *testing.T) {
-	s := newServer(t)
-	tg := target(t, newFleet(t), h2Group(s.address))
+	s := pooltest.NewServer(t)
+	tg := target(t, newFleet(t), h2Group(s.Address))
 	var streams []*Stream
 	for range 101 {
 		streams = append(streams, stream(t, tg))
@@ -506,7 +507,7 @@ func TestAtMostAHundredStreamsBeforeTheTargetHasSpoken(t *testing.T) {
 	} else {
 		more.Release()
 	}
-	s.accept(t).Close()
+	s.Accept(t).Close()
 	<-last.conn.ended
 	if last.Connect() {
 		t.Error("a target that has gone takes extended CONNECT?")
@@ -517,8 +518,8 @@ func TestAtMostAHundredStreamsBeforeTheTargetHasSpoken(t *testing.T) {
 }
 
 func TestTargetThatAllowsNoStreamsIsAnError(t *testing.T) {
-	s := newServer(t)
-	tg := target(t, newFleet(t), h2Group(s.address))
+	s := pooltest.NewServer(t)
+	tg := target(t, newFleet(t), h2Group(s.Address))
 	first := stream(t, tg)
 	framed(t, s, xhttp2.Setting{ID: xhttp2.SettingMaxConcurrentStreams, Val: 0})
 	first.Connect()
@@ -580,7 +581,7 @@ func TestHTTP2ConnectionThatTheTargetClosedIsNotUsed(t *testing.T) {
 	}
 	b.mu.Unlock()
 	<-s.conn.ended
-	eventually(t, "it is forgotten", func() bool { return tg.conns.resting() == 0 })
+	eventually(t, "it is forgotten", func() bool { return tg.conns.Resting() == 0 })
 	again := stream(t, tg)
 	if again.Reused() {
 		t.Error("a stream on a dead connection")
@@ -664,8 +665,8 @@ func TestHTTP2StreamsAreCutAfterTheDeregistrationDelay(t *testing.T) {
 				t.Error("an answer after the end")
 			}
 			<-gone
-			if _, err := tg.Stream(t.Context()); !errors.Is(err, ErrDeregistered) {
-				t.Errorf("got %v, want ErrDeregistered", err)
+			if _, err := tg.Stream(t.Context()); !errors.Is(err, reach.ErrDeregistered) {
+				t.Errorf("got %v, want reach.ErrDeregistered", err)
 			}
 			if n := tg.InFlight(); n != 1 {
 				t.Errorf("%d in flight before Release, want 1", n)
@@ -700,15 +701,15 @@ func TestCloseWaitsForStreams(t *testing.T) {
 		t.Error(err)
 	}
 	b.left(t, 0)
-	if _, err := tg.Stream(t.Context()); !errors.Is(err, ErrDeregistered) {
+	if _, err := tg.Stream(t.Context()); !errors.Is(err, reach.ErrDeregistered) {
 		t.Errorf("Stream after Close: %v", err)
 	}
 }
 
 func TestCloseCutsStreamsAndThoseWhoWait(t *testing.T) {
 	f := newFleet(t)
-	silent := newServer(t)
-	g := h2Group(silent.address)
+	silent := pooltest.NewServer(t)
+	g := h2Group(silent.Address)
 	g.ConnectTimeout = time.Hour
 	tg := target(t, f, g)
 	s := stream(t, tg)
@@ -723,7 +724,7 @@ func TestCloseCutsStreamsAndThoseWhoWait(t *testing.T) {
 	if err := f.Close(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "closed 1 connections") {
 		t.Errorf("got %v", err)
 	}
-	if err := <-waited; !errors.Is(err, ErrDeregistered) {
+	if err := <-waited; !errors.Is(err, reach.ErrDeregistered) {
 		t.Errorf("who waited: %v", err)
 	}
 	if _, _, err := answer(s); err == nil {
@@ -791,8 +792,8 @@ func TestHTTP2LoadWhileConfigurationsChange(t *testing.T) {
 }
 
 func BenchmarkStream(b *testing.B) {
-	s := newServer(b)
-	tg := target(b, newFleet(b), h2Group(s.address))
+	s := pooltest.NewServer(b)
+	tg := target(b, newFleet(b), h2Group(s.Address))
 	hold, err := tg.Stream(b.Context())
 	if err != nil {
 		b.Fatal(err)

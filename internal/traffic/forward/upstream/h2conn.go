@@ -3,6 +3,7 @@ package upstream
 import (
 	"time"
 
+	"countersign.dev/internal/traffic/forward/upstream/reach"
 	"countersign.dev/internal/wire/http1"
 	"countersign.dev/internal/wire/http2"
 )
@@ -27,8 +28,8 @@ const (
 // An h2Conn is an HTTP/2 connection to a target, which many exchanges share.
 type h2Conn struct {
 	*http2.Conn
-	secured
-	ended chan struct{} // closed when nothing comes on it any more
+	secured reach.Secured
+	ended   chan struct{} // closed when nothing comes on it any more
 
 	// Guarded by the pool's mu.
 	streams   int       // given out and not yet released
@@ -37,11 +38,11 @@ type h2Conn struct {
 	idleSince time.Time // the last stream was released; if none was, it was made
 }
 
-func newH2Conn(m *made, t *Target, now time.Time) *h2Conn {
+func newH2Conn(m *reach.Made, now time.Time) *h2Conn {
 	return &h2Conn{
-		Conn: http2.New(m.conn, http2.Config{Client: true, Window: window, ConnWindow: most * window,
+		Conn: http2.New(m.Conn, http2.Config{Client: true, Window: window, ConnWindow: most * window,
 			Limits: http1.Limits{Line: headLimit, Field: headLimit, Head: headLimit}}),
-		secured:   secured{m.tls, t},
+		secured:   m.Secured,
 		ended:     make(chan struct{}),
 		idleSince: now,
 	}

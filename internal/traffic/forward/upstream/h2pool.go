@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"countersign.dev/internal/traffic/forward/upstream/reach"
 	"countersign.dev/internal/wire/http2"
 )
 
@@ -40,7 +41,7 @@ type grant struct {
 func (p *h2Pool) configure(g plan, now time.Time) {
 	p.mu.Lock()
 	p.connectTimeout, p.idleTimeout = g.ConnectTimeout, g.IdleTimeout
-	old := p.takeIdle(func(c *h2Conn) bool { return !c.current(now) })
+	old := p.takeIdle(func(c *h2Conn) bool { return !c.secured.Current(now) })
 	p.mu.Unlock()
 	for _, c := range old {
 		c.GoAway()
@@ -59,7 +60,7 @@ func (p *h2Pool) take(ctx context.Context) (*Stream, error) {
 	p.mu.Lock()
 	if p.gone {
 		p.mu.Unlock()
-		return nil, ErrDeregistered
+		return nil, reach.ErrDeregistered
 	}
 	if p.waiting.Len() == 0 { // else it is their turn
 		if s := p.reserve(); s != nil {
@@ -106,7 +107,7 @@ func (p *h2Pool) reserve() *Stream {
 	for {
 		var c *h2Conn
 		for _, other := range p.conns {
-			if other.room() && (other.tls == nil || other.current(p.target.fleet.now())) && (c == nil || other.streams > c.streams) {
+			if other.room() && (other.secured.TLS == nil || other.secured.Current(p.target.fleet.now())) && (c == nil || other.streams > c.streams) {
 				c = other
 			}
 		}
@@ -163,12 +164,12 @@ func (p *h2Pool) dial() {
 // connect makes a connection, hands out streams on it, and stays until the
 // target has said how many it allows.
 func (p *h2Pool) connect() {
-	m, err := p.target.connect(p.target.fleet.dialing, p.patience(), p.own, "")
+	m, err := p.target.way.Connect(p.target.fleet.dialing, reach.Opening{Timeout: p.patience(), Header: p.own.told()})
 	p.mu.Lock()
 	p.dialing = false
 	if err == nil && p.gone {
-		m.tcp.Close()
-		err = ErrDeregistered
+		m.TCP.Close()
+		err = reach.ErrDeregistered
 	}
 	if err != nil {
 		p.fail(err)
@@ -176,7 +177,7 @@ func (p *h2Pool) connect() {
 		return
 	}
 	now := p.target.fleet.now()
-	c := newH2Conn(m, p.target, now)
+	c := newH2Conn(m, now)
 	if p.open == nil {
 		p.open = make(map[*h2Conn]struct{})
 	}
@@ -211,7 +212,7 @@ func (p *h2Pool) connect() {
 // unneeded reports whether c is idle, and the target leaves or would be connected
 // to otherwise; it is forsaken then, and must be told to go. The caller holds mu.
 func (p *h2Pool) unneeded(c *h2Conn, now time.Time) bool {
-	idle := c.streams == 0 && (p.leaving || !c.current(now))
+	idle := c.streams == 0 && (p.leaving || !c.secured.Current(now))
 	if idle {
 		p.forsake(c)
 	}
@@ -242,12 +243,12 @@ func (p *h2Pool) drop(c *h2Conn) {
 	p.forsake(c)
 }
 
-// expire closes the connections that were idle for too long, and tells how long
+// Expire closes the connections that were idle for too long, and tells how long
 // too long is.
-func (p *h2Pool) expire(now time.Time) (idleTimeout time.Duration) {
+func (p *h2Pool) Expire(now time.Time) (idleTimeout time.Duration) {
 	p.mu.Lock()
 	idleTimeout = p.idleTimeout
-	old := p.takeIdle(func(c *h2Conn) bool { return now.Sub(c.idleSince) >= idleTimeout || !c.current(now) })
+	old := p.takeIdle(func(c *h2Conn) bool { return now.Sub(c.idleSince) >= idleTimeout || !c.secured.Current(now) })
 	p.mu.Unlock()
 	for _, c := range old {
 		c.GoAway()
@@ -255,9 +256,9 @@ func (p *h2Pool) expire(now time.Time) (idleTimeout time.Duration) {
 	return idleTimeout
 }
 
-// leave closes the idle connections; the others are closed when their last
-// stream is released, or by end.
-func (p *h2Pool) leave() {
+// Leave closes the idle connections; the others are closed when their last
+// stream is released, or by End.
+func (p *h2Pool) Leave() {
 	p.mu.Lock()
 	p.leaving = true
 	idle := p.takeIdle(func(*h2Conn) bool { return true })
@@ -280,12 +281,12 @@ func (p *h2Pool) takeIdle(old func(*h2Conn) bool) (idle []*h2Conn) {
 	return idle
 }
 
-// end closes everything and lets no connection in any more. It returns how many
+// End closes everything and lets no connection in any more. It returns how many
 // were in use.
-func (p *h2Pool) end() (used int) {
+func (p *h2Pool) End() (used int) {
 	p.mu.Lock()
 	p.leaving, p.gone = true, true
-	p.fail(ErrDeregistered)
+	p.fail(reach.ErrDeregistered)
 	open := p.open
 	p.open, p.conns = nil, nil
 	for c := range open {
@@ -300,13 +301,13 @@ func (p *h2Pool) end() (used int) {
 	return used
 }
 
-func (p *h2Pool) none() bool {
+func (p *h2Pool) None() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.open) == 0 && !p.dialing
 }
 
-func (p *h2Pool) resting() (n int) {
+func (p *h2Pool) Resting() (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.conns {

@@ -3,11 +3,12 @@ package upstream
 import (
 	"context"
 	"errors"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"countersign.dev/internal/traffic/forward/upstream/pool"
+	"countersign.dev/internal/traffic/forward/upstream/reach"
 	"countersign.dev/internal/wire/proxyproto"
 )
 
@@ -41,13 +42,13 @@ func (p *Private) Close() {
 	p.mu.Unlock()
 	for t, own := range pools {
 		own.closed.Store(true)
-		own.conns.leave()
+		own.conns.Leave()
 		t.privates.forgetIfOver(own)
 	}
 }
 
 // Get is Target.Get for that client.
-func (p *Private) Get(t *Target) (c *Conn, reused bool, err error) {
+func (p *Private) Get(t *Target) (c *pool.Conn, reused bool, err error) {
 	own, err := p.at(t)
 	if err != nil {
 		return nil, false, err
@@ -56,21 +57,21 @@ func (p *Private) Get(t *Target) (c *Conn, reused bool, err error) {
 }
 
 // Dial is Target.Dial for that client.
-func (p *Private) Dial(ctx context.Context, t *Target) (*Conn, error) {
+func (p *Private) Dial(ctx context.Context, t *Target) (*pool.Conn, error) {
 	own, err := p.at(t)
 	if err != nil {
 		return nil, err
 	}
-	return t.dialFor(ctx, own, "")
+	return t.dial(ctx, own, "")
 }
 
 // DialAs is Target.DialAs for that client.
-func (p *Private) DialAs(ctx context.Context, t *Target, protocol string) (*Conn, error) {
+func (p *Private) DialAs(ctx context.Context, t *Target, protocol string) (*pool.Conn, error) {
 	own, err := p.at(t)
 	if err != nil {
 		return nil, err
 	}
-	return t.dialFor(ctx, own, protocol)
+	return t.dial(ctx, own, protocol)
 }
 
 // Stream is Target.Stream for that client.
@@ -106,11 +107,11 @@ func (p *Private) at(t *Target) (*privatePool, error) {
 	own := newPrivatePool(t, header)
 	own.busy.Add(1)
 	if !t.privates.add(own) {
-		return nil, ErrDeregistered
+		return nil, reach.ErrDeregistered
 	}
 	if p.closed { // it serves this exchange alone
 		own.closed.Store(true)
-		own.conns.leave()
+		own.conns.Leave()
 	} else {
 		p.pools[t] = own
 	}
@@ -125,7 +126,7 @@ var errUntold = errors.New("the target is to be told of the client by a PROXY he
 type privatePool struct {
 	header []byte
 	conns  connections // that of the two which the protocol needs
-	pool   *pool
+	pool   *pool.Pool
 	h2     *h2Pool
 	busy   atomic.Int64 // exchanges under way
 	closed atomic.Bool  // nothing becomes idle any more
@@ -137,30 +138,31 @@ func newPrivatePool(t *Target, header []byte) *privatePool {
 		own.h2 = &h2Pool{target: t, own: own}
 		own.conns = own.h2
 	} else {
-		own.pool = &pool{own: own}
+		own.pool = pool.New(pool.Config{Way: t.way, Header: header, Done: func() { t.done(own) }})
 		own.conns = own.pool
 	}
 	return own
 }
 
-// announce writes the header to a new connection, or closes it.
-func (own *privatePool) announce(c net.Conn, timeout time.Duration) error {
-	err := c.SetWriteDeadline(time.Now().Add(timeout))
-	if err == nil {
-		_, err = c.Write(own.header)
+// told is the header that connections begin with; nil: there is none.
+func (own *privatePool) told() []byte {
+	if own == nil {
+		return nil
 	}
-	if err == nil {
-		err = c.SetWriteDeadline(time.Time{})
+	return own.header
+}
+
+func (own *privatePool) configure(p plan, now time.Time) {
+	if own.h2 != nil {
+		own.h2.configure(p, now)
+	} else {
+		own.pool.Configure(p.pooling(), now)
 	}
-	if err != nil {
-		c.Close()
-	}
-	return err
 }
 
 // over reports whether nothing is left of it, and nothing will be.
 func (own *privatePool) over() bool {
-	return own.closed.Load() && own.busy.Load() == 0 && own.conns.none()
+	return own.closed.Load() && own.busy.Load() == 0 && own.conns.None()
 }
 
 // privates are the private pools of a target.
@@ -182,9 +184,9 @@ func (p *privates) add(own *privatePool) bool {
 		p.all = map[*privatePool]struct{}{}
 	}
 	p.all[own] = struct{}{}
-	own.conns.configure(p.settings, time.Time{})
+	own.configure(p.settings, time.Time{})
 	if p.leaving {
-		own.conns.leave()
+		own.conns.Leave()
 	}
 	return true
 }
@@ -202,7 +204,7 @@ func (p *privates) configure(settings plan, now time.Time) {
 	defer p.mu.Unlock()
 	p.settings = settings
 	for own := range p.all {
-		own.conns.configure(settings, now)
+		own.configure(settings, now)
 	}
 }
 
@@ -211,7 +213,7 @@ func (p *privates) leave() {
 	defer p.mu.Unlock()
 	p.leaving = true
 	for own := range p.all {
-		own.conns.leave()
+		own.conns.Leave()
 	}
 }
 
@@ -220,7 +222,7 @@ func (p *privates) end() (used int) {
 	defer p.mu.Unlock()
 	p.leaving, p.gone = true, true
 	for own := range p.all {
-		used += own.conns.end()
+		used += own.conns.End()
 	}
 	p.all = nil
 	return used
@@ -236,7 +238,7 @@ func (p *privates) expire(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for own := range p.all {
-		own.conns.expire(now)
+		own.conns.Expire(now)
 		if own.over() {
 			delete(p.all, own)
 		}
@@ -247,7 +249,7 @@ func (p *privates) resting() (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for own := range p.all {
-		n += own.conns.resting()
+		n += own.conns.Resting()
 	}
 	return n
 }

@@ -11,9 +11,11 @@ import (
 	"testing"
 	"time"
 
-	pires "github.com/pires/go-proxyproto"
-
+	"countersign.dev/internal/traffic/forward/upstream/pool"
+	"countersign.dev/internal/traffic/forward/upstream/pool/pooltest"
+	"countersign.dev/internal/traffic/forward/upstream/reach"
 	"countersign.dev/internal/wire/proxyproto"
+	pires "github.com/pires/go-proxyproto"
 )
 
 // told is a group whose targets are told of clients.
@@ -40,7 +42,7 @@ func introduced(t testing.TB, peer net.Conn, port int) {
 	}
 }
 
-func getOwn(t testing.TB, p *Private, target *Target, wantReused bool) *Conn {
+func getOwn(t testing.TB, p *Private, target *Target, wantReused bool) *pool.Conn {
 	t.Helper()
 	c, reused, err := p.Get(target)
 	if err != nil {
@@ -53,29 +55,29 @@ func getOwn(t testing.TB, p *Private, target *Target, wantReused bool) *Conn {
 }
 
 func TestAClientsConnectionsAreItsOwn(t *testing.T) {
-	f, s := newFleet(t), newServer(t)
-	tg := pick(t, f.apply(t, told(s.address))["app"])
+	f, s := newFleet(t), pooltest.NewServer(t)
+	tg := pick(t, f.apply(t, told(s.Address))["app"])
 	a, b := someone(t, 1), someone(t, 2)
 
 	first := getOwn(t, a, tg, false)
-	peer := s.accept(t)
+	peer := s.Accept(t)
 	introduced(t, peer, 1)
-	open(t, first, peer)
+	pooltest.Open(t, first, peer)
 	first.Release(true)
 
 	other := getOwn(t, b, tg, false) // though one is idle
-	introduced(t, s.accept(t), 2)
+	introduced(t, s.Accept(t), 2)
 	other.Release(true)
 
 	again := getOwn(t, a, tg, true)
-	open(t, again, peer) // without another header
+	pooltest.Open(t, again, peer) // without another header
 	again.Release(true)
 
 	fresh, err := a.Dial(t.Context(), tg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	introduced(t, s.accept(t), 1)
+	introduced(t, s.Accept(t), 1)
 	fresh.Release(false)
 	if n := tg.InFlight(); n != 0 {
 		t.Errorf("%d in flight", n)
@@ -83,9 +85,9 @@ func TestAClientsConnectionsAreItsOwn(t *testing.T) {
 }
 
 func TestNobodyInParticularGetsAConnectionThatTellsOfAClient(t *testing.T) {
-	f, s := newFleet(t), newServer(t)
+	f, s := newFleet(t), pooltest.NewServer(t)
 	for _, protocol := range []string{"http", "h2"} {
-		c := told(s.address)
+		c := told(s.Address)
 		c.Protocol = protocol
 		tg := pick(t, f.apply(t, c)["app"])
 		if _, _, err := tg.Get(); err != errUntold {
@@ -104,29 +106,29 @@ func TestNobodyInParticularGetsAConnectionThatTellsOfAClient(t *testing.T) {
 }
 
 func TestAClientThatIsGoneLeavesNoConnection(t *testing.T) {
-	f, s := newFleet(t), newServer(t)
-	tg := pick(t, f.apply(t, told(s.address))["app"])
+	f, s := newFleet(t), pooltest.NewServer(t)
+	tg := pick(t, f.apply(t, told(s.Address))["app"])
 	a := someone(t, 1)
 	idle, used := getOwn(t, a, tg, false), getOwn(t, a, tg, false)
 	peers := map[string]net.Conn{}
 	for range 2 {
-		c := s.accept(t)
+		c := s.Accept(t)
 		introduced(t, c, 1)
 		peers[c.RemoteAddr().String()] = c
 	}
 	idle.Release(true)
 	a.Close()
-	closed(t, peers[idle.Net().LocalAddr().String()])
-	open(t, used, peers[used.Net().LocalAddr().String()])
+	pooltest.Closed(t, peers[idle.Net().LocalAddr().String()])
+	pooltest.Open(t, used, peers[used.Net().LocalAddr().String()])
 	used.Release(true) // which is not to be kept any more
-	closed(t, peers[used.Net().LocalAddr().String()])
+	pooltest.Closed(t, peers[used.Net().LocalAddr().String()])
 
 	// An exchange that was granted before may still begin.
 	late := getOwn(t, a, tg, false)
-	peer := s.accept(t)
+	peer := s.Accept(t)
 	introduced(t, peer, 1)
 	late.Release(true)
-	closed(t, peer)
+	pooltest.Closed(t, peer)
 
 	tg.expire(time.Now())
 	if len(tg.privates.all) != 0 {
@@ -135,15 +137,15 @@ func TestAClientThatIsGoneLeavesNoConnection(t *testing.T) {
 }
 
 func TestPrivateConnectionsEndWithTheirTarget(t *testing.T) {
-	f, s := newFleet(t), newServer(t)
-	c := told(s.address)
+	f, s := newFleet(t), pooltest.NewServer(t)
+	c := told(s.Address)
 	c.DeregistrationDelay = time.Hour
 	tg := pick(t, f.apply(t, c)["app"])
 	a := someone(t, 1)
 	idle, used := getOwn(t, a, tg, false), getOwn(t, a, tg, false)
 	peers := map[string]net.Conn{}
 	for range 2 {
-		c := s.accept(t)
+		c := s.Accept(t)
 		introduced(t, c, 1)
 		peers[c.RemoteAddr().String()] = c
 	}
@@ -153,10 +155,10 @@ func TestPrivateConnectionsEndWithTheirTarget(t *testing.T) {
 	if other := pick(t, f.apply(t, c)["app"]); other == tg || other.Private() {
 		t.Fatal("the target goes on, and is told of clients")
 	}
-	closed(t, peers[idle.Net().LocalAddr().String()])
+	pooltest.Closed(t, peers[idle.Net().LocalAddr().String()])
 	tg.end()
-	closed(t, peers[used.Net().LocalAddr().String()])
-	if _, _, err := a.Get(tg); !errors.Is(err, ErrDeregistered) {
+	pooltest.Closed(t, peers[used.Net().LocalAddr().String()])
+	if _, _, err := a.Get(tg); !errors.Is(err, reach.ErrDeregistered) {
 		t.Errorf("Get: %v", err)
 	}
 	used.Release(true)
@@ -168,17 +170,17 @@ func TestPrivateConnectionsEndWithTheirTarget(t *testing.T) {
 }
 
 func TestIdlePrivateConnectionsAreClosedInTime(t *testing.T) {
-	f, s := newFleet(t), newServer(t)
-	tg := pick(t, f.apply(t, told(s.address))["app"])
+	f, s := newFleet(t), pooltest.NewServer(t)
+	tg := pick(t, f.apply(t, told(s.Address))["app"])
 	c := getOwn(t, someone(t, 1), tg, false)
-	peer := s.accept(t)
+	peer := s.Accept(t)
 	introduced(t, peer, 1)
 	c.Release(true)
 	if idle := tg.describe(tg.status()).Idle; idle != 1 {
 		t.Errorf("%d idle connections are told of", idle)
 	}
 	tg.expire(time.Now().Add(time.Hour))
-	closed(t, peer)
+	pooltest.Closed(t, peer)
 }
 
 // announcedBackend is an HTTP/2 server that demands headers, and answers with

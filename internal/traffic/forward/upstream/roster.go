@@ -81,7 +81,7 @@ func (r *roster) change(p plan, now time.Time, add func(member) *Target) (joined
 
 // fits reports whether t can go on as it is under p.
 func (t *Target) fits(p *plan) bool {
-	return t.protocol == p.Protocol && t.overTLS == (p.TLS != nil) && t.announces == p.Proxy && t.check.Same(p.check)
+	return t.protocol == p.Protocol && t.way.OverTLS == (p.TLS != nil) && t.announces == p.Proxy && t.check.Same(p.check)
 }
 
 // inherit gives p what the roster has remembered under the plan before.

@@ -60,7 +60,7 @@ func (s *Stream) Close() { s.Release() }
 // Stream returns a stream to the target, which must speak HTTP/2, to be given
 // back with Release. Many share a connection; if none has room, one is made for
 // all who wait. The error has the address in it, as the dialer's has, or is
-// ErrDeregistered. Nobody waits longer than the connect timeout, or than ctx.
+// reach.ErrDeregistered. Nobody waits longer than the connect timeout, or than ctx.
 func (t *Target) Stream(ctx context.Context) (*Stream, error) { return t.stream(ctx, nil) }
 
 func (t *Target) stream(ctx context.Context, own *privatePool) (*Stream, error) {

@@ -2,24 +2,20 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 
 	"countersign.dev/internal/traffic/forward/health"
-	"countersign.dev/internal/traffic/forward/upstream/secure"
-	"countersign.dev/internal/traffic/keepalive"
+	"countersign.dev/internal/traffic/forward/upstream/pool"
+	"countersign.dev/internal/traffic/forward/upstream/reach"
 	"countersign.dev/internal/wire/proxyproto"
 )
-
-// ErrDeregistered is the error of a connection to a target that was removed and
-// whose deregistration delay is over.
-var ErrDeregistered = errors.New("the target was removed from the configuration")
 
 // A Target is one server of a target group.
 type Target struct {
 	group, address string
 	protocol       string
+	way            *reach.Way
 	check          health.Config // zero: always healthy
 	fleet          *Fleet
 	roster         *roster
@@ -38,14 +34,11 @@ type Target struct {
 
 	inFlight      atomic.Int64
 	connectErrors atomic.Uint64
-	keepAlive     atomic.Pointer[keepalive.Settings]
 	keeps         atomic.Bool                    // connections in use stay when the delay is over
 	terminates    atomic.Bool                    // connections in use end when the target turns unhealthy
-	overTLS       bool                           // or else never
-	client        atomic.Pointer[secure.Client]  // of the configuration in force; nil: without TLS
 	checker       atomic.Pointer[health.Checker] // of the configuration in force; nil: always healthy
 	conns         connections                    // that of the two which the protocol needs
-	pool          pool
+	pool          *pool.Pool
 	h2            h2Pool
 
 	announces proxyproto.Plan // what each connection begins with; zero: nothing
@@ -54,12 +47,11 @@ type Target struct {
 
 // connections are those of a target, whatever it speaks.
 type connections interface {
-	configure(p plan, now time.Time)
-	leave()
-	end() (used int)
-	expire(now time.Time) (idleTimeout time.Duration)
-	resting() int
-	none() bool // not one is there, nor being made
+	Leave()
+	End() (used int)
+	Expire(now time.Time) (idleTimeout time.Duration)
+	Resting() int
+	None() bool // not one is there, nor being made
 }
 
 // Group returns the name of the target's group.
@@ -73,7 +65,7 @@ func (t *Target) Address() string { return t.address }
 func (t *Target) HTTP2() bool { return t.protocol == "h2" || t.protocol == "grpc" }
 
 // Secure reports whether the target is reached over TLS.
-func (t *Target) Secure() bool { return t.overTLS }
+func (t *Target) Secure() bool { return t.way.OverTLS }
 
 // Private reports whether the target is told of the client by a PROXY header:
 // then it is for a client's Private, and none of its connections is shared.
@@ -88,50 +80,53 @@ func (t *Target) InFlight() int64 { return t.inFlight.Load() }
 // whether the connection was used before; such a connection may turn out to be
 // closed by the target, which is what Dial is for. The error is the dialer's, a
 // *net.OpError with the address in it, a *countersign.Denial about TLS, or
-// ErrDeregistered.
-func (t *Target) Get() (c *Conn, reused bool, err error) { return t.get(nil) }
+// reach.ErrDeregistered.
+func (t *Target) Get() (c *pool.Conn, reused bool, err error) { return t.get(nil) }
 
 // get is Get for whom own is the connections of, nil for everybody.
-func (t *Target) get(own *privatePool) (c *Conn, reused bool, err error) {
-	pool, err := t.begin(own)
+func (t *Target) get(own *privatePool) (c *pool.Conn, reused bool, err error) {
+	from, err := t.begin(own)
 	if err != nil {
 		return nil, false, err
 	}
-	if c := pool.take(t.fleet.now()); c != nil {
-		return c, true, nil
+	if c, reused, err = from.Get(t.fleet.dialing); err != nil {
+		t.done(own)
 	}
-	c, err = t.dial(t.fleet.dialing, pool, "")
-	return c, false, err
+	return c, reused, err
 }
 
 // Dial returns a new connection to the target, to be given back with Release.
-func (t *Target) Dial(ctx context.Context) (*Conn, error) { return t.dialFor(ctx, nil, "") }
+func (t *Target) Dial(ctx context.Context) (*pool.Conn, error) { return t.dial(ctx, nil, "") }
 
 // DialAs is Dial for a client with which protocol was agreed upon by ALPN, "" if
 // nothing: over TLS the target is offered that, unless its group says what is.
-func (t *Target) DialAs(ctx context.Context, protocol string) (*Conn, error) {
-	return t.dialFor(ctx, nil, protocol)
+func (t *Target) DialAs(ctx context.Context, protocol string) (*pool.Conn, error) {
+	return t.dial(ctx, nil, protocol)
 }
 
-func (t *Target) dialFor(ctx context.Context, own *privatePool, protocol string) (*Conn, error) {
-	pool, err := t.begin(own)
+func (t *Target) dial(ctx context.Context, own *privatePool, protocol string) (*pool.Conn, error) {
+	from, err := t.begin(own)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(t.fleet.dialing, cancel)()
-	return t.dial(ctx, pool, protocol)
+	c, err := from.Dial(ctx, protocol)
+	if err != nil {
+		t.done(own)
+	}
+	return c, err
 }
 
 // begin counts an exchange over HTTP/1.1 and returns where its connection is from.
-func (t *Target) begin(own *privatePool) (*pool, error) {
+func (t *Target) begin(own *privatePool) (*pool.Pool, error) {
 	if own == nil && t.Private() {
 		return nil, errUntold
 	}
 	t.inFlight.Add(1)
 	if own == nil {
-		return &t.pool, nil
+		return t.pool, nil
 	}
 	return own.pool, nil
 }
@@ -146,61 +141,31 @@ func (t *Target) done(own *privatePool) {
 	}
 }
 
-// dial connects for an exchange that is counted already.
-func (t *Target) dial(ctx context.Context, pool *pool, protocol string) (*Conn, error) {
-	c, err := t.dialOne(ctx, pool, protocol)
-	if err != nil {
-		t.done(pool.own)
-		return nil, err
-	}
-	return c, nil
-}
-
-func (t *Target) dialOne(ctx context.Context, pool *pool, protocol string) (*Conn, error) {
-	timeout, gone := pool.dialing()
-	if gone {
-		return nil, ErrDeregistered
-	}
-	made, err := t.connect(ctx, timeout, pool.own, protocol)
-	if err != nil {
-		return nil, err
-	}
-	c, err := newConn(made, t, pool)
-	if err == nil && !pool.add(c) {
-		err = ErrDeregistered
-	}
-	if err != nil {
-		made.tcp.Close()
-		return nil, err
-	}
-	return c, nil
-}
-
 // The connections of all: those that are shared, and those of one client each.
 
 func (t *Target) configure(p plan) {
-	t.client.Store(p.TLS) // first: what was made with another one is not current any more
-	t.keepAlive.Store(p.KeepAlive)
+	t.way.Configure(p.TLS, p.KeepAlive) // first: it decides what is current
 	t.keeps.Store(p.Termination != nil && !p.Termination.Deregistration)
 	t.terminates.Store(p.Termination != nil && p.Termination.Unhealthy)
 	if p.checker != nil {
 		t.checker.Store(&p.checker)
 	}
 	now := t.fleet.now()
-	t.conns.configure(p, now)
+	t.pool.Configure(p.pooling(), now)
+	t.h2.configure(p, now)
 	t.privates.configure(p, now)
 }
 
 func (t *Target) leave() {
-	t.conns.leave()
+	t.conns.Leave()
 	t.privates.leave()
 }
 
-func (t *Target) end() (used int) { return t.conns.end() + t.privates.end() }
+func (t *Target) end() (used int) { return t.conns.End() + t.privates.end() }
 
 func (t *Target) expire(now time.Time) (idleTimeout time.Duration) {
 	t.privates.expire(now)
-	return t.conns.expire(now)
+	return t.conns.Expire(now)
 }
 
 // status is for those who hold the roster's mu.

@@ -6,24 +6,39 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/upstream/pool"
+	"countersign.dev/internal/traffic/forward/upstream/reach"
 )
 
 // newTarget returns the target at address, nobody watching it yet.
 func (f *Fleet) newTarget(r *roster, p plan, m member, now time.Time) *Target {
-	t := &Target{group: p.Name, address: m.address, protocol: p.Protocol, overTLS: p.TLS != nil, check: p.check, announces: p.Proxy, fleet: f, roster: r, registered: now, unwatch: func() {}}
+	t := &Target{group: p.Name, address: m.address, protocol: p.Protocol, check: p.check, announces: p.Proxy, fleet: f, roster: r, registered: now, unwatch: func() {}}
+	way := reach.Config{Address: m.address, OverTLS: p.TLS != nil, Now: f.now, Failed: t.failed}
+	if p.Protocol == "tcp" || p.Protocol == "tls" { // no answer will tell
+		way.Reached = func() { t.Report(Reached) }
+	}
+	t.way = reach.New(way)
+	t.pool = pool.New(pool.Config{Way: t.way, Done: func() { t.done(nil) }})
 	t.h2.target = t
 	t.standing.init(m)
 	var other connections
-	t.conns, other = &t.pool, &t.h2
+	t.conns, other = t.pool, &t.h2
 	if t.HTTP2() {
 		t.conns, other = other, t.conns
 	}
 	t.configure(p)
-	other.end() // nothing gets in there by mistake
+	other.End() // nothing gets in there by mistake
 	if p.checker != nil {
 		t.tracker = health.NewTracker(p.check, now)
 	}
 	return t
+}
+
+// failed counts a connection that is of no use.
+func (t *Target) failed(err error) {
+	t.connectErrors.Add(1)
+	t.fleet.config.OnConnectError(t.group, t.address, err)
+	t.Report(Failed)
 }
 
 // watch begins to check t; a nil checker has nothing to ask. The caller holds f.mu.
@@ -36,6 +51,14 @@ func (f *Fleet) watch(t *Target, checker health.Checker) {
 	f.workers.Go(func() {
 		health.Watch(ctx, checking{t}, t.check, t.address, func(r health.Result) { f.learn(t, r) })
 	})
+}
+
+// checking asks as the configuration in force does: a certificate that was renewed
+// is no other check.
+type checking struct{ *Target }
+
+func (c checking) Check(ctx context.Context, address string) health.Result {
+	return (*c.checker.Load()).Check(ctx, address)
 }
 
 // learn takes the result of a check, and says so if it changes anything.

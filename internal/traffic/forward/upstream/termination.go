@@ -10,42 +10,13 @@ type Termination struct {
 	Deregistration bool
 }
 
-// Terminated is why a connection in use was closed by others than its holder.
-type Terminated int32
-
-// The reasons.
-const (
-	NotTerminated Terminated = iota
-	Deregistered
-	Unhealthy
-)
-
-// Terminated says why the connection was closed, if that was not its holder's doing.
-func (c *Conn) Terminated() Terminated { return Terminated(c.ending.why.Load()) }
-
 // stays reports whether connections in use outlive the deregistration delay.
 func (t *Target) stays() bool { return t.keeps.Load() && t.InFlight() > 0 }
 
 // terminate closes all connections in use, because the target is unhealthy, and
 // returns how many there were.
 func (t *Target) terminate() int {
-	return t.pool.terminate() + t.privates.terminate()
-}
-
-func (p *pool) terminate() int {
-	p.mu.Lock()
-	var used []*Conn
-	for c := range p.open {
-		if c.held {
-			used = append(used, c)
-		}
-	}
-	p.mu.Unlock()
-	for _, c := range used { // each is forgotten when it is released
-		c.ending.why.Store(int32(Unhealthy))
-		c.shut()
-	}
-	return len(used)
+	return t.pool.Terminate() + t.privates.terminate()
 }
 
 func (p *privates) terminate() (used int) {
@@ -53,7 +24,7 @@ func (p *privates) terminate() (used int) {
 	defer p.mu.Unlock()
 	for own := range p.all {
 		if own.pool != nil {
-			used += own.pool.terminate()
+			used += own.pool.Terminate()
 		}
 	}
 	return used

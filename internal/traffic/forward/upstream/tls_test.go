@@ -17,6 +17,8 @@ import (
 	"countersign.dev"
 	"countersign.dev/internal/testpki"
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/upstream/pool"
+	"countersign.dev/internal/traffic/forward/upstream/pool/pooltest"
 	"countersign.dev/internal/traffic/forward/upstream/secure"
 	"countersign.dev/internal/wire/proxyproto"
 )
@@ -93,7 +95,7 @@ func (v *vault) group(client *secure.Client) GroupConfig {
 }
 
 // said sends a word over c and wants it back.
-func said(t testing.TB, c *Conn) {
+func said(t testing.TB, c *pool.Conn) {
 	t.Helper()
 	if err := c.ArmRead(time.Now(), patience); err != nil {
 		t.Fatal(err)
@@ -144,7 +146,7 @@ func TestARenewedCertificateTakesOverWithoutCuttingAnythingOff(t *testing.T) {
 	if same := target(t, f, v.group(v.shows(t, "new"))); same != tg {
 		t.Fatal("a renewed certificate made another target of it")
 	}
-	if n := tg.conns.resting(); n != 0 {
+	if n := tg.conns.Resting(); n != 0 {
 		t.Errorf("%d connections wait that were made with the old certificate", n)
 	}
 	said(t, busy)
@@ -180,11 +182,11 @@ func TestAConnectionIsNotUsedPastTheTargetsCertificate(t *testing.T) {
 }
 
 func TestAHandshakeIsBoundedByTheConnectTimeoutAndCounted(t *testing.T) {
-	s := newServer(t) // which never says a word
+	s := pooltest.NewServer(t) // which never says a word
 	v := newVault(t, false)
 	f := newFleet(t)
 	g := v.group(v.shows(t, "gateway"))
-	g.Targets, g.ConnectTimeout = []string{s.address}, 50*time.Millisecond
+	g.Targets, g.ConnectTimeout = []string{s.Address}, 50*time.Millisecond
 	tg := target(t, f, g)
 	_, _, err := tg.Get()
 	if d, ok := errors.AsType[*countersign.Denial](err); !ok || d.Code != countersign.TargetTimeout || !strings.Contains(d.Reason, "TLS handshake") {

@@ -3,17 +3,14 @@ package upstream
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/upstream/pool"
 	"go.uber.org/goleak"
 )
 
@@ -75,84 +72,13 @@ func (f *testFleet) await(t testing.TB, want string) {
 	}
 }
 
-// A server accepts connections and hands them to the test.
-type server struct {
-	address string
-	conns   chan net.Conn
-}
-
-func newServer(t testing.TB) *server {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &server{address: l.Addr().String(), conns: make(chan net.Conn, 1000)}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			s.conns <- c
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		wg.Wait()
-		close(s.conns)
-		for c := range s.conns {
-			c.Close()
-		}
-	})
-	return s
-}
-
-// accept returns the other end of the connection dialed next.
-func (s *server) accept(t testing.TB) net.Conn {
-	t.Helper()
-	select {
-	case c := <-s.conns:
-		t.Cleanup(func() { c.Close() })
-		return c
-	case <-time.After(patience):
-		t.Fatal("nobody connects")
-		return nil
-	}
-}
-
-// closed waits until the other end of c has closed.
-func closed(t testing.TB, c net.Conn) {
-	t.Helper()
-	c.SetReadDeadline(time.Now().Add(patience))
-	if n, err := c.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
-		t.Fatalf("read %d bytes, %v; want the connection closed", n, err)
-	}
-}
-
-// open fails the test if c does not carry a byte to peer.
-func open(t testing.TB, c *Conn, peer net.Conn) {
-	t.Helper()
-	if err := c.ArmWrite(time.Now(), patience); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Write([]byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	peer.SetReadDeadline(time.Now().Add(patience))
-	if _, err := io.ReadFull(peer, make([]byte, 1)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func get(t testing.TB, target *Target, wantReused bool) *Conn {
+func get(t testing.TB, target *Target, wantReused bool) *pool.Conn {
 	t.Helper()
 	c, reused, err := target.Get()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if reused != wantReused || c.Reused() != wantReused || c.Target() != target {
+	if reused != wantReused || c.Reused() != wantReused {
 		t.Fatalf("reused=%v, want %v", reused, wantReused)
 	}
 	return c

@@ -1,6 +1,6 @@
 //go:build !(linux || darwin || freebsd || netbsd || openbsd)
 
-package upstream
+package pool
 
 // silent cannot look here: a connection that died is found out when it is used.
 func silent(int, []byte) bool { return true }

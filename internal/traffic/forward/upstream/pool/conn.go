@@ -1,4 +1,4 @@
-package upstream
+package pool
 
 import (
 	"net"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/deadline"
+	"countersign.dev/internal/traffic/forward/upstream/reach"
 )
 
 // A Conn is a connection to a target, held by one exchange from Get or Dial to
@@ -19,23 +20,23 @@ type Conn struct {
 	Scratch any
 
 	tcp     *net.TCPConn
-	pool    *pool
+	pool    *Pool
 	writeBy time.Time // of TLS: the deadline armed
 	probe
-	silent func() bool // probe.quiet
-	secured
+	silent    func() bool // probe.quiet
+	secured   reach.Secured
 	ending    ending
 	idleSince time.Time
 	reused    bool
 	held      bool // by an exchange; guarded by the pool's mu
 }
 
-func newConn(m *made, t *Target, p *pool) (*Conn, error) {
-	socket, err := m.tcp.SyscallConn()
+func newConn(m *reach.Made, p *Pool) (*Conn, error) {
+	socket, err := m.TCP.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{Conn: *deadline.New(m.conn), tcp: m.tcp, pool: p, secured: secured{m.tls, t}}
+	c := &Conn{Conn: *deadline.New(m.Conn), tcp: m.TCP, pool: p, secured: m.Secured}
 	c.probe.init(socket)
 	c.silent = c.probe.quiet
 	return c, nil
@@ -48,37 +49,34 @@ func (c *Conn) Net() net.Conn { return c.tcp }
 // ArmWrite is deadline.Conn's. Over TLS no write can be resumed after a timeout:
 // there the deadline does not come early, but up to d late.
 func (c *Conn) ArmWrite(now time.Time, d time.Duration) error {
-	if c.tls == nil {
+	if c.secured.TLS == nil {
 		return c.Conn.ArmWrite(now, d)
 	}
 	if d <= 0 {
 		c.writeBy = time.Time{}
-		return c.tls.SetWriteDeadline(c.writeBy)
+		return c.secured.TLS.SetWriteDeadline(c.writeBy)
 	}
 	if left := c.writeBy.Sub(now); left >= d && left <= 2*d {
 		return nil
 	}
 	c.writeBy = now.Add(2 * d)
-	return c.tls.SetWriteDeadline(c.writeBy)
+	return c.secured.TLS.SetWriteDeadline(c.writeBy)
 }
 
 // CloseWrite tells the target that nothing more comes.
 func (c *Conn) CloseWrite() error {
-	if c.tls != nil {
-		return c.tls.CloseWrite()
+	if c.secured.TLS != nil {
+		return c.secured.TLS.CloseWrite()
 	}
 	return c.tcp.CloseWrite()
 }
 
-// Target returns the target at the other end.
-func (c *Conn) Target() *Target { return c.target }
-
 // Protocol is what the target has chosen by ALPN; "": nothing.
 func (c *Conn) Protocol() string {
-	if c.tls == nil {
+	if c.secured.TLS == nil {
 		return ""
 	}
-	return c.tls.Protocol()
+	return c.secured.TLS.Protocol()
 }
 
 // Reused reports whether an exchange before this one used the connection.
@@ -90,8 +88,8 @@ func (c *Conn) Reused() bool { return c.reused }
 // Only the first Release after Get or Dial counts; the connection must not be
 // touched after it.
 func (c *Conn) Release(keep bool) {
-	if t := c.target; c.pool.put(c, keep, t.fleet.now()) {
-		t.done(c.pool.own)
+	if c.pool.put(c, keep, c.pool.way.Now()) {
+		c.pool.done()
 	}
 }
 
@@ -110,15 +108,15 @@ func (c *Conn) shut() {
 // goodbye tells a target at the other end of an idle connection over TLS that
 // it is not cut off (RFC 8446 section 6.1).
 func (c *Conn) goodbye() {
-	if c.tls != nil {
-		c.tls.CloseWrite()
+	if c.secured.TLS != nil {
+		c.secured.TLS.CloseWrite()
 	}
 }
 
 // quiet reports whether the target has neither closed nor said anything.
 func (c *Conn) quiet() bool {
-	if c.tls != nil {
-		return c.tls.Quiet(c.silent)
+	if c.secured.TLS != nil {
+		return c.secured.TLS.Quiet(c.silent)
 	}
 	return c.probe.quiet()
 }
