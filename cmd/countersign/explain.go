@@ -20,7 +20,6 @@ import (
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/forward/idheader"
 	"countersign.dev/internal/traffic/handshake"
-	"countersign.dev/internal/traffic/identify"
 	"countersign.dev/internal/traffic/verify"
 )
 
@@ -84,17 +83,17 @@ func chooseListener(all []*snapshot.Listener, name string) (*snapshot.Listener, 
 		if l.Name == name {
 			return l, nil
 		}
-		if l.TLS != nil {
+		if l.Admits() {
 			names, secure = append(names, l.Name), l
 		}
 	}
 	switch {
 	case name != "":
-		return nil, fmt.Errorf("there is no listener %q; the listeners with https are: %s", name, strings.Join(names, ", "))
+		return nil, fmt.Errorf("there is no listener %q; the listeners that ask who a client is: %s", name, strings.Join(names, ", "))
 	case len(names) == 1:
 		return secure, nil
 	case len(names) == 0:
-		return nil, fmt.Errorf("no listener has protocol https, so none looks at certificates")
+		return nil, fmt.Errorf("no listener has protocol https or tls, or client_auth with mode proxied, so none looks at certificates")
 	}
 	return nil, fmt.Errorf("say which listener with --listener: %s", strings.Join(names, ", "))
 }
@@ -138,19 +137,15 @@ func explain(ctx context.Context, w io.Writer, cfg *config.Config, l *snapshot.L
 	}
 	policy := l.Policies.For(name)
 	fmt.Fprintf(w, "listener %s, %s, policy %s: client_auth %s\n", l.Name, askedFor(name), policy.Name, policy.Mode)
-	if err := policy.Prepare(ctx, presented, time.Now(), nil); err != nil {
-		return err
-	}
-	chain, denial := policy.Admit(presented, time.Now(), func(s verify.Step) {
+	client, until, denial, err := admits(ctx, l, policy, presented, func(s verify.Step) {
 		mark := "ok  "
 		if !s.OK {
 			mark = "FAIL"
 		}
 		fmt.Fprintf(w, "  %s  %-12s %s\n", mark, s.Check, s.Detail)
 	})
-	client := identify.Anonymous()
-	if denial == nil && !chain.IsZero() {
-		client, denial = identify.From(chain)
+	if err != nil {
+		return err
 	}
 	var fields []byte
 	if denial == nil {
@@ -158,9 +153,14 @@ func explain(ctx context.Context, w io.Writer, cfg *config.Config, l *snapshot.L
 	}
 	if denial != nil {
 		fmt.Fprintf(w, "\nrefused: %s\n  %s\n", denial.Code, denial.Reason)
-		if policy.OnFailure == countersign.OnFailureRespond {
+		switch respond := policy.OnFailure == countersign.OnFailureRespond; {
+		case respond && l.Vouching != nil:
+			fmt.Fprintf(w, "  on_failure is respond: every request is answered %d\n", http.Status(denial.Code))
+		case respond:
 			fmt.Fprintf(w, "  on_failure is respond: the handshake completes and every request is answered %d\n", http.Status(denial.Code))
-		} else {
+		case l.Vouching != nil:
+			fmt.Fprintln(w, "  on_failure is close: the connection is closed")
+		default:
 			fmt.Fprintln(w, "  on_failure is close: the handshake ends with a TLS alert")
 		}
 		return exitCode(1)
@@ -168,6 +168,8 @@ func explain(ctx context.Context, w io.Writer, cfg *config.Config, l *snapshot.L
 	switch {
 	case client.Anonymous():
 		fmt.Fprintln(w, "\nadmitted, anonymous: targets are told of no certificate")
+	case l.Vouching != nil:
+		fmt.Fprintf(w, "\nadmitted, vouched for by %s: %s\n", client.VouchedBy(), client.Identity().Subject)
 	case client.Lapse() != nil:
 		fmt.Fprintf(w, "\nadmitted to renew its certificate, and for nothing else: %s\n", client.Identity().Subject)
 		fields = nil
@@ -189,7 +191,7 @@ func explain(ctx context.Context, w io.Writer, cfg *config.Config, l *snapshot.L
 		}
 		fmt.Fprintf(w, "targets get a token too, which is signed when it is sent:\n  %s\n", shorten(string(claims), 600))
 	}
-	if until := chain.GoodUntil(); !until.IsZero() {
+	if !until.IsZero() {
 		fmt.Fprintf(w, "this holds until %s, unless the configuration or a revocation list changes\n", until.UTC().Format(time.RFC3339))
 	}
 	if l.Devices != nil {

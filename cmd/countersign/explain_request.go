@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"strings"
 	"time"
@@ -47,6 +46,9 @@ func explainRequest(ctx context.Context, w io.Writer, draft *publish.Draft, a *a
 	if err := a.read(); err != nil {
 		return err
 	}
+	if out := a.beside(draft.Config); out != nil && listener == "" {
+		return a.tell(w, out)
+	}
 	l, err := a.listener(draft.Config, draft.Listeners, listener)
 	if err != nil {
 		return err
@@ -57,7 +59,7 @@ func explainRequest(ctx context.Context, w io.Writer, draft *publish.Draft, a *a
 	if ip, err := netip.ParseAddr(strings.Trim(sni, "[]")); err == nil && ip.IsValid() {
 		sni = "" // clients do not ask for addresses by name
 	}
-	if l.TLS == nil {
+	if !l.Admits() {
 		if len(presented) > 0 {
 			return fmt.Errorf("listener %q has protocol http: nobody shows it a certificate", l.Name)
 		}
@@ -78,10 +80,9 @@ func explainRequest(ctx context.Context, w io.Writer, draft *publish.Draft, a *a
 		return err
 	}
 	policy := l.Policies.For(name)
-	chain, denial := policy.Admit(presented, time.Now(), nil)
-	client := identify.Anonymous()
-	if denial == nil && !chain.IsZero() {
-		client, denial = identify.From(chain)
+	client, _, denial, err := admits(ctx, l, policy, presented, nil)
+	if err != nil {
+		return err
 	}
 	if denial != nil && policy.OnFailure != countersign.OnFailureRespond {
 		if a.json {
@@ -132,10 +133,7 @@ func (a *asking) read() error {
 func (a *asking) listener(cfg *config.Config, all []*snapshot.Listener, name string) (*snapshot.Listener, error) {
 	var fit, byPort []*snapshot.Listener
 	var names []string
-	port := map[string]string{"http": "80", "https": "443"}[a.scheme]
-	if _, p, err := net.SplitHostPort(a.host); err == nil {
-		port = p
-	}
+	port := a.port()
 	for i, l := range all {
 		if l.Name == name {
 			return l, nil
@@ -144,7 +142,7 @@ func (a *asking) listener(cfg *config.Config, all []*snapshot.Listener, name str
 			continue
 		}
 		fit, names = append(fit, l), append(names, l.Name)
-		if _, p, _ := net.SplitHostPort(l.Address); p == port {
+		if portOf(l.Address) == port {
 			byPort = append(byPort, l)
 		}
 	}
@@ -163,12 +161,13 @@ func (a *asking) listener(cfg *config.Config, all []*snapshot.Listener, name str
 
 // A requestExplained is what becomes of the request. It is what --json prints.
 type requestExplained struct {
-	Listener string           `json:"listener"`
+	Listener string           `json:"listener,omitempty"`
 	Request  string           `json:"request"`
 	Path     string           `json:"path"`
 	Rules    []ruleExplained  `json:"rules"`
 	Rule     string           `json:"rule,omitempty"`
 	Action   string           `json:"action,omitempty"`
+	Node     string           `json:"node,omitempty"` // what it answers itself
 	Groups   []groupExplained `json:"target_groups,omitempty"`
 	Target   string           `json:"target,omitempty"`
 	Host     string           `json:"host,omitempty"`
@@ -200,7 +199,10 @@ type denialExplained struct {
 
 // explain says which rule takes the request of client, and what comes of it.
 func (a *asking) explain(ctx context.Context, w io.Writer, draft *publish.Draft, l *snapshot.Listener, client identify.Client, refused *countersign.Denial) error {
-	out := a.answer(ctx, draft, l, client, refused)
+	return a.tell(w, a.answer(ctx, draft, l, client, refused))
+}
+
+func (a *asking) tell(w io.Writer, out *requestExplained) error {
 	if a.json {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
@@ -236,6 +238,13 @@ func (a *asking) answer(ctx context.Context, draft *publish.Draft, l *snapshot.L
 	}
 	table := draft.Routes(l.Name)
 	question := &condition.Question{Request: q, Source: a.from, Client: client, Device: standing}
+	if action, found := a.own(draft.Config, l, question); found {
+		out.Rule, out.Action, out.Node = "node", "node", answers(action.Respond)
+		if _, denial := a.authorize(ctx, l, policy, client, refused, standing, action); denial != nil {
+			return deny(denial)
+		}
+		return out
+	}
 	findings, denial := table.Rules.Explain(question)
 	if denial != nil {
 		return deny(denial)
@@ -327,12 +336,17 @@ func (out *requestExplained) print(w io.Writer) {
 			fmt.Fprintf(w, "  no     %s: %s is %s, not %s\n", name, r.Condition, r.Found, r.Wanted)
 		}
 	}
-	if out.Rule == "default" {
+	switch out.Rule {
+	case "default":
 		fmt.Fprintln(w, "  takes  default")
+	case "node":
+		fmt.Fprintf(w, "  takes  the node, before all rules: %s\n", out.Node)
 	}
 	switch {
 	case out.Denial != nil:
 		fmt.Fprintf(w, "refused: %s\n  %s\n  the request is answered %d\n", out.Denial.Code, out.Denial.Reason, out.Denial.Status)
+	case out.Action == "node":
+		fmt.Fprintln(w, "answered by the node itself")
 	case out.Action == "redirect":
 		fmt.Fprintf(w, "answered %d: to %s\n", out.Status, out.Location)
 	case out.Action == "respond":
