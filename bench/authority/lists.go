@@ -10,6 +10,7 @@ import (
 
 	"countersign.dev/internal/control/ca"
 	"countersign.dev/internal/control/ca/crl"
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/control/ca/ledger"
 )
 
@@ -36,7 +37,7 @@ func Lists(ctx context.Context, dir string, revoked int) (running, opened time.D
 	if err != nil {
 		return 0, 0, err
 	}
-	info, err := os.Stat(a.Path(ca.CRLFile))
+	info, err := os.Stat(a.Path(directory.CRLFile))
 	if err != nil {
 		return 0, 0, err
 	}
@@ -54,7 +55,7 @@ func withRevoked(ctx context.Context, dir string, revoked int) (err error) {
 		return err
 	}
 	id := fmt.Sprintf("%X", a.Issuing().SubjectKeyId)
-	book, errBook := ledger.OpenFile(a.Path(ca.LedgerFile), a.Path(".bench.lock")) // which nobody else writes now
+	book, errBook := ledger.OpenFile(a.Path(directory.LedgerFile), a.Path(".bench.lock")) // which nobody else writes now
 	if err := errors.Join(errBook, a.Close()); err != nil {
 		return err
 	}

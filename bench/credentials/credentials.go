@@ -20,6 +20,7 @@ import (
 	"countersign.dev/bench/fleet"
 	"countersign.dev/internal/control/ca"
 	"countersign.dev/internal/control/ca/crl"
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/control/ca/issuance"
 )
 
@@ -63,7 +64,7 @@ func Make(dir string, devices int) (Files, error) {
 		return Client{Cert: at.Certificate, Key: at.Key}, issued.Certificate, issued.Save(at)
 	}
 	f := Files{
-		Root: authority.Path(ca.RootCertFile), CRLs: filepath.Join(dir, "crls.pem"), ServerBoth: filepath.Join(dir, "server.both.pem"),
+		Root: authority.Path(directory.RootCertFile), CRLs: filepath.Join(dir, "crls.pem"), ServerBoth: filepath.Join(dir, "server.both.pem"),
 		GatewayAll: filepath.Join(dir, "gateway.both.pem"),
 	}
 	server, _, err := issue("server", ca.Request{
@@ -96,7 +97,7 @@ func Make(dir string, devices int) (Files, error) {
 		f.Revoked = c
 	}
 	return f, errors.Join(
-		join(f.CRLs, authority.Path(ca.CRLFile), authority.Path(ca.RootCRLFile)),
+		join(f.CRLs, authority.Path(directory.CRLFile), authority.Path(directory.RootCRLFile)),
 		join(f.ServerBoth, f.ServerCert, f.ServerKey),
 		join(f.GatewayAll, f.Gateway.Cert, f.Gateway.Key))
 }

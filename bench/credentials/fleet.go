@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/control/ca"
+	"countersign.dev/internal/control/ca/directory"
 )
 
 // A Fleet is devices that are made by whoever needs them: as files, tens of
@@ -29,7 +30,7 @@ type Fleet struct {
 
 // Issuing is the issuing authority of the PKI that Make made in dir.
 func Issuing(dir string) Client {
-	return Client{Cert: filepath.Join(dir, "ca", ca.IssuingCertFile), Key: filepath.Join(dir, "ca", ca.IssuingKeyFile)}
+	return Client{Cert: filepath.Join(dir, "ca", directory.IssuingCertFile), Key: filepath.Join(dir, "ca", directory.IssuingKeyFile)}
 }
 
 // serial is the serial number of the device with that number.
@@ -113,8 +114,8 @@ func Another(dir string, f Files) (Files, error) {
 	}
 	roots, lists := filepath.Join(dir, "roots.pem"), filepath.Join(dir, "crls.pem")
 	err = errors.Join(
-		join(roots, f.Root, authority.Path(ca.RootCertFile)),
-		join(lists, f.CRLs, authority.Path(ca.CRLFile), authority.Path(ca.RootCRLFile)))
+		join(roots, f.Root, authority.Path(directory.RootCertFile)),
+		join(lists, f.CRLs, authority.Path(directory.CRLFile), authority.Path(directory.RootCRLFile)))
 	f.Root, f.CRLs = roots, lists
 	return f, err
 }

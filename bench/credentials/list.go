@@ -19,7 +19,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
-	"countersign.dev/internal/control/ca"
+	"countersign.dev/internal/control/ca/directory"
 )
 
 // Listed returns the ith serial number of the long list, of 16 octets.
@@ -49,7 +49,7 @@ func WithLongList(dir string, f Files, entries int) (Files, error) {
 	if err != nil {
 		return f, err
 	}
-	root, err := os.ReadFile(filepath.Join(dir, "ca", ca.RootCRLFile))
+	root, err := os.ReadFile(filepath.Join(dir, "ca", directory.RootCRLFile))
 	if err != nil {
 		return f, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"countersign.dev/internal/control/ca"
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/control/ca/holder"
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/pubkey"
@@ -146,14 +147,14 @@ and whoever uses it names the same file.`,
 			}
 			root, issuing := a.Root(), a.Issuing()
 			p := newPage("Made an authority in %s", dir)
-			p.row(ca.RootCertFile, "%s, %s, until %s", root.Subject.CommonName, pubkey.Describe(root.PublicKey), until(root.NotAfter))
-			p.row(ca.IssuingCertFile, "%s, %s, until %s", issuing.Subject.CommonName, pubkey.Describe(issuing.PublicKey), until(issuing.NotAfter))
-			p.row(ca.BundleFile, "both certificates: give this one to trust stores")
-			p.row(ca.CRLFile, "nothing revoked yet; sign it anew before %s", until(lists.Issuing.NextUpdate))
+			p.row(directory.RootCertFile, "%s, %s, until %s", root.Subject.CommonName, pubkey.Describe(root.PublicKey), until(root.NotAfter))
+			p.row(directory.IssuingCertFile, "%s, %s, until %s", issuing.Subject.CommonName, pubkey.Describe(issuing.PublicKey), until(issuing.NotAfter))
+			p.row(directory.BundleFile, "both certificates: give this one to trust stores")
+			p.row(directory.CRLFile, "nothing revoked yet; sign it anew before %s", until(lists.Issuing.NextUpdate))
 			if secrets.rootPassphrase != "" {
-				p.row(ca.RootKeyFile, "encrypted: carry it away now, in two copies; it is needed again only for `ca rollover` and %s", ca.RootCRLFile)
+				p.row(directory.RootKeyFile, "encrypted: carry it away now, in two copies; it is needed again only for `ca rollover` and %s", directory.RootCRLFile)
 			} else {
-				p.row(ca.RootKeyFile, "needed again only for %s: consider keeping it elsewhere", ca.RootCRLFile)
+				p.row(directory.RootKeyFile, "needed again only for %s: consider keeping it elsewhere", directory.RootCRLFile)
 			}
 			p.try("countersign ca issue %s MacID-AA:BB:CC:DD:EE:FF", quote(dir))
 			p.try("countersign ca issue %s gateway --profile server --san dns:localhost", quote(dir))
@@ -322,7 +323,7 @@ func hand(out io.Writer, a *ca.Authority, issued ca.Issued, files ca.Files, prof
 	if profile == issuance.Server {
 		p.try("certificates: [{cert: %s, key: %s}]    # in a listener of countersign's configuration", quote(files.Certificate), quote(key))
 	} else {
-		p.try("curl --cert %s --key %s --cacert %s https://HOST/", quote(files.Certificate), quote(key), quote(a.Path(ca.BundleFile)))
+		p.try("curl --cert %s --key %s --cacert %s https://HOST/", quote(files.Certificate), quote(key), quote(a.Path(directory.BundleFile)))
 	}
 	return p.print(out)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"countersign.dev/internal/config"
-	"countersign.dev/internal/control/ca"
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/control/ca/ledger"
 )
 
@@ -71,13 +71,13 @@ the authority meanwhile; the other commands take --config from then on.`,
 			if err != nil {
 				return err
 			}
-			n, err := ca.MoveLedger(cmd.Context(), args[0], to)
+			n, err := directory.MoveLedger(cmd.Context(), args[0], to)
 			if err != nil {
 				return err
 			}
 			p := newPage("Moved the ledger of %s into the store", args[0])
 			p.row("has", "%s", count(n, "certificate"))
-			p.row(ca.MovedLedgerFile, "the file as it was, which nobody reads any more")
+			p.row(directory.MovedLedgerFile, "the file as it was, which nobody reads any more")
 			p.try("countersign ca show %s --config %s", args[0], secrets.configuration)
 			return p.print(std.out)
 		},

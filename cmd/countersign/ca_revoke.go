@@ -14,6 +14,8 @@ import (
 
 	"countersign.dev/internal/control/ca"
 	"countersign.dev/internal/control/ca/crl"
+	"countersign.dev/internal/control/ca/directory"
+	"countersign.dev/internal/control/ca/lists"
 	"countersign.dev/internal/control/ca/pemfile"
 )
 
@@ -90,9 +92,9 @@ func caCRL(std stdio, secrets *caSecrets) *cobra.Command {
 	return c
 }
 
-func describeLists(p *page, a *ca.Authority, lists ca.Lists) {
-	describeList(p, a.Path(ca.CRLFile), lists.Issuing)
-	describeList(p, a.Path(ca.RootCRLFile), lists.Root)
+func describeLists(p *page, a *ca.Authority, lists lists.Published) {
+	describeList(p, a.Path(directory.CRLFile), lists.Issuing)
+	describeList(p, a.Path(directory.RootCRLFile), lists.Root)
 	for _, note := range lists.Notes {
 		p.row("note", "%s", note)
 	}

@@ -6,8 +6,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"countersign.dev/internal/control/ca"
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/pubkey"
+	"countersign.dev/internal/control/ca/succession"
 )
 
 func caRollover(std stdio, secrets *caSecrets) *cobra.Command {
@@ -30,14 +32,14 @@ give the new ca.crt to trust stores that do not have the root.`,
 			if err != nil {
 				return err
 			}
-			issuing, err := a.Rollover(cmd.Context(), ca.Succession{Key: keyType, Lifetime: time.Duration(life), Token: token})
+			issuing, err := a.Rollover(cmd.Context(), succession.Next{Key: keyType, Lifetime: time.Duration(life), Token: token})
 			if err != nil {
 				return err
 			}
 			p := newPage("Made another issuing authority in %s", args[0])
 			p.row("issuing", "%s, %s, until %s", issuing.Subject.CommonName, pubkey.Describe(issuing.PublicKey), until(issuing.NotAfter))
-			p.row(ca.BundleFile, "it, the ones before it and the root: give this to trust stores that do not have the root")
-			p.row(ca.CRLFile, "the lists of all of them, its own first")
+			p.row(directory.BundleFile, "it, the ones before it and the root: give this to trust stores that do not have the root")
+			p.row(directory.CRLFile, "the lists of all of them, its own first")
 			return p.print(std.out)
 		},
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"countersign.dev/internal/control/ca"
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/ledger"
 	"countersign.dev/internal/control/ca/pemfile"
@@ -115,8 +115,8 @@ func showAuthority(out io.Writer, secrets *caSecrets, dir string) error {
 	for _, earlier := range slices.Backward(issuers[:len(issuers)-1]) {
 		p.row("before", "%s, until %s", earlier.Subject.CommonName, until(earlier.NotAfter))
 	}
-	describeList(p, ca.CRLFile, lists.Issuing)
-	describeList(p, ca.RootCRLFile, lists.Root)
+	describeList(p, directory.CRLFile, lists.Issuing)
+	describeList(p, directory.RootCRLFile, lists.Root)
 
 	if lists.Issuing == nil || time.Now().After(lists.Issuing.NextUpdate) {
 		p.try("countersign ca crl %s    # who trusts the list refuses everybody until then", quote(dir))

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"countersign.dev/internal/control/ca"
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/control/ca/holder"
 	"countersign.dev/internal/control/ca/issuance"
 )
@@ -49,9 +50,9 @@ both roots. The old authority goes on until nobody needs it any more.`,
 			p := newPage("Made the successor of %s in %s", args[0], args[1])
 			p.row("root", "%s, until %s", next.Root().Subject.CommonName, until(next.Root().NotAfter))
 			p.row("issuing", "%s, until %s", next.Issuing().Subject.CommonName, until(next.Issuing().NotAfter))
-			p.row(ca.NewWithOldFile, "to be presented by who has a certificate of %s, for those that have the old root alone", args[1])
-			p.row(ca.OldWithNewFile, "to be presented by who has one of %s, for those that have the new root alone", args[0])
-			p.try("ca_bundle: [%s, %s]    # in trust stores, before anybody has a certificate of the new one", old.Path(ca.BundleFile), next.Path(ca.BundleFile))
+			p.row(directory.NewWithOldFile, "to be presented by who has a certificate of %s, for those that have the old root alone", args[1])
+			p.row(directory.OldWithNewFile, "to be presented by who has one of %s, for those that have the new root alone", args[0])
+			p.try("ca_bundle: [%s, %s]    # in trust stores, before anybody has a certificate of the new one", old.Path(directory.BundleFile), next.Path(directory.BundleFile))
 			return p.print(std.out)
 		},
 	}

@@ -20,8 +20,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"countersign.dev/internal/control/ca/crl"
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/ledger"
+	"countersign.dev/internal/control/ca/lists"
 	"countersign.dev/internal/control/ca/pemfile"
 	"countersign.dev/internal/wire/dn"
 )
@@ -78,8 +80,8 @@ func device(t testing.TB, a *Authority, name string) Issued {
 func TestInitMakesWhatItSays(t *testing.T) {
 	a, _ := found(t)
 	modes := map[string]fs.FileMode{
-		".": 0o700, RootCertFile: 0o644, RootKeyFile: 0o600, IssuingCertFile: 0o644, IssuingKeyFile: 0o600,
-		BundleFile: 0o644, CRLFile: 0o644, RootCRLFile: 0o644, LedgerFile: 0o600, lockFile: 0o600, listsLockFile: 0o600,
+		".": 0o700, directory.RootCertFile: 0o644, directory.RootKeyFile: 0o600, directory.IssuingCertFile: 0o644, directory.IssuingKeyFile: 0o600,
+		directory.BundleFile: 0o644, directory.CRLFile: 0o644, directory.RootCRLFile: 0o644, directory.LedgerFile: 0o600, directory.LockFile: 0o600, directory.ListsLockFile: 0o600,
 	}
 	for name, want := range modes {
 		info, err := os.Stat(a.Path(name))
@@ -100,19 +102,19 @@ func TestInitMakesWhatItSays(t *testing.T) {
 	if got := a.Issuing().NotAfter; !got.Equal(start.Add(DefaultIssuingLifetime)) {
 		t.Errorf("the issuing authority ends on %s", got)
 	}
-	lists, err := a.Lists()
+	published, err := a.Lists()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if lists.Issuing.Number.Int64() != start.UnixMilli() || !lists.Issuing.NextUpdate.Equal(start.Add(DefaultCRLLifetime)) {
-		t.Errorf("list %s until %s", lists.Issuing.Number, lists.Issuing.NextUpdate)
+	if published.Issuing.Number.Int64() != start.UnixMilli() || !published.Issuing.NextUpdate.Equal(start.Add(lists.DefaultLifetime)) {
+		t.Errorf("list %s until %s", published.Issuing.Number, published.Issuing.NextUpdate)
 	}
 }
 
 // AWS refuses blank lines, text outside PEM blocks, and comments with a hyphen.
 func TestTheBundleIsPEMAlone(t *testing.T) {
 	a, _ := found(t)
-	data, err := os.ReadFile(a.Path(BundleFile))
+	data, err := os.ReadFile(a.Path(directory.BundleFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +131,7 @@ func TestTheBundleIsPEMAlone(t *testing.T) {
 
 func TestInitOverwritesNothing(t *testing.T) {
 	a, _ := found(t)
-	before, err := os.ReadFile(a.Path(RootKeyFile))
+	before, err := os.ReadFile(a.Path(directory.RootKeyFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +154,7 @@ func TestInitOverwritesNothing(t *testing.T) {
 			t.Errorf("error %v, want %q", err, tc.want)
 		}
 	}
-	if after, _ := os.ReadFile(a.Path(RootKeyFile)); string(after) != string(before) {
+	if after, _ := os.ReadFile(a.Path(directory.RootKeyFile)); string(after) != string(before) {
 		t.Error("the root's key changed")
 	}
 	if _, err := os.Stat(filepath.Join(other, "new")); !errors.Is(err, fs.ErrNotExist) {
@@ -207,19 +209,31 @@ func TestOpenRefusesWhatDoesNotHoldTogether(t *testing.T) {
 		want  string
 	}{
 		{"nothing there", func(dir string) error { return os.RemoveAll(dir) }, "countersign ca init"},
-		{"no issuing certificate", func(dir string) error { return os.Remove(filepath.Join(dir, IssuingCertFile)) }, "issuing.crt"},
-		{"no issuing key", func(dir string) error { return os.Remove(filepath.Join(dir, IssuingKeyFile)) }, "issuing.key"},
-		{"no ledger", func(dir string) error { return os.Remove(filepath.Join(dir, LedgerFile)) }, "memory of what was revoked"},
-		{"another's issuing key", func(dir string) error { return copyFile(b.Path(IssuingKeyFile), filepath.Join(dir, IssuingKeyFile)) }, "issuing.key: the private key does not belong"},
-		{"another's root key", func(dir string) error { return copyFile(b.Path(RootKeyFile), filepath.Join(dir, RootKeyFile)) }, "root.key: the private key does not belong"},
-		{"another's root", func(dir string) error { return copyFile(b.Path(RootCertFile), filepath.Join(dir, RootCertFile)) }, "was not signed by"},
-		{"an intermediate as root", func(dir string) error { return copyFile(a.Path(IssuingCertFile), filepath.Join(dir, RootCertFile)) }, "not a root"},
-		{"a key for everybody", func(dir string) error { return os.Chmod(filepath.Join(dir, IssuingKeyFile), 0o644) }, "chmod 600"},
-		{"a root key for the group", func(dir string) error { return os.Chmod(filepath.Join(dir, RootKeyFile), 0o640) }, "chmod 600"},
+		{"no issuing certificate", func(dir string) error { return os.Remove(filepath.Join(dir, directory.IssuingCertFile)) }, "issuing.crt"},
+		{"no issuing key", func(dir string) error { return os.Remove(filepath.Join(dir, directory.IssuingKeyFile)) }, "issuing.key"},
+		{"no ledger", func(dir string) error { return os.Remove(filepath.Join(dir, directory.LedgerFile)) }, "memory of what was revoked"},
+		{"another's issuing key", func(dir string) error {
+			return copyFile(b.Path(directory.IssuingKeyFile), filepath.Join(dir, directory.IssuingKeyFile))
+		}, "issuing.key: the private key does not belong"},
+		{"another's root key", func(dir string) error {
+			return copyFile(b.Path(directory.RootKeyFile), filepath.Join(dir, directory.RootKeyFile))
+		}, "root.key: the private key does not belong"},
+		{"another's root", func(dir string) error {
+			return copyFile(b.Path(directory.RootCertFile), filepath.Join(dir, directory.RootCertFile))
+		}, "was not signed by"},
+		{"an intermediate as root", func(dir string) error {
+			return copyFile(a.Path(directory.IssuingCertFile), filepath.Join(dir, directory.RootCertFile))
+		}, "not a root"},
+		{"a key for everybody", func(dir string) error { return os.Chmod(filepath.Join(dir, directory.IssuingKeyFile), 0o644) }, "chmod 600"},
+		{"a root key for the group", func(dir string) error { return os.Chmod(filepath.Join(dir, directory.RootKeyFile), 0o640) }, "chmod 600"},
 		{"a directory for the group", func(dir string) error { return os.Chmod(dir, 0o770) }, "chmod 700"},
 		{"a directory for everybody", func(dir string) error { return os.Chmod(dir, 0o777) }, "chmod 700"},
-		{"a certificate that is none", func(dir string) error { return os.WriteFile(filepath.Join(dir, RootCertFile), []byte("x"), 0o600) }, "no PEM block"},
-		{"a ledger of another kind", func(dir string) error { return os.WriteFile(filepath.Join(dir, LedgerFile), []byte("x\n"), 0o600) }, "ledger.jsonl:1"},
+		{"a certificate that is none", func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, directory.RootCertFile), []byte("x"), 0o600)
+		}, "no PEM block"},
+		{"a ledger of another kind", func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, directory.LedgerFile), []byte("x\n"), 0o600)
+		}, "ledger.jsonl:1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "pki")
@@ -229,7 +243,7 @@ func TestOpenRefusesWhatDoesNotHoldTogether(t *testing.T) {
 			if err := os.Chmod(dir, 0o700); err != nil { // CopyFS opens it, and the files, wide
 				t.Fatal(err)
 			}
-			for _, key := range []string{RootKeyFile, IssuingKeyFile} {
+			for _, key := range []string{directory.RootKeyFile, directory.IssuingKeyFile} {
 				if err := os.Chmod(filepath.Join(dir, key), 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -395,8 +409,8 @@ func TestRevocation(t *testing.T) {
 	}{
 		{"an unknown serial", second(a.Revoke(big.NewInt(0x1234), "", time.Time{})), "no certificate with serial 1234"},
 		{"another authority's", second(a.RevokeCertificate(device(t, other, "x").Certificate, "", time.Time{})), "was not issued by this authority"},
-		{"the root", second(a.RevokeCertificate(a.Root(), "", time.Time{})), "take " + a.Path(BundleFile)},
-		{"the root's serial", second(a.Revoke(a.Root().SerialNumber, "", time.Time{})), "take " + a.Path(BundleFile)},
+		{"the root", second(a.RevokeCertificate(a.Root(), "", time.Time{})), "take " + a.Path(directory.BundleFile)},
+		{"the root's serial", second(a.Revoke(a.Root().SerialNumber, "", time.Time{})), "take " + a.Path(directory.BundleFile)},
 		{"tomorrow", second(a.Revoke(three.Certificate.SerialNumber, "", clock.now().Add(time.Hour))), "in the future"},
 		{"a strange reason", second(a.Revoke(three.Certificate.SerialNumber, "stolen", time.Time{})), `reason "stolen"`},
 	} {
@@ -431,28 +445,28 @@ func TestARevokedIssuingAuthorityIsOnTheRootsListAndSignsNoMore(t *testing.T) {
 func TestTheListKeepsItsLifetimeAndItsNumberNeverGoesBack(t *testing.T) {
 	a, clock := found(t)
 	last := int64(1)
-	step := func(lists Lists, err error, lifetime time.Duration) {
+	step := func(published lists.Published, err error, lifetime time.Duration) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, l := range []*x509.RevocationList{lists.Issuing, lists.Root} {
+		for _, l := range []*x509.RevocationList{published.Issuing, published.Root} {
 			if n := l.Number.Int64(); n <= last {
 				t.Errorf("number %d after %d", n, last)
 			}
 		}
-		last = lists.Issuing.Number.Int64()
-		if !lists.Issuing.ThisUpdate.Equal(clock.now().Add(-5*time.Minute)) || !lists.Issuing.NextUpdate.Equal(clock.now().Add(lifetime)) {
-			t.Errorf("from %s until %s, want from 5m ago for %s from now", lists.Issuing.ThisUpdate, lists.Issuing.NextUpdate, lifetime)
+		last = published.Issuing.Number.Int64()
+		if !published.Issuing.ThisUpdate.Equal(clock.now().Add(-5*time.Minute)) || !published.Issuing.NextUpdate.Equal(clock.now().Add(lifetime)) {
+			t.Errorf("from %s until %s, want from 5m ago for %s from now", published.Issuing.ThisUpdate, published.Issuing.NextUpdate, lifetime)
 		}
-		if !lists.Root.NextUpdate.Equal(clock.now().Add(rootCRLLifetime)) {
-			t.Errorf("the root's ends %s", lists.Root.NextUpdate)
+		if !published.Root.NextUpdate.Equal(clock.now().Add(lists.RootLifetime)) {
+			t.Errorf("the root's ends %s", published.Root.NextUpdate)
 		}
 	}
-	lists, err := a.CRL(0)
-	step(lists, err, DefaultCRLLifetime)
-	lists, err = a.CRL(10 * day)
-	step(lists, err, 10*day)
+	published, err := a.CRL(0)
+	step(published, err, lists.DefaultLifetime)
+	published, err = a.CRL(10 * day)
+	step(published, err, 10*day)
 	clock.advance(time.Hour)
 	done, err := a.Revoke(device(t, a, "x").Certificate.SerialNumber, "", time.Time{})
 	step(done.Lists, err, 10*day)
@@ -465,36 +479,36 @@ func TestTheListKeepsItsLifetimeAndItsNumberNeverGoesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(a.Path(LedgerFile))
+	data, err := os.ReadFile(a.Path(directory.LedgerFile))
 	if err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.SplitAfter(string(data), "\n")
-	if err := os.WriteFile(a.Path(LedgerFile), []byte(strings.Join(lines[:3], "")), 0o600); err != nil {
+	if err := os.WriteFile(a.Path(directory.LedgerFile), []byte(strings.Join(lines[:3], "")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	lists, err = old.CRL(10 * day)
-	step(lists, err, 10*day)
-	if n := len(lists.Issuing.RevokedCertificateEntries); n != 1 {
+	published, err = old.CRL(10 * day)
+	step(published, err, 10*day)
+	if n := len(published.Issuing.RevokedCertificateEntries); n != 1 {
 		t.Errorf("%d revoked after an older ledger was restored, want 1", n)
 	}
 
 	// A list near the authority's end does not outlive it.
 	clock.advance(DefaultIssuingLifetime - 3*time.Hour)
-	if lists, err = a.CRL(10 * day); err != nil || !lists.Issuing.NextUpdate.Equal(a.Issuing().NotAfter) {
-		t.Errorf("the last list ends %s, %v; want %s", lists.Issuing.NextUpdate, err, a.Issuing().NotAfter)
+	if published, err = a.CRL(10 * day); err != nil || !published.Issuing.NextUpdate.Equal(a.Issuing().NotAfter) {
+		t.Errorf("the last list ends %s, %v; want %s", published.Issuing.NextUpdate, err, a.Issuing().NotAfter)
 	}
 }
 
 func TestADamagedListIsNotOverwritten(t *testing.T) {
 	a, _ := found(t)
-	if err := os.WriteFile(a.Path(CRLFile), []byte("x"), 0o600); err != nil {
+	if err := os.WriteFile(a.Path(directory.CRLFile), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := a.CRL(0); err == nil || !strings.Contains(err.Error(), "crl.pem is damaged") {
 		t.Errorf("error %v, want that the list is damaged", err)
 	}
-	if err := os.Remove(a.Path(CRLFile)); err != nil {
+	if err := os.Remove(a.Path(directory.CRLFile)); err != nil {
 		t.Fatal(err)
 	}
 	if lists, err := a.CRL(0); err != nil || lists.Issuing.Number.Int64() <= start.UnixMilli() {
@@ -504,10 +518,10 @@ func TestADamagedListIsNotOverwritten(t *testing.T) {
 
 func TestTheRootsKeyMayBeElsewhere(t *testing.T) {
 	a, _ := found(t)
-	if err := os.Remove(a.Path(RootKeyFile)); err != nil {
+	if err := os.Remove(a.Path(directory.RootKeyFile)); err != nil {
 		t.Fatal(err)
 	}
-	a, err := Open(Config{Dir: a.Dir(), Now: a.cfg.Now})
+	a, err := Open(Config{Dir: a.Dir(), Now: a.dir.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -576,7 +590,7 @@ func TestConcurrentUse(t *testing.T) {
 	var wg sync.WaitGroup
 	for n := range callers {
 		wg.Go(func() {
-			b, err := Open(Config{Dir: a.Dir(), Now: a.cfg.Now})
+			b, err := Open(Config{Dir: a.Dir(), Now: a.dir.Now})
 			if err != nil {
 				t.Error(err)
 				return
@@ -607,7 +621,7 @@ func TestConcurrentUse(t *testing.T) {
 	if got, want := len(lists.Issuing.RevokedCertificateEntries), callers*each/2; got != want {
 		t.Errorf("%d revoked, want %d", got, want)
 	}
-	data, err := os.ReadFile(a.Path(CRLFile))
+	data, err := os.ReadFile(a.Path(directory.CRLFile))
 	if block, rest := pem.Decode(data); err != nil || block == nil || len(rest) > 0 {
 		t.Errorf("crl.pem is not one PEM block, %v", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/control/ca/pemfile"
+	"countersign.dev/internal/control/ca/succession"
 	"countersign.dev/internal/wire/dn"
 )
 
@@ -207,7 +208,7 @@ func heirs(dir string) error {
 		return err
 	}
 	for {
-		if _, err := a.Rollover(context.Background(), Succession{}); err != nil {
+		if _, err := a.Rollover(context.Background(), succession.Next{}); err != nil {
 			return err
 		}
 		fmt.Println(len(a.Issuers()))

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/testrequire"
 )
@@ -54,7 +55,7 @@ func TestCurlUsesTheFiles(t *testing.T) {
 	defer s.Close()
 
 	f := FilesFor(dir, "MacID-AA:BB:CC:DD:EE:FF")
-	args := []string{"-sS", "--noproxy", "*", "--max-time", "20", "--cacert", a.Path(RootCertFile), s.URL}
+	args := []string{"-sS", "--noproxy", "*", "--max-time", "20", "--cacert", a.Path(directory.RootCertFile), s.URL}
 	out, err := exec.Command(curl, append(args, "--cert", f.Certificate, "--key", f.Key)...).CombinedOutput()
 	if err != nil || string(out) != "hello MacID-AA:BB:CC:DD:EE:FF" {
 		t.Errorf("curl with the certificate: %v\n%s", err, out)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/traffic/verify"
 	"countersign.dev/internal/traffic/verify/revocation"
@@ -19,16 +20,16 @@ func TestTheGatewayTakesTheFiles(t *testing.T) {
 	a, clock := found(t)
 	store := func() *verify.Store {
 		t.Helper()
-		bundle, err := os.ReadFile(a.Path(BundleFile))
+		bundle, err := os.ReadFile(a.Path(directory.BundleFile))
 		if err != nil {
 			t.Fatal(err)
 		}
-		anchors, problems := verify.LoadBundle(BundleFile, bundle, verify.Limits{})
+		anchors, problems := verify.LoadBundle(directory.BundleFile, bundle, verify.Limits{})
 		if len(problems) > 0 || len(anchors) != 2 {
 			t.Fatalf("%d anchors, problems %v", len(anchors), problems)
 		}
 		var lists []*crl.List
-		for _, file := range []string{CRLFile, RootCRLFile} {
+		for _, file := range []string{directory.CRLFile, directory.RootCRLFile} {
 			data, err := os.ReadFile(a.Path(file))
 			if err != nil {
 				t.Fatal(err)

@@ -2,22 +2,10 @@ package ca
 
 import (
 	"cmp"
-	"context"
-	"crypto/x509"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
-	"countersign.dev/internal/control/ca/holder"
+	"countersign.dev/internal/control/ca/founding"
 	"countersign.dev/internal/control/ca/issuance"
-	"countersign.dev/internal/control/ca/ledger"
-	"countersign.dev/internal/control/ca/pemfile"
-	"countersign.dev/internal/control/ca/request"
-	"countersign.dev/internal/control/durable"
 )
 
 // Defaults of a Founding and a Request.
@@ -27,7 +15,6 @@ const (
 	DefaultRootLifetime    = 20 * 365 * day
 	DefaultIssuingLifetime = 10 * 365 * day
 	DefaultLifetime        = 365 * day
-	DefaultCRLLifetime     = 24 * time.Hour
 )
 
 // A Founding is what a new authority is to be. Its zero values are the defaults.
@@ -45,153 +32,12 @@ type Founding struct {
 
 // Init makes a new authority in a directory that does not exist or is empty.
 func Init(f Founding) (*Authority, error) {
-	f.Name = cmp.Or(f.Name, DefaultName)
-	f.RootLifetime = cmp.Or(f.RootLifetime, DefaultRootLifetime)
-	f.IssuingLifetime = cmp.Or(f.IssuingLifetime, DefaultIssuingLifetime)
-	f.RootKey = ""
-	if f.Now == nil {
-		f.Now = time.Now
-	}
-	if _, err := issuance.ParseKeyType(string(cmp.Or(f.Key, issuance.ECDSAP256))); err != nil {
-		return nil, err
-	}
-	created, err := vacantDir(f.Dir)
+	d, err := founding.Make(founding.Founding{
+		Config: f.directory(), Lists: f.lists(), Name: cmp.Or(f.Name, DefaultName), Key: f.Key, IssuingToken: f.IssuingToken, First: f.first,
+		RootLifetime: cmp.Or(f.RootLifetime, DefaultRootLifetime), IssuingLifetime: cmp.Or(f.IssuingLifetime, DefaultIssuingLifetime),
+	})
 	if err != nil {
 		return nil, err
 	}
-	// Whoever creates this file founds the authority; of two at once the other
-	// must not tidy up after itself here.
-	path := filepath.Join(f.Dir, RootKeyFile)
-	key, err := holder.Create(holder.Place{Path: path, Passphrase: f.RootPassphrase}, f.Key)
-	if err != nil {
-		return nil, err
-	}
-	a, err := f.write(key)
-	if err != nil {
-		// Nobody has seen any of it: half an authority is only in the way.
-		return nil, errors.Join(err, f.clear(created))
-	}
-	return a, nil
-}
-
-// clear takes back what an unfinished Init has written.
-func (f Founding) clear(created bool) (err error) {
-	for _, name := range []string{RootCertFile, RootKeyFile, IssuingCertFile, IssuingKeyFile, BundleFile,
-		CRLFile, RootCRLFile, LedgerFile, lockFile, listsLockFile} {
-		err = errors.Join(err, os.RemoveAll(filepath.Join(f.Dir, name)))
-	}
-	if created {
-		err = errors.Join(err, os.Remove(f.Dir))
-	}
-	return err
-}
-
-// authorities makes both certificates, in memory.
-func (f Founding) authorities(rootKey, issuingKey holder.Key) (root, issuing *signer, err error) {
-	if root, err = f.authority(nil, rootKey, issuance.Root, f.Name+rootSuffix, f.RootLifetime); err != nil {
-		return nil, nil, fmt.Errorf("root: %w", err)
-	}
-	name := f.Name + " Issuing"
-	if f.first > 0 {
-		name = fmt.Sprintf("%s %d", name, f.first)
-	}
-	if issuing, err = f.authority(root, issuingKey, issuance.Issuing, name, f.IssuingLifetime); err != nil {
-		return nil, nil, fmt.Errorf("issuing authority: %w", err)
-	}
-	return root, issuing, nil
-}
-
-// authority makes one of the two; a root, without a parent, signs itself.
-func (f Founding) authority(parent *signer, key holder.Key, p issuance.Profile, name string, lifetime time.Duration) (_ *signer, err error) {
-	if parent == nil {
-		if parent, err = newSigner(f.Config, nil, key, 0); err != nil {
-			return nil, err
-		}
-	}
-	subject, err := request.CommonName(name)
-	if err != nil {
-		return nil, fmt.Errorf("name %q: %w", name, err)
-	}
-	checked, err := parent.Prepare(issuance.Request{Profile: p, Subject: subject, PublicKey: key.Public(), Lifetime: lifetime})
-	if err != nil {
-		return nil, err
-	}
-	certificate, err := parent.Issue(checked)
-	if err != nil {
-		return nil, err
-	}
-	return newSigner(f.Config, certificate, key, 0)
-}
-
-// write puts everything but the root's key into the directory, the ledger
-// last: a directory without one is not an authority yet.
-func (f Founding) write(rootKey holder.Key) (*Authority, error) {
-	path := func(file string) string { return filepath.Join(f.Dir, file) }
-	issuingKey, err := holder.Create(holder.Place{Path: path(IssuingKeyFile), Passphrase: f.Passphrase, Token: f.IssuingToken}, f.Key)
-	if err != nil {
-		return nil, err
-	}
-	defer issuingKey.Close() // it is opened anew from its file
-	root, issuing, err := f.authorities(rootKey, issuingKey)
-	if err != nil {
-		return nil, err
-	}
-	for file, certificates := range map[string][]*x509.Certificate{
-		RootCertFile:    {root.certificate},
-		IssuingCertFile: {issuing.certificate},
-		BundleFile:      {root.certificate, issuing.certificate},
-	} {
-		if err := durable.CreateFile(path(file), pemfile.EncodeCertificates(certificates...), 0o644); err != nil {
-			return nil, err
-		}
-	}
-	if f.Ledger == nil {
-		if _, err := ledger.CreateFile(path(LedgerFile), path(lockFile)); err != nil {
-			return nil, err
-		}
-	}
-	a, err := Open(f.Config)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range []struct {
-		certificate *x509.Certificate
-		profile     issuance.Profile
-	}{{root.certificate, issuance.Root}, {issuing.certificate, issuance.Issuing}} {
-		if err := a.record(context.Background(), a.root, c.certificate, c.profile); err != nil {
-			return nil, errors.Join(err, a.Close())
-		}
-	}
-	if _, err := a.CRL(0); err != nil {
-		return nil, errors.Join(err, a.Close())
-	}
-	return a, nil
-}
-
-// vacantDir makes the directory, or takes an empty one, for its owner alone.
-func vacantDir(dir string) (created bool, err error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return false, err
-		}
-		return true, durable.SyncDir(filepath.Dir(filepath.Clean(dir)))
-	}
-	if err != nil {
-		return false, err
-	}
-	var names []string
-	for _, e := range entries {
-		if e.Name() == RootCertFile || e.Name() == RootKeyFile {
-			return false, fmt.Errorf("%s holds an authority already: look at it with `countersign ca show %s`, or name another directory", dir, dir)
-		}
-		if e.Name() != "lost+found" { // in the root of a freshly made volume
-			names = append(names, e.Name())
-		}
-	}
-	if len(names) > 0 {
-		return false, fmt.Errorf("%s is not empty (%s): expected a new or an empty directory, for it will hold private keys",
-			dir, strings.Join(names[:min(3, len(names))], ", "))
-	}
-	return false, os.Chmod(dir, 0o700)
+	return f.authority(d), nil
 }

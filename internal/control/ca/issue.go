@@ -6,11 +6,10 @@ import (
 	"crypto"
 	"crypto/x509"
 	"fmt"
-	"iter"
 	"time"
 
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/control/ca/issuance"
-	"countersign.dev/internal/control/ca/ledger"
 	"countersign.dev/internal/control/ca/request"
 	"countersign.dev/internal/wire/dn"
 )
@@ -106,7 +105,7 @@ func (a *Authority) Certify(ctx context.Context, r issuance.Request) (Issued, er
 	if r.Profile.IsCA() || r.Profile == issuance.OCSP {
 		return Issued{}, fmt.Errorf("the profile %s is not for end entities", r.Profile)
 	}
-	issuers, err := a.latest()
+	issuers, err := a.dir.Latest()
 	if err != nil {
 		return Issued{}, err
 	}
@@ -114,66 +113,34 @@ func (a *Authority) Certify(ctx context.Context, r issuance.Request) (Issued, er
 }
 
 // certify checks, signs and records; only then is there something to return.
-func (a *Authority) certify(ctx context.Context, by *signer, r issuance.Request) (Issued, error) {
+func (a *Authority) certify(ctx context.Context, by *directory.Signer, r issuance.Request) (Issued, error) {
 	if r.Lifetime == 0 {
-		r.Lifetime = cmp.Or(a.cfg.Lifetime, DefaultLifetime)
+		r.Lifetime = cmp.Or(a.lifetime, DefaultLifetime)
 	}
-	issued := Issued{Issuer: by.certificate}
-	own, _, err := a.ledger.Find(ctx, dn.Serial(by.certificate.SerialNumber))
+	issued := Issued{Issuer: by.Certificate}
+	own, _, err := a.dir.Ledger().Find(ctx, dn.Serial(by.Certificate.SerialNumber))
 	switch {
 	case err != nil:
 		return Issued{}, err
 	case own.Revoked():
 		return Issued{}, fmt.Errorf("the issuing authority was revoked on %s (%s): make another with `countersign ca rollover %s`", stamp(own.RevokedAt), own.Reason, a.Dir())
 	case by.Issuer == nil:
-		return Issued{}, fmt.Errorf("the authority %q expired on %s: make another with `countersign ca rollover %s`", by.certificate.Subject.CommonName, stamp(by.certificate.NotAfter), a.Dir())
+		return Issued{}, fmt.Errorf("the authority %q expired on %s: make another with `countersign ca rollover %s`", by.Certificate.Subject.CommonName, stamp(by.Certificate.NotAfter), a.Dir())
 	}
 	checked, err := by.Prepare(r)
 	if err != nil {
 		return Issued{}, err
 	}
 	if checked.Shortened {
-		issued.Notes = append(issued.Notes, fmt.Sprintf("lifetime shortened: the issuing authority itself ends on %s", stamp(by.certificate.NotAfter)))
+		issued.Notes = append(issued.Notes, fmt.Sprintf("lifetime shortened: the issuing authority itself ends on %s", stamp(by.Certificate.NotAfter)))
 	}
 	if issued.Certificate, err = by.Issue(checked); err != nil {
 		return Issued{}, err
 	}
-	if err := a.record(ctx, by, issued.Certificate, r.Profile); err != nil {
+	if err := a.dir.Record(ctx, by, issued.Certificate, r.Profile); err != nil {
 		return Issued{}, err
 	}
 	return issued, nil
-}
-
-// record puts a certificate into the ledger.
-func (a *Authority) record(ctx context.Context, by *signer, c *x509.Certificate, p issuance.Profile) error {
-	subject, err := dn.String(c.RawSubject)
-	if err != nil {
-		return err
-	}
-	serial := dn.Serial(c.SerialNumber)
-	err = a.ledger.Append(ctx, ledger.Entry{
-		Event: ledger.Issued, At: a.cfg.Now(), Serial: serial, Issuer: by.id(), Subject: subject, Profile: string(p),
-		NotAfter: c.NotAfter, Certificate: c.Raw, Fresh: !p.KeepsKey(),
-	})
-	if ledger.KeyConflict(err) {
-		return err
-	}
-	if ledger.Conflict(err) {
-		return fmt.Errorf("the serial number %s was drawn a second time: the random source of this machine cannot be trusted", serial)
-	}
-	return err
-}
-
-// Status returns what is on record of the certificate with that serial number,
-// as dn.Serial prints it; nothing unless ok.
-func (a *Authority) Status(ctx context.Context, serial string) (c ledger.Certificate, ok bool, err error) {
-	return a.ledger.Find(ctx, serial)
-}
-
-// Certificates yields what is on record of every certificate, the authorities'
-// own included, in the order of their issue.
-func (a *Authority) Certificates(ctx context.Context) iter.Seq2[ledger.Certificate, error] {
-	return a.ledger.Certificates(ctx)
 }
 
 // delegateLifetime is how long a responder answers with one certificate, which
@@ -183,15 +150,15 @@ const delegateLifetime = 7 * day
 // Delegate lets the holder of a key answer in the place of an issuing authority
 // (RFC 6960 section 4.2.2.2) for a week.
 func (a *Authority) Delegate(ctx context.Context, issuer *x509.Certificate, public crypto.PublicKey) (*x509.Certificate, error) {
-	issuers, err := a.latest()
+	issuers, err := a.dir.Latest()
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range issuers {
-		if !s.certificate.Equal(issuer) {
+		if !s.Certificate.Equal(issuer) {
 			continue
 		}
-		subject, err := request.CommonName(fmt.Sprintf("OCSP responder %d", s.number))
+		subject, err := request.CommonName(fmt.Sprintf("OCSP responder %d", s.Number))
 		if err != nil {
 			return nil, err
 		}
@@ -200,3 +167,6 @@ func (a *Authority) Delegate(ctx context.Context, issuer *x509.Certificate, publ
 	}
 	return nil, fmt.Errorf("%q is no issuing authority of %s", issuer.Subject.CommonName, a.Dir())
 }
+
+// stamp prints an instant the way messages do.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }

@@ -40,7 +40,7 @@ func TestAKeyIsNotCertifiedForTwo(t *testing.T) {
 	}
 	refused("two", key, `"CN=one" already, this one is for "CN=two"`, SignRequest{})
 	refused("two", key, `"CN=one" already`, SignRequest{Profile: issuance.Client})
-	refused("root", a.root.key, `of a certificate of`, SignRequest{})
+	refused("root", a.dir.Root().Key, `of a certificate of`, SignRequest{})
 	if _, err := a.Sign(signingRequest(t, key, "one"), SignRequest{}); err != nil {
 		t.Errorf("its own renewal: %v", err)
 	}

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"countersign.dev/internal/control/ca/crl"
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/ledger"
+	"countersign.dev/internal/control/ca/lists"
 	"countersign.dev/internal/wire/dn"
 )
 
@@ -18,7 +20,7 @@ import (
 type Revocation struct {
 	Certificate ledger.Certificate
 	Already     bool // it had been revoked before: date and reason are those of then
-	Lists       Lists
+	Lists       lists.Published
 }
 
 // Revoke revokes the certificate with that serial number and signs new lists.
@@ -36,21 +38,21 @@ func (a *Authority) RevokeCertificate(c *x509.Certificate, reason crl.Reason, at
 		return Revocation{}, err
 	}
 	e := ledger.Entry{Serial: dn.Serial(c.SerialNumber), Subject: subject, NotAfter: c.NotAfter}
-	issuers, err := a.latest()
+	issuers, err := a.dir.Latest()
 	if err != nil {
 		return Revocation{}, err
 	}
-	by := slices.IndexFunc(issuers, func(s *signer) bool { return c.CheckSignatureFrom(s.certificate) == nil })
+	by := slices.IndexFunc(issuers, func(s *directory.Signer) bool { return c.CheckSignatureFrom(s.Certificate) == nil })
 	switch {
 	case by >= 0:
-		e.Profile, e.Issuer = string(profileOf(c)), issuers[by].id()
-	case c.Equal(a.root.certificate):
+		e.Profile, e.Issuer = string(profileOf(c)), issuers[by].ID()
+	case c.Equal(a.Root()):
 		e.Profile = string(issuance.Root)
-	case c.CheckSignatureFrom(a.root.certificate) == nil:
-		e.Profile, e.Issuer = string(issuance.Issuing), a.root.id()
+	case c.CheckSignatureFrom(a.Root()) == nil:
+		e.Profile, e.Issuer = string(issuance.Issuing), a.dir.Root().ID()
 	default:
 		return Revocation{}, fmt.Errorf("%s (serial %s) was not issued by this authority (%s): only its own issuer can revoke it",
-			subject, e.Serial, issuers[len(issuers)-1].certificate.Subject.CommonName)
+			subject, e.Serial, issuers[len(issuers)-1].Certificate.Subject.CommonName)
 	}
 	return a.revoke(e, reason, at)
 }
@@ -63,7 +65,7 @@ func (a *Authority) revoke(e ledger.Entry, reason crl.Reason, at time.Time) (Rev
 	if err != nil {
 		return Revocation{}, err
 	}
-	now := a.cfg.Now()
+	now := a.dir.Now()
 	if at.IsZero() {
 		at = now
 	}
@@ -71,14 +73,14 @@ func (a *Authority) revoke(e ledger.Entry, reason crl.Reason, at time.Time) (Rev
 		return Revocation{}, fmt.Errorf("the revocation date %s is in the future: expected now or earlier, for verifiers do not wait for it", stamp(at))
 	}
 	ctx := context.Background() // who has said that a key is lost does not take it back
-	c, known, err := a.ledger.Find(ctx, e.Serial)
+	c, known, err := a.dir.Ledger().Find(ctx, e.Serial)
 	switch {
 	case err != nil:
 		return Revocation{}, err
 	case !known && e.Profile == "":
 		return Revocation{}, fmt.Errorf("no certificate with serial %s was issued here: see `countersign ca show %s`, or name the certificate's file", e.Serial, a.Dir())
 	case c.Profile == string(issuance.Root) || e.Profile == string(issuance.Root):
-		return Revocation{}, fmt.Errorf("a root cannot be revoked by a list that it signs itself: take %s out of every trust store", a.Path(BundleFile))
+		return Revocation{}, fmt.Errorf("a root cannot be revoked by a list that it signs itself: take %s out of every trust store", a.Path(directory.BundleFile))
 	case known:
 		e = ledger.Entry{Serial: e.Serial} // the rest is on record
 	}
@@ -86,13 +88,13 @@ func (a *Authority) revoke(e ledger.Entry, reason crl.Reason, at time.Time) (Rev
 	if !done.Already {
 		e.Event, e.At, e.Reason = ledger.Revoked, at, string(reason)
 		// Somebody may have been faster; that is as good.
-		if err := a.ledger.Append(ctx, e); ledger.Conflict(err) {
+		if err := a.dir.Ledger().Append(ctx, e); ledger.Conflict(err) {
 			done.Already = true
 		} else if err != nil {
 			return Revocation{}, err
 		}
 	}
-	if done.Certificate, _, err = a.ledger.Find(ctx, e.Serial); err != nil {
+	if done.Certificate, _, err = a.dir.Ledger().Find(ctx, e.Serial); err != nil {
 		return Revocation{}, err
 	}
 	if done.Lists, err = a.CRL(0); err != nil {

@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"countersign.dev/internal/control/ca/crl"
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/control/ca/issuance"
+	"countersign.dev/internal/control/ca/lists"
+	"countersign.dev/internal/control/ca/succession"
 )
 
 func TestTheListIsSignedAnewAtHalfOfItsTime(t *testing.T) {
@@ -20,7 +23,7 @@ func TestTheListIsSignedAnewAtHalfOfItsTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step := func(advance time.Duration, due bool) Lists {
+	step := func(advance time.Duration, due bool) lists.Published {
 		t.Helper()
 		c.advance(advance)
 		signed, err := a.SignIfDue(t.Context())
@@ -43,13 +46,13 @@ func TestTheListIsSignedAnewAtHalfOfItsTime(t *testing.T) {
 	step(4*time.Hour, false)
 	step(time.Hour, true)
 	// A list that is not there is due.
-	if err := os.Remove(a.Path(CRLFile)); err != nil {
+	if err := os.Remove(a.Path(directory.CRLFile)); err != nil {
 		t.Fatal(err)
 	}
 	if lists := step(0, true); len(lists.Issuing.RevokedCertificateEntries) != 1 {
 		t.Error("what was revoked is not on it")
 	}
-	own, err := os.ReadFile(a.Path(CRLFile))
+	own, err := os.ReadFile(a.Path(directory.CRLFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,12 +60,12 @@ func TestTheListIsSignedAnewAtHalfOfItsTime(t *testing.T) {
 		t.Errorf("the copy has another content, %v", err)
 	}
 	// One that was restored from a backup is, too.
-	old, err := os.ReadFile(a.Path(CRLFile))
+	old, err := os.ReadFile(a.Path(directory.CRLFile))
 	if err != nil {
 		t.Fatal(err)
 	}
 	step(5*time.Hour, true)
-	if err := os.WriteFile(a.Path(CRLFile), old, 0o600); err != nil {
+	if err := os.WriteFile(a.Path(directory.CRLFile), old, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	step(time.Minute, true)
@@ -85,7 +88,7 @@ func TestTheNumberDoesNotGoBackWithABackup(t *testing.T) {
 		}
 		last = lists.Issuing.Number.Int64()
 	}
-	for path, mode := range map[string]os.FileMode{"": 0o700, RootKeyFile: 0o600, IssuingKeyFile: 0o600} {
+	for path, mode := range map[string]os.FileMode{"": 0o700, directory.RootKeyFile: 0o600, directory.IssuingKeyFile: 0o600} {
 		if err := os.Chmod(filepath.Join(backup, path), mode); err != nil {
 			t.Fatal(err)
 		}
@@ -106,15 +109,15 @@ func TestOperatorsAreWarnedInTime(t *testing.T) {
 	if notes := a.foresee(); len(notes) > 0 {
 		t.Errorf("%q at the beginning", notes)
 	}
-	c.advance(rootCRLLifetime - 29*day)
+	c.advance(lists.RootLifetime - 29*day)
 	if notes := a.foresee(); len(notes) != 1 || !strings.Contains(notes[0], "root's revocation list ends on") {
 		t.Errorf("%q, want that the root's list ends", notes)
 	}
-	c.advance(DefaultIssuingLifetime - rootCRLLifetime - DefaultLifetime + 30*day)
+	c.advance(DefaultIssuingLifetime - lists.RootLifetime - DefaultLifetime + 30*day)
 	if notes := a.foresee(); len(notes) != 2 || !strings.Contains(notes[1], "countersign ca rollover") {
 		t.Errorf("%q, want that the issuing authority ends", notes)
 	}
-	if _, err := a.Rollover(t.Context(), Succession{Lifetime: DefaultIssuingLifetime}); err != nil {
+	if _, err := a.Rollover(t.Context(), succession.Next{Lifetime: DefaultIssuingLifetime}); err != nil {
 		t.Fatal(err)
 	}
 	if notes := a.foresee(); len(notes) != 0 {
@@ -124,7 +127,7 @@ func TestOperatorsAreWarnedInTime(t *testing.T) {
 
 func TestKeepEndsWithItsContext(t *testing.T) {
 	a, _ := found(t)
-	if err := os.Remove(a.Path(CRLFile)); err != nil {
+	if err := os.Remove(a.Path(directory.CRLFile)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -155,7 +158,7 @@ func TestRolloverOverlaps(t *testing.T) {
 	if err := os.WriteFile(a.Path("issuing-2.key"), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	second, err := a.Rollover(t.Context(), Succession{Key: issuance.ECDSAP384})
+	second, err := a.Rollover(t.Context(), succession.Next{Key: issuance.ECDSAP384})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +182,7 @@ func TestRolloverOverlaps(t *testing.T) {
 			t.Errorf("list %d has %+v", n+1, e)
 		}
 	}
-	bundle, err := os.ReadFile(a.Path(BundleFile))
+	bundle, err := os.ReadFile(a.Path(directory.BundleFile))
 	if err != nil || strings.Count(string(bundle), "BEGIN CERTIFICATE") != 3 {
 		t.Errorf("%v:\n%s", err, bundle)
 	}
@@ -191,7 +194,7 @@ func TestRolloverOverlaps(t *testing.T) {
 	if _, err := a.Issue(Request{CommonName: "late"}); err == nil || !strings.Contains(err.Error(), "countersign ca rollover") {
 		t.Errorf("error %v, want what to do", err)
 	}
-	third, err := a.Rollover(t.Context(), Succession{Lifetime: 2 * DefaultIssuingLifetime})
+	third, err := a.Rollover(t.Context(), succession.Next{Lifetime: 2 * DefaultIssuingLifetime})
 	if err != nil || third.Subject.CommonName != "Fleet CA Issuing 3" {
 		t.Fatalf("%v, %v", third, err)
 	}
@@ -199,7 +202,7 @@ func TestRolloverOverlaps(t *testing.T) {
 
 	// An authority that has ended leaves the list, and its key may be destroyed.
 	c.advance(DefaultIssuingLifetime + time.Hour)
-	if err := os.Remove(a.Path(IssuingKeyFile)); err != nil {
+	if err := os.Remove(a.Path(directory.IssuingKeyFile)); err != nil {
 		t.Fatal(err)
 	}
 	again, err := Open(Config{Dir: a.Dir(), Now: c.now})

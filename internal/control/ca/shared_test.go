@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"countersign.dev/internal/control/ca/crl"
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/control/ca/ledger"
+	"countersign.dev/internal/control/ca/lists"
 	"countersign.dev/internal/store"
 	"countersign.dev/internal/store/sqlite"
 	"countersign.dev/internal/wire/dn"
@@ -34,7 +36,7 @@ func shared(t *testing.T) (s *store.Store, one, two *Authority, clock *clock) {
 	if err := os.CopyFS(dirs[1], os.DirFS(dirs[0])); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{IssuingKeyFile, RootKeyFile} { // a copy is as open as the umask lets it be
+	for _, key := range []string{directory.IssuingKeyFile, directory.RootKeyFile} { // a copy is as open as the umask lets it be
 		if err := os.Chmod(filepath.Join(dirs[1], key), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +46,7 @@ func shared(t *testing.T) (s *store.Store, one, two *Authority, clock *clock) {
 	}
 	var nodes [2]*Authority
 	for i, dir := range dirs { // the second moves what is there already
-		n, err := MoveLedger(t.Context(), dir, s.Ledger("fleet"))
+		n, err := directory.MoveLedger(t.Context(), dir, s.Ledger("fleet"))
 		if err != nil || n != 4 {
 			t.Fatalf("%d certificates were moved, %v; want 4", n, err)
 		}
@@ -88,7 +90,7 @@ func TestNodesIssueFromOneAuthority(t *testing.T) {
 		}
 		clock.advance(time.Hour)
 	}
-	clock.advance(DefaultCRLLifetime / 2)
+	clock.advance(lists.DefaultLifetime / 2)
 	for name, a := range map[string]*Authority{"one": one, "two": two} {
 		if again, err := a.SignIfDue(t.Context()); err != nil || again.Issuing == nil {
 			t.Errorf("%s does not sign when half of the time is over: %v", name, err)

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/control/ca/pemfile"
+	"countersign.dev/internal/control/ca/succession"
 	"countersign.dev/internal/traffic/verify"
 )
 
@@ -19,7 +21,7 @@ func TestARootIsSucceededWithOverlap(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	if _, err := a.Rollover(t.Context(), Succession{}); err != nil {
+	if _, err := a.Rollover(t.Context(), succession.Next{}); err != nil {
 		t.Fatal(err)
 	}
 	f := Founding{Config: Config{Dir: filepath.Join(t.TempDir(), "new")}}
@@ -31,7 +33,7 @@ func TestARootIsSucceededWithOverlap(t *testing.T) {
 	if got := next.Issuing().Subject.CommonName; got != "Fleet CA Issuing 3" {
 		t.Errorf("the issuing authority is called %q", got)
 	}
-	if fourth, err := next.Rollover(t.Context(), Succession{}); err != nil || fourth.Subject.CommonName != "Fleet CA Issuing 4" {
+	if fourth, err := next.Rollover(t.Context(), succession.Next{}); err != nil || fourth.Subject.CommonName != "Fleet CA Issuing 4" {
 		t.Errorf("the next one is %v, %v", fourth, err)
 	}
 	read := func(dir *Authority, file string) *x509.Certificate {
@@ -42,7 +44,7 @@ func TestARootIsSucceededWithOverlap(t *testing.T) {
 		}
 		return c
 	}
-	newWithOld, oldWithNew := read(next, NewWithOldFile), read(a, OldWithNewFile)
+	newWithOld, oldWithNew := read(next, directory.NewWithOldFile), read(a, directory.OldWithNewFile)
 	old, young := device(t, a, "old"), device(t, next, "young")
 	for _, c := range []struct {
 		name   string
@@ -81,7 +83,7 @@ func TestARootIsSucceededWithOverlap(t *testing.T) {
 	}
 
 	// Done again, it certifies nothing anew; what is missing is made.
-	if err := os.Remove(a.Path(OldWithNewFile)); err != nil {
+	if err := os.Remove(a.Path(directory.OldWithNewFile)); err != nil {
 		t.Fatal(err)
 	}
 	again, err := a.Succeed(t.Context(), f)
@@ -89,7 +91,7 @@ func TestARootIsSucceededWithOverlap(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer again.Close()
-	if !read(a, NewWithOldFile).Equal(newWithOld) || !read(a, OldWithNewFile).Equal(oldWithNew) || !again.Root().Equal(next.Root()) {
+	if !read(a, directory.NewWithOldFile).Equal(newWithOld) || !read(a, directory.OldWithNewFile).Equal(oldWithNew) || !again.Root().Equal(next.Root()) {
 		t.Error("the roots certify each other anew")
 	}
 	roots, err := again.Roots()

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"countersign.dev/internal/config"
-	"countersign.dev/internal/control/ca"
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/traffic/verify"
 )
 
@@ -17,13 +17,13 @@ func (c *compiler) authority(i int) {
 	if a.Dir == "" {
 		return // a fault already
 	}
-	certificates, err := ca.Look(a.Dir)
+	certificates, err := directory.Look(a.Dir)
 	if err != nil {
 		c.fault(fmt.Sprintf("authorities[%d].dir", i), err.Error(), "a directory that countersign ca init has made", "")
 		return
 	}
-	if a.Ledger == "store" && ca.HasLedgerFile(a.Dir) {
-		c.fault(fmt.Sprintf("authorities[%d].ledger", i), fmt.Sprintf("store, and %s in %s", ca.LedgerFile, a.Dir), "the ledger in the store alone",
+	if a.Ledger == "store" && directory.HasLedgerFile(a.Dir) {
+		c.fault(fmt.Sprintf("authorities[%d].ledger", i), fmt.Sprintf("store, and %s in %s", directory.LedgerFile, a.Dir), "the ledger in the store alone",
 			fmt.Sprintf("countersign ca move-ledger %s --config FILE", a.Dir))
 	}
 	for file, certificate := range certificates {
@@ -42,13 +42,13 @@ func (c *compiler) renewal(l *config.Listener) *verify.Renewal {
 		if a.Name != c.cfg.Devices.Authority || a.RenewAfterExpiry == 0 || a.Dir == "" {
 			continue
 		}
-		certificates, err := ca.Look(a.Dir)
+		certificates, err := directory.Look(a.Dir)
 		if err != nil {
 			return nil // which is complained about
 		}
 		r := &verify.Renewal{Within: a.RenewAfterExpiry}
 		for file, certificate := range certificates {
-			if file != ca.RootCertFile {
+			if file != directory.RootCertFile {
 				r.Issuers = append(r.Issuers, certificate)
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"countersign.dev/internal/control/ca"
 	"countersign.dev/internal/control/ca/crl"
 	"countersign.dev/internal/control/ca/ledger"
+	"countersign.dev/internal/control/ca/lists"
 	"countersign.dev/internal/control/durable"
 	"countersign.dev/internal/store"
 )
@@ -24,7 +25,7 @@ import (
 type Authority interface {
 	Status(ctx context.Context, serial string) (ledger.Certificate, bool, error)
 	Revoke(serial *big.Int, reason crl.Reason, at time.Time) (ca.Revocation, error)
-	CRL(lifetime time.Duration) (ca.Lists, error) // signs the lists anew
+	CRL(lifetime time.Duration) (lists.Published, error) // signs the lists anew
 }
 
 // Config is what Follow needs.

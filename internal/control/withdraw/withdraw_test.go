@@ -14,6 +14,7 @@ import (
 	"countersign.dev"
 	"countersign.dev/internal/control/ca"
 	"countersign.dev/internal/control/ca/ledger"
+	"countersign.dev/internal/control/ca/lists"
 	"countersign.dev/internal/store"
 	"countersign.dev/internal/store/sqlite"
 	"countersign.dev/internal/wire/dn"
@@ -196,9 +197,9 @@ type broken struct {
 	failures int
 }
 
-func (b *broken) CRL(lifetime time.Duration) (ca.Lists, error) {
+func (b *broken) CRL(lifetime time.Duration) (lists.Published, error) {
 	if b.failures++; b.failures == 1 {
-		return ca.Lists{}, os.ErrPermission
+		return lists.Published{}, os.ErrPermission
 	}
 	return b.Authority.CRL(lifetime)
 }

@@ -11,7 +11,9 @@ import (
 
 	"countersign.dev/internal/control/ca"
 	"countersign.dev/internal/control/ca/crl"
+	"countersign.dev/internal/control/ca/directory"
 	"countersign.dev/internal/control/ca/issuance"
+	"countersign.dev/internal/control/ca/succession"
 	"countersign.dev/internal/testrequire"
 )
 
@@ -54,10 +56,10 @@ func TestSoftHSM(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if key, err := os.ReadFile(filepath.Join(pki, ca.IssuingKeyFile)); err != nil || string(key) != uri("issuing")+"\n" {
+		if key, err := os.ReadFile(filepath.Join(pki, directory.IssuingKeyFile)); err != nil || string(key) != uri("issuing")+"\n" {
 			t.Errorf("issuing.key has %q, %v", key, err)
 		}
-		if _, err := a.Rollover(t.Context(), ca.Succession{Key: kind, Token: uri("second")}); err != nil {
+		if _, err := a.Rollover(t.Context(), succession.Next{Key: kind, Token: uri("second")}); err != nil {
 			t.Fatal(err)
 		}
 		if err := a.Close(); err != nil {

@@ -19,6 +19,7 @@ import (
 	"countersign.dev/internal/control/ca/crl"
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/issuance/lint"
+	"countersign.dev/internal/control/ca/succession"
 	"countersign.dev/internal/testrequire"
 )
 
@@ -130,7 +131,7 @@ func TestOpenSSLAsksAboutCertificates(t *testing.T) {
 			}
 			ask("pki/issuing.crt", "device.crt", "revoked")
 
-			if _, err := p.authority.Rollover(t.Context(), ca.Succession{Key: kind}); err != nil {
+			if _, err := p.authority.Rollover(t.Context(), succession.Next{Key: kind}); err != nil {
 				t.Fatal(err)
 			}
 			next := p.issue(t, "next")
@@ -193,7 +194,7 @@ func TestAnswersToGetAreForCaches(t *testing.T) {
 
 func TestWhatIsPublished(t *testing.T) {
 	p := publish(t, "")
-	if _, err := p.authority.Rollover(t.Context(), ca.Succession{}); err != nil {
+	if _, err := p.authority.Rollover(t.Context(), succession.Next{}); err != nil {
 		t.Fatal(err)
 	}
 	issuers := p.authority.Issuers()

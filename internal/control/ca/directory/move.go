@@ -1,4 +1,4 @@
-package ca
+package directory
 
 import (
 	"context"
@@ -27,12 +27,12 @@ func HasLedgerFile(dir string) bool {
 // meanwhile. It returns how many certificates the file has.
 func MoveLedger(ctx context.Context, dir string, to ledger.Ledger) (n int, err error) {
 	path := filepath.Join(dir, LedgerFile)
-	unlock, err := durable.Lock(filepath.Join(dir, listsLockFile))
+	unlock, err := durable.Lock(filepath.Join(dir, ListsLockFile))
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	from, err := ledger.OpenFile(path, filepath.Join(dir, lockFile))
+	from, err := ledger.OpenFile(path, filepath.Join(dir, LockFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, fmt.Errorf("%s holds no ledger (%w): it was moved before, or there is no authority", dir, err)
 	}

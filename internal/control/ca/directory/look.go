@@ -1,4 +1,4 @@
-package ca
+package directory
 
 import (
 	"crypto/x509"
@@ -17,7 +17,7 @@ func Look(dir string) (map[string]*x509.Certificate, error) {
 	for number := 0; ; number++ {
 		file := RootCertFile
 		if number > 0 {
-			file = issuingFile(IssuingCertFile, number)
+			file = IssuingFile(IssuingCertFile, number)
 		}
 		c, err := pemfile.ReadCertificate(filepath.Join(dir, file))
 		if number > 1 && errors.Is(err, fs.ErrNotExist) {

@@ -1,0 +1,2 @@
+// Package founding makes a new authority.
+package founding
