@@ -11,6 +11,7 @@ import (
 	h2 "golang.org/x/net/http2"
 
 	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/traffic/forward/upstream/h2pool"
 	"countersign.dev/internal/wire/http1"
 	"countersign.dev/internal/wire/http2"
 )
@@ -18,7 +19,8 @@ import (
 // A streamLine is the line to a target that speaks HTTP/2: a stream, beside
 // others on one connection.
 type streamLine struct {
-	stream *upstream.Stream
+	stream *h2pool.Stream
+	to     *upstream.Target
 	pooled *[bufferSize]byte
 	wait   time.Duration
 }
@@ -27,7 +29,7 @@ type streamLine struct {
 func (l *streamLine) connect(e *Exchange, t *upstream.Target) (line, bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.set.Wait)
 	defer cancel()
-	var s *upstream.Stream
+	var s *h2pool.Stream
 	var err error
 	if own := e.terms.Private; own != nil {
 		s, err = own.Stream(ctx, t)
@@ -37,14 +39,14 @@ func (l *streamLine) connect(e *Exchange, t *upstream.Target) (line, bool, error
 	if err != nil {
 		return nil, false, err
 	}
-	*l = streamLine{stream: s, wait: e.set.Wait}
+	*l = streamLine{stream: s, to: t, wait: e.set.Wait}
 	// A target that takes no extended CONNECT gets the request as if there were no
 	// wish to upgrade, which it may ignore (RFC 9110 section 7.8).
 	e.switching = e.wantsWebSocket() && s.Connect()
 	return l, s.Reused(), nil
 }
 
-func (l *streamLine) target() *upstream.Target { return l.stream.Target() }
+func (l *streamLine) target() *upstream.Target { return l.to }
 
 func (l *streamLine) abort() {
 	l.stream.Interrupt()

@@ -11,6 +11,7 @@ import (
 
 	"countersign.dev/internal/traffic/forward/balance"
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/upstream/h2pool"
 	"countersign.dev/internal/traffic/forward/upstream/pool"
 	"countersign.dev/internal/traffic/forward/upstream/resolve"
 	"countersign.dev/internal/traffic/forward/upstream/secure"
@@ -150,6 +151,11 @@ func (p *plan) prepareBalance() error {
 // pooling is what p says about connections for one exchange at a time.
 func (p *plan) pooling() pool.Settings {
 	return pool.Settings{ConnectTimeout: p.ConnectTimeout, IdleTimeout: p.IdleTimeout, MaxIdle: p.MaxIdle}
+}
+
+// sharing is what p says about connections over HTTP/2.
+func (p *plan) sharing() h2pool.Settings {
+	return h2pool.Settings{ConnectTimeout: p.ConnectTimeout, IdleTimeout: p.IdleTimeout}
 }
 
 func or[T comparable](v *T, fallback T) {

@@ -9,6 +9,6 @@
 // The path of a request is Group.Pick, Target.Get, the exchange over the pool.Conn,
 // its Release. Pick takes no lock, Get and Release one short one per target;
 // with an idle connection at hand none of them allocates. A Target that speaks
-// HTTP/2 has Target.Stream and Stream.Release in their place: its connections
-// are shared by many exchanges at once.
+// HTTP/2 has Target.Stream and Release of h2pool.Stream in their place: its
+// connections are shared by many exchanges at once.
 package upstream

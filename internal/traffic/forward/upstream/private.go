@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"countersign.dev/internal/traffic/forward/upstream/h2pool"
 	"countersign.dev/internal/traffic/forward/upstream/pool"
 	"countersign.dev/internal/traffic/forward/upstream/reach"
 	"countersign.dev/internal/wire/proxyproto"
@@ -75,7 +76,7 @@ func (p *Private) DialAs(ctx context.Context, t *Target, protocol string) (*pool
 }
 
 // Stream is Target.Stream for that client.
-func (p *Private) Stream(ctx context.Context, t *Target) (*Stream, error) {
+func (p *Private) Stream(ctx context.Context, t *Target) (*h2pool.Stream, error) {
 	own, err := p.at(t)
 	if err != nil {
 		return nil, err
@@ -124,18 +125,17 @@ var errUntold = errors.New("the target is to be told of the client by a PROXY he
 
 // A privatePool is the connections that one client has to one target.
 type privatePool struct {
-	header []byte
 	conns  connections // that of the two which the protocol needs
 	pool   *pool.Pool
-	h2     *h2Pool
+	h2     *h2pool.Pool
 	busy   atomic.Int64 // exchanges under way
 	closed atomic.Bool  // nothing becomes idle any more
 }
 
 func newPrivatePool(t *Target, header []byte) *privatePool {
-	own := &privatePool{header: header}
+	own := &privatePool{}
 	if t.HTTP2() {
-		own.h2 = &h2Pool{target: t, own: own}
+		own.h2 = h2pool.New(t.multiplexed(header, func() { t.done(own) }))
 		own.conns = own.h2
 	} else {
 		own.pool = pool.New(pool.Config{Way: t.way, Header: header, Done: func() { t.done(own) }})
@@ -144,17 +144,9 @@ func newPrivatePool(t *Target, header []byte) *privatePool {
 	return own
 }
 
-// told is the header that connections begin with; nil: there is none.
-func (own *privatePool) told() []byte {
-	if own == nil {
-		return nil
-	}
-	return own.header
-}
-
 func (own *privatePool) configure(p plan, now time.Time) {
 	if own.h2 != nil {
-		own.h2.configure(p, now)
+		own.h2.Configure(p.sharing(), now)
 	} else {
 		own.pool.Configure(p.pooling(), now)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/upstream/h2pool"
 	"countersign.dev/internal/traffic/forward/upstream/pool"
 	"countersign.dev/internal/traffic/forward/upstream/reach"
 	"countersign.dev/internal/wire/proxyproto"
@@ -39,7 +40,7 @@ type Target struct {
 	checker       atomic.Pointer[health.Checker] // of the configuration in force; nil: always healthy
 	conns         connections                    // that of the two which the protocol needs
 	pool          *pool.Pool
-	h2            h2Pool
+	h2            *h2pool.Pool
 
 	announces proxyproto.Plan // what each connection begins with; zero: nothing
 	privates  privates        // then no connection is shared
@@ -119,6 +120,29 @@ func (t *Target) dial(ctx context.Context, own *privatePool, protocol string) (*
 	return c, err
 }
 
+// Stream returns a stream to the target, which must speak HTTP/2, to be given
+// back with Release. Many share a connection; if none has room, one is made for
+// all who wait. The error has the address in it, as the dialer's has, or is
+// reach.ErrDeregistered. Nobody waits longer than the connect timeout, or than ctx.
+func (t *Target) Stream(ctx context.Context) (*h2pool.Stream, error) { return t.stream(ctx, nil) }
+
+func (t *Target) stream(ctx context.Context, own *privatePool) (*h2pool.Stream, error) {
+	if own == nil && t.Private() {
+		return nil, errUntold
+	}
+	from := t.h2
+	if own != nil {
+		from = own.h2
+	}
+	t.inFlight.Add(1)
+	s, err := from.Get(ctx)
+	if err != nil {
+		t.done(own)
+		return nil, err
+	}
+	return s, nil
+}
+
 // begin counts an exchange over HTTP/1.1 and returns where its connection is from.
 func (t *Target) begin(own *privatePool) (*pool.Pool, error) {
 	if own == nil && t.Private() {
@@ -152,7 +176,7 @@ func (t *Target) configure(p plan) {
 	}
 	now := t.fleet.now()
 	t.pool.Configure(p.pooling(), now)
-	t.h2.configure(p, now)
+	t.h2.Configure(p.sharing(), now)
 	t.privates.configure(p, now)
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/upstream/h2pool"
 	"countersign.dev/internal/traffic/forward/upstream/pool"
 	"countersign.dev/internal/traffic/forward/upstream/reach"
 )
@@ -19,10 +20,10 @@ func (f *Fleet) newTarget(r *roster, p plan, m member, now time.Time) *Target {
 	}
 	t.way = reach.New(way)
 	t.pool = pool.New(pool.Config{Way: t.way, Done: func() { t.done(nil) }})
-	t.h2.target = t
+	t.h2 = h2pool.New(t.multiplexed(nil, func() { t.done(nil) }))
 	t.standing.init(m)
 	var other connections
-	t.conns, other = t.pool, &t.h2
+	t.conns, other = t.pool, t.h2
 	if t.HTTP2() {
 		t.conns, other = other, t.conns
 	}
@@ -32,6 +33,11 @@ func (f *Fleet) newTarget(r *roster, p plan, m member, now time.Time) *Target {
 		t.tracker = health.NewTracker(p.check, now)
 	}
 	return t
+}
+
+// multiplexed is what there is to say of connections over HTTP/2.
+func (t *Target) multiplexed(header []byte, done func()) h2pool.Config {
+	return h2pool.Config{Way: t.way, Header: header, Done: done, Dialing: t.fleet.dialing, Talkers: &t.fleet.talkers}
 }
 
 // failed counts a connection that is of no use.

@@ -11,12 +11,14 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"countersign.dev"
 	"countersign.dev/internal/testpki"
 	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/upstream/h2pool/h2pooltest"
 	"countersign.dev/internal/traffic/forward/upstream/pool"
 	"countersign.dev/internal/traffic/forward/upstream/pool/pooltest"
 	"countersign.dev/internal/traffic/forward/upstream/secure"
@@ -27,8 +29,9 @@ import (
 type vault struct {
 	root    *testpki.Certificate
 	address string
-	who     chan string // the common names of those who came in
-	before  chan string // what came before the handshake, on a vault that takes headers
+	open    atomic.Int64 // connections over HTTP/2
+	who     chan string  // the common names of those who came in
+	before  chan string  // what came before the handshake, on a vault that takes headers
 }
 
 // newVault echoes, line by line, until the test ends. With header, connections
@@ -280,7 +283,15 @@ func h2Vault(t testing.TB, serve http.HandlerFunc) *vault {
 	v.address = l.Addr().String()
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
-	server := &http.Server{Handler: serve, Protocols: protocols, ErrorLog: log.New(io.Discard, "", 0)}
+	server := &http.Server{Handler: serve, Protocols: protocols, ErrorLog: log.New(io.Discard, "", 0),
+		ConnState: func(_ net.Conn, s http.ConnState) {
+			switch s {
+			case http.StateNew:
+				v.open.Add(1)
+			case http.StateClosed:
+				v.open.Add(-1)
+			}
+		}}
 	var served sync.WaitGroup
 	served.Go(func() { server.Serve(l) })
 	t.Cleanup(func() { server.Close(); served.Wait() })
@@ -306,25 +317,23 @@ func TestStreamsOverTLSSurviveARenewedCertificate(t *testing.T) {
 	g.Protocol = "h2"
 	tg := target(t, f, g)
 	slow := stream(t, tg)
-	if err := ask(slow, "/slow"); err != nil {
+	if err := h2pooltest.Ask(slow, "/slow"); err != nil {
 		t.Fatal(err)
 	}
 	g.TLS = v.shows(t, "new", h2Only)
 	if target(t, f, g) != tg {
 		t.Fatal("a renewed certificate made another target of it")
 	}
-	if body, err := fetch(stream(t, tg), "/"); body != "new" || err != nil {
+	if body, err := h2pooltest.Fetch(stream(t, tg), "/"); body != "new" || err != nil {
 		t.Errorf("behind the renewal: %q, %v", body, err)
 	}
 	close(release)
-	if _, body, err := answer(slow); body != "old" || err != nil {
+	if _, body, err := h2pooltest.Answer(slow); body != "old" || err != nil {
 		t.Errorf("under way: %q, %v", body, err)
 	}
 	slow.Release()
-	eventually(t, "the old connection has ended", func() bool {
-		tg.h2.mu.Lock()
-		defer tg.h2.mu.Unlock()
-		return len(tg.h2.open) == 1
+	h2pooltest.Eventually(t, "the old connection has ended", func() bool {
+		return v.open.Load() == 1
 	})
 }
 
@@ -354,9 +363,9 @@ func TestAStreamLearnsThatOurCertificateWasRefused(t *testing.T) {
 	g.Protocol = "h2"
 	tg := target(t, f, g)
 	s := stream(t, tg)
-	err := ask(s, "/")
+	err := h2pooltest.Ask(s, "/")
 	if err == nil {
-		_, _, err = answer(s)
+		_, _, err = h2pooltest.Answer(s)
 	}
 	s.Release()
 	if d, ok := errors.AsType[*countersign.Denial](err); !ok || d.Code != countersign.TargetRefusedCertificate {

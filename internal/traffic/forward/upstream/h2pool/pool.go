@@ -1,4 +1,4 @@
-package upstream
+package h2pool
 
 import (
 	"container/list"
@@ -13,22 +13,38 @@ import (
 	"countersign.dev/internal/wire/http2"
 )
 
-// An h2Pool is the connections of one target that speaks HTTP/2. A stream goes
+// A Config is what never changes about a Pool.
+type Config struct {
+	Way     *reach.Way
+	Header  []byte          // what connections begin with; nil: nothing
+	Done    func()          // is told of the end of each exchange for which Get returned a stream
+	Dialing context.Context // once it has ended, nothing is connected to any more
+	Talkers *sync.WaitGroup // of those who dial, and those who read; its owner waits for them after End
+}
+
+// Settings are those of a configuration.
+type Settings struct {
+	ConnectTimeout time.Duration // how long somebody waits for a connection
+	IdleTimeout    time.Duration // a connection without streams is closed after this
+}
+
+// A Pool is the connections of one target that speaks HTTP/2. A stream goes
 // to the fullest that has room, so that what is not needed grows idle and is
 // closed.
-type h2Pool struct {
-	target *Target
+type Pool struct {
+	config Config
 
-	mu             sync.Mutex
-	conns          []*h2Conn            // that may get streams
-	open           map[*h2Conn]struct{} // these, and those that end with their last stream
-	waiting        list.List            // of chan grant: who found no room, in their order; then dialing holds
-	dialing        bool
-	leaving, gone  bool // leaving: no connection becomes idle any more; gone: nothing is open any more
-	connectTimeout time.Duration
-	idleTimeout    time.Duration
-	own            *privatePool // that it is; nil: it is everybody's
+	mu            sync.Mutex
+	conns         []*conn            // that may get streams
+	open          map[*conn]struct{} // these, and those that end with their last stream
+	waiting       list.List          // of chan grant: who found no room, in their order; then dialing holds
+	dialing       bool
+	leaving, gone bool // leaving: no connection becomes idle any more; gone: nothing is open any more
+	settings      Settings
 }
+
+// New returns a Pool without connections, for Configure.
+func New(c Config) *Pool { return &Pool{config: c} }
 
 // A grant is what somebody waited for.
 type grant struct {
@@ -36,12 +52,12 @@ type grant struct {
 	err    error
 }
 
-// configure takes the settings of a new configuration. Connections that it would
+// Configure takes the settings of a new configuration. Connections that it would
 // make otherwise get no further streams.
-func (p *h2Pool) configure(g plan, now time.Time) {
+func (p *Pool) Configure(s Settings, now time.Time) {
 	p.mu.Lock()
-	p.connectTimeout, p.idleTimeout = g.ConnectTimeout, g.IdleTimeout
-	old := p.takeIdle(func(c *h2Conn) bool { return !c.secured.Current(now) })
+	p.settings = s
+	old := p.takeIdle(func(c *conn) bool { return !c.secured.Current(now) })
 	p.mu.Unlock()
 	for _, c := range old {
 		c.GoAway()
@@ -49,14 +65,17 @@ func (p *h2Pool) configure(g plan, now time.Time) {
 }
 
 // patience is how long one waits for a connection.
-func (p *h2Pool) patience() time.Duration {
+func (p *Pool) patience() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.connectTimeout
+	return p.settings.ConnectTimeout
 }
 
-// take returns a stream, on a new connection if it must be.
-func (p *h2Pool) take(ctx context.Context) (*Stream, error) {
+// Get returns a stream, to be given back with Release. Many share a connection; if
+// none has room, one is made for all who wait. The error has the address in it, as
+// the dialer's has, or is reach.ErrDeregistered. Nobody waits longer than the
+// connect timeout, or than ctx.
+func (p *Pool) Get(ctx context.Context) (*Stream, error) {
 	p.mu.Lock()
 	if p.gone {
 		p.mu.Unlock()
@@ -71,7 +90,7 @@ func (p *h2Pool) take(ctx context.Context) (*Stream, error) {
 	granted := make(chan grant, 1)
 	place := p.waiting.PushBack(granted)
 	p.dial()
-	timer := time.NewTimer(p.connectTimeout)
+	timer := time.NewTimer(p.settings.ConnectTimeout)
 	p.mu.Unlock()
 
 	defer timer.Stop()
@@ -92,7 +111,7 @@ func (p *h2Pool) take(ctx context.Context) (*Stream, error) {
 	default:
 	}
 	p.waiting.Remove(place)
-	return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: hostPort(p.target.address), Err: err}
+	return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: hostPort(p.config.Way.Address), Err: err}
 }
 
 // A hostPort is the address of a target as the configuration has it.
@@ -103,11 +122,11 @@ func (a hostPort) String() string { return string(a) }
 
 // reserve returns a stream on the fullest connection with room, or nil. The
 // caller holds mu.
-func (p *h2Pool) reserve() *Stream {
+func (p *Pool) reserve() *Stream {
 	for {
-		var c *h2Conn
+		var c *conn
 		for _, other := range p.conns {
-			if other.room() && (other.secured.TLS == nil || other.secured.Current(p.target.fleet.now())) && (c == nil || other.streams > c.streams) {
+			if other.room() && (other.secured.TLS == nil || other.secured.Current(p.config.Way.Now())) && (c == nil || other.streams > c.streams) {
 				c = other
 			}
 		}
@@ -119,7 +138,7 @@ func (p *h2Pool) reserve() *Stream {
 		case nil:
 			reused := c.served
 			c.streams, c.served = c.streams+1, true
-			return &Stream{Stream: s, target: p.target, pool: p, conn: c, reused: reused}
+			return &Stream{Stream: s, pool: p, conn: c, reused: reused}
 		case http2.ErrFull:
 			c.full = true
 		default: // it goes away, or has ended
@@ -129,13 +148,13 @@ func (p *h2Pool) reserve() *Stream {
 }
 
 // forsake gives c no further streams. The caller holds mu.
-func (p *h2Pool) forsake(c *h2Conn) {
-	p.conns = slices.DeleteFunc(p.conns, func(have *h2Conn) bool { return have == c })
+func (p *Pool) forsake(c *conn) {
+	p.conns = slices.DeleteFunc(p.conns, func(have *conn) bool { return have == c })
 }
 
 // hand gives streams to those who wait, as long as there is room. The caller
 // holds mu.
-func (p *h2Pool) hand() {
+func (p *Pool) hand() {
 	for p.waiting.Len() > 0 {
 		s := p.reserve()
 		if s == nil {
@@ -146,7 +165,7 @@ func (p *h2Pool) hand() {
 }
 
 // fail ends all waiting. The caller holds mu.
-func (p *h2Pool) fail(err error) {
+func (p *Pool) fail(err error) {
 	for p.waiting.Len() > 0 {
 		p.waiting.Remove(p.waiting.Front()).(chan grant) <- grant{err: err}
 	}
@@ -154,17 +173,17 @@ func (p *h2Pool) fail(err error) {
 
 // dial has a connection made for those who wait, unless that is under way. The
 // caller holds mu.
-func (p *h2Pool) dial() {
+func (p *Pool) dial() {
 	if !p.dialing {
 		p.dialing = true
-		p.target.fleet.talkers.Go(p.connect)
+		p.config.Talkers.Go(p.connect)
 	}
 }
 
 // connect makes a connection, hands out streams on it, and stays until the
 // target has said how many it allows.
-func (p *h2Pool) connect() {
-	m, err := p.target.way.Connect(p.target.fleet.dialing, reach.Opening{Timeout: p.patience(), Header: p.own.told()})
+func (p *Pool) connect() {
+	m, err := p.config.Way.Connect(p.config.Dialing, reach.Opening{Timeout: p.patience(), Header: p.config.Header})
 	p.mu.Lock()
 	p.dialing = false
 	if err == nil && p.gone {
@@ -176,10 +195,10 @@ func (p *h2Pool) connect() {
 		p.mu.Unlock()
 		return
 	}
-	now := p.target.fleet.now()
-	c := newH2Conn(m, now)
+	now := p.config.Way.Now()
+	c := newConn(m, now)
 	if p.open == nil {
-		p.open = make(map[*h2Conn]struct{})
+		p.open = make(map[*conn]struct{})
 	}
 	p.open[c] = struct{}{}
 	p.conns = append(p.conns, c)
@@ -190,7 +209,7 @@ func (p *h2Pool) connect() {
 		p.dial()
 	}
 	idle := p.unneeded(c, now)
-	p.target.fleet.talkers.Go(func() {
+	p.config.Talkers.Go(func() {
 		c.serve()
 		p.drop(c)
 	})
@@ -211,7 +230,7 @@ func (p *h2Pool) connect() {
 
 // unneeded reports whether c is idle, and the target leaves or would be connected
 // to otherwise; it is forsaken then, and must be told to go. The caller holds mu.
-func (p *h2Pool) unneeded(c *h2Conn, now time.Time) bool {
+func (p *Pool) unneeded(c *conn, now time.Time) bool {
 	idle := c.streams == 0 && (p.leaving || !c.secured.Current(now))
 	if idle {
 		p.forsake(c)
@@ -220,7 +239,7 @@ func (p *h2Pool) unneeded(c *h2Conn, now time.Time) bool {
 }
 
 // release takes back a stream of c.
-func (p *h2Pool) release(c *h2Conn, now time.Time) {
+func (p *Pool) release(c *conn, now time.Time) {
 	p.mu.Lock()
 	c.streams--
 	c.full = false
@@ -236,7 +255,7 @@ func (p *h2Pool) release(c *h2Conn, now time.Time) {
 }
 
 // drop forgets a connection that has ended.
-func (p *h2Pool) drop(c *h2Conn) {
+func (p *Pool) drop(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.open, c)
@@ -245,10 +264,10 @@ func (p *h2Pool) drop(c *h2Conn) {
 
 // Expire closes the connections that were idle for too long, and tells how long
 // too long is.
-func (p *h2Pool) Expire(now time.Time) (idleTimeout time.Duration) {
+func (p *Pool) Expire(now time.Time) (idleTimeout time.Duration) {
 	p.mu.Lock()
-	idleTimeout = p.idleTimeout
-	old := p.takeIdle(func(c *h2Conn) bool { return now.Sub(c.idleSince) >= idleTimeout || !c.secured.Current(now) })
+	idleTimeout = p.settings.IdleTimeout
+	old := p.takeIdle(func(c *conn) bool { return now.Sub(c.idleSince) >= idleTimeout || !c.secured.Current(now) })
 	p.mu.Unlock()
 	for _, c := range old {
 		c.GoAway()
@@ -258,10 +277,10 @@ func (p *h2Pool) Expire(now time.Time) (idleTimeout time.Duration) {
 
 // Leave closes the idle connections; the others are closed when their last
 // stream is released, or by End.
-func (p *h2Pool) Leave() {
+func (p *Pool) Leave() {
 	p.mu.Lock()
 	p.leaving = true
-	idle := p.takeIdle(func(*h2Conn) bool { return true })
+	idle := p.takeIdle(func(*conn) bool { return true })
 	p.mu.Unlock()
 	for _, c := range idle {
 		c.GoAway()
@@ -270,8 +289,8 @@ func (p *h2Pool) Leave() {
 
 // takeIdle forsakes the idle connections that are old, and returns them. The
 // caller holds mu.
-func (p *h2Pool) takeIdle(old func(*h2Conn) bool) (idle []*h2Conn) {
-	p.conns = slices.DeleteFunc(p.conns, func(c *h2Conn) bool {
+func (p *Pool) takeIdle(old func(*conn) bool) (idle []*conn) {
+	p.conns = slices.DeleteFunc(p.conns, func(c *conn) bool {
 		take := c.streams == 0 && old(c)
 		if take {
 			idle = append(idle, c)
@@ -283,7 +302,7 @@ func (p *h2Pool) takeIdle(old func(*h2Conn) bool) (idle []*h2Conn) {
 
 // End closes everything and lets no connection in any more. It returns how many
 // were in use.
-func (p *h2Pool) End() (used int) {
+func (p *Pool) End() (used int) {
 	p.mu.Lock()
 	p.leaving, p.gone = true, true
 	p.fail(reach.ErrDeregistered)
@@ -301,13 +320,15 @@ func (p *h2Pool) End() (used int) {
 	return used
 }
 
-func (p *h2Pool) None() bool {
+// None reports whether no connection is open, nor being made.
+func (p *Pool) None() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.open) == 0 && !p.dialing
 }
 
-func (p *h2Pool) Resting() (n int) {
+// Resting returns how many connections are idle.
+func (p *Pool) Resting() (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.conns {

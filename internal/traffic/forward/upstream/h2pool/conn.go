@@ -1,4 +1,4 @@
-package upstream
+package h2pool
 
 import (
 	"time"
@@ -25,8 +25,8 @@ const (
 	headLimit = 4 << 20
 )
 
-// An h2Conn is an HTTP/2 connection to a target, which many exchanges share.
-type h2Conn struct {
+// A conn is an HTTP/2 connection to a target, which many exchanges share.
+type conn struct {
 	*http2.Conn
 	secured reach.Secured
 	ended   chan struct{} // closed when nothing comes on it any more
@@ -38,8 +38,8 @@ type h2Conn struct {
 	idleSince time.Time // the last stream was released; if none was, it was made
 }
 
-func newH2Conn(m *reach.Made, now time.Time) *h2Conn {
-	return &h2Conn{
+func newConn(m *reach.Made, now time.Time) *conn {
+	return &conn{
 		Conn: http2.New(m.Conn, http2.Config{Client: true, Window: window, ConnWindow: most * window,
 			Limits: http1.Limits{Line: headLimit, Field: headLimit, Head: headLimit}}),
 		secured:   m.Secured,
@@ -49,7 +49,7 @@ func newH2Conn(m *reach.Made, now time.Time) *h2Conn {
 }
 
 // serve reads from the connection until it has ended.
-func (c *h2Conn) serve() {
+func (c *conn) serve() {
 	defer close(c.ended)
 	defer c.Abort()                                       // closes the socket
 	for err := http2.ErrSilent; err == http2.ErrSilent; { // how long it may be idle is for the reaper
@@ -58,7 +58,7 @@ func (c *h2Conn) serve() {
 }
 
 // settled reports whether the target has said how many streams it allows.
-func (c *h2Conn) settled() bool {
+func (c *conn) settled() bool {
 	select {
 	case <-c.Settled():
 		return true
@@ -68,6 +68,6 @@ func (c *h2Conn) settled() bool {
 }
 
 // room reports whether c may take another stream. The caller holds the pool's mu.
-func (c *h2Conn) room() bool {
+func (c *conn) room() bool {
 	return !c.full && c.streams < most && (c.streams < unsettled || c.settled())
 }
