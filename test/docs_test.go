@@ -43,7 +43,7 @@ func TestDocumentsAreTrue(t *testing.T) {
 		}
 		t.Run(strings.TrimSuffix(path, ".md"), func(t *testing.T) {
 			t.Parallel()
-			for _, name := range []string{"bash", "curl", "openssl", "nginx"} {
+			for _, name := range []string{"bash", "curl", "openssl", "nginx", "mosquitto", "mosquitto_pub"} {
 				if name == "bash" || name == "curl" || strings.Contains(all, name+" ") {
 					testrequire.Program(t, name)
 				}
@@ -149,7 +149,7 @@ func run(t *testing.T, path, dir, script string, blocks []fence) {
 func substitute(t *testing.T) *strings.Replacer {
 	t.Helper()
 	var pairs []string
-	for _, port := range []string{"8443", "8080", "9901", "9443", "9444"} {
+	for _, port := range []string{"8443", "8080", "9901", "9443", "9444", "8883", "1883"} {
 		pairs = append(pairs, port, freePort())
 	}
 	for _, port := range []string{"9001", "9002"} {

@@ -30,7 +30,7 @@ func TestEveryExampleIsExercised(t *testing.T) {
 		served, asked := false, false
 		for _, b := range fences(t, "examples/"+e.Name()+"/README.md") {
 			served = served || b.lang == "sh" && startsGateway.MatchString(b.text)
-			asked = asked || served && b.lang == "sh" && strings.Contains(b.text, "curl ")
+			asked = asked || served && b.lang == "sh" && (strings.Contains(b.text, "curl ") || strings.Contains(b.text, "mosquitto_pub "))
 		}
 		if !served || !asked {
 			t.Errorf("examples/%s/README.md starts a gateway: %v; asks it for something: %v", e.Name(), served, asked)
