@@ -9,19 +9,13 @@ import (
 	"path/filepath"
 
 	"countersign.dev/internal/control/durable"
+	"countersign.dev/internal/control/secret"
 )
 
-// read reads the file that write has written. It refuses one that others may read:
-// what they sign under its keys would be believed.
+// read reads the file that write has written, unless others may read it, too: what
+// they sign under its keys would be believed.
 func read(path string) (*ring, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s can be read by others (mode %04o): expected 0600; remove it if they may have, then new keys are made", path, mode)
-	}
-	data, err := os.ReadFile(path)
+	data, err := secret.Read(path, "remove it if others may have read it, then new keys are made")
 	if err != nil {
 		return nil, err
 	}

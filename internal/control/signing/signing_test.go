@@ -142,7 +142,7 @@ func TestKeysOutliveTheProgramAndAreReadByNobodyElse(t *testing.T) {
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := signing.Open(signing.Config{Path: path}); err == nil || !strings.Contains(err.Error(), "can be read by others (mode 0640)") {
+	if _, err := signing.Open(signing.Config{Path: path}); err == nil || !strings.Contains(err.Error(), "is open to others (mode 0640)") {
 		t.Errorf("%v", err)
 	}
 }

@@ -7,14 +7,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 
 	"countersign.dev/internal/control/ca/issuance"
 	"countersign.dev/internal/control/ca/pbes2"
 	"countersign.dev/internal/control/ca/pemfile"
 	"countersign.dev/internal/control/durable"
+	"countersign.dev/internal/control/secret"
 )
 
 // A Key signs, until it is closed.
@@ -29,7 +28,7 @@ var ErrLocked = errors.New("it is encrypted: give its passphrase")
 // Open opens the key that the file at path holds, or leads to. The passphrase
 // is not looked at where none is needed. Errors never say anything of a key.
 func Open(path string, passphrase []byte) (Key, error) {
-	data, err := readSecret(path)
+	data, err := secret.Read(path, secret.Disclosed(path))
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +125,7 @@ const minPassphrase = 12
 // ReadPassphrase reads a passphrase from the first line of a file that nobody
 // but its owner may read.
 func ReadPassphrase(path string) ([]byte, error) {
-	data, err := readSecret(path)
+	data, err := secret.Read(path, secret.Disclosed(path))
 	if err != nil {
 		return nil, err
 	}
@@ -136,22 +135,6 @@ func ReadPassphrase(path string) ([]byte, error) {
 		return nil, fmt.Errorf("the passphrase in %s has %d bytes: expected at least %d, for instance from `openssl rand -base64 24`", path, len(line), minPassphrase)
 	}
 	return line, nil
-}
-
-// readSecret reads a file that nobody but its owner may read.
-func readSecret(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s is open to others (mode %04o): expected 0600. Close it with `chmod 600 %s`, and take what is in it for disclosed if others were on this machine",
-			path, mode, path)
-	}
-	if !info.Mode().IsRegular() || info.Size() > 1<<20 {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is not a small file")}
-	}
-	return os.ReadFile(path)
 }
 
 // tokenURI takes the URI of a key out of a key file.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"countersign.dev/internal/control/secret"
 )
 
 // A token is what a PKCS #11 URI says (RFC 7512 section 2.3).
@@ -49,7 +51,8 @@ func parseToken(uri string) (token, error) {
 	case (t.pin == "") == (source == ""):
 		return token{}, fmt.Errorf("the key's URI has pin-source and pin-value both, or neither: expected pin-source=FILE")
 	case source != "":
-		pin, err := readSecret(strings.TrimPrefix(source, "file:"))
+		file := strings.TrimPrefix(source, "file:")
+		pin, err := secret.Read(file, secret.Disclosed(file))
 		if err != nil {
 			return token{}, fmt.Errorf("the token's PIN: %w", err)
 		}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"countersign.dev/internal/control/secret"
 )
 
 // The PEM labels of RFC 7468 sections 5, 6, 10 and 11.
@@ -48,6 +50,11 @@ func Read(path, label string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return only(path, data, label)
+}
+
+// only returns the content of the one block that data, of the file at path, has.
+func only(path string, data []byte, label string) ([]byte, error) {
 	block, rest := pem.Decode(data)
 	if block == nil {
 		return nil, fmt.Errorf("%s has no PEM block in it: expected %q", path, label)
@@ -104,15 +111,11 @@ func ReadChain(path string) ([]*x509.Certificate, error) {
 
 // ReadKey reads a private key that nobody but its owner may read.
 func ReadKey(path string) (crypto.Signer, error) {
-	info, err := os.Stat(path)
+	data, err := secret.Read(path, secret.Disclosed(path))
 	if err != nil {
 		return nil, err
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s is open to others (mode %04o): expected 0600. Close it with `chmod 600 %s`, and take the key for disclosed if others were on this machine",
-			path, mode, path)
-	}
-	der, err := Read(path, Key)
+	der, err := only(path, data, Key)
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func TestReadKeyRefuses(t *testing.T) {
 		mode os.FileMode
 		want string
 	}{
-		{"open to all", good, 0o644, "mode 0644): expected 0600. Close it with `chmod 600"},
+		{"open to all", good, 0o644, "mode 0644): expected 0600; close it with `chmod 600"},
 		{"open to the group", good, 0o640, "mode 0640"},
 		{"writable by others", good, 0o602, "mode 0602"},
 		{"empty", nil, 0o600, "no PEM block"},

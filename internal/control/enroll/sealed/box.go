@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	"countersign.dev/internal/control/durable"
+	"countersign.dev/internal/control/secret"
 )
 
 // keySize is that of AES-256; nameSize says how much of its digest names a key.
@@ -58,14 +59,7 @@ func Open(path string) (*Box, error) {
 }
 
 func read(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s can be read by others (mode %04o): expected 0600; whatever was sealed under it may be known to them", path, mode)
-	}
-	key, err := os.ReadFile(path)
+	key, err := secret.Read(path, "whatever was sealed under it may be known to them")
 	if err == nil && len(key) != keySize {
 		err = fmt.Errorf("%s has %d bytes, a node key has %d: restore it from a backup", path, len(key), keySize)
 	}
