@@ -22,7 +22,7 @@ func TestAddressesAreFoundForAsLongAsTheyLive(t *testing.T) {
 	s.Set("six.example.com", at(90, "2001:db8::2"))
 	r := resolve.Resolver{Dial: s.Dial}
 	for _, truncated := range []bool{false, true} { // then it is asked again by TCP
-		s.Truncate = truncated
+		s.Truncate(truncated)
 		found, next, err := r.Resolve(t.Context(), "dns:api.example.com:8080")
 		if diff := cmp.Diff([]resolve.Endpoint{{"192.0.2.1:8080", 1}, {"192.0.2.2:8080", 1}}, found); diff != "" || err != nil {
 			t.Errorf("truncated %v: %v\n%s", truncated, err, diff)

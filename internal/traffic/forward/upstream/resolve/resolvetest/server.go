@@ -26,8 +26,6 @@ type Record struct {
 
 // A Server answers by UDP and TCP at one address.
 type Server struct {
-	Truncate bool // over UDP it says that the answer is longer, and nothing else
-
 	t       testing.TB
 	packets net.PacketConn
 	streams net.Listener
@@ -36,6 +34,7 @@ type Server struct {
 	records map[string][]Record // by name with its dot
 	code    dnsmessage.RCode
 	asked   int
+	cuts    bool
 }
 
 // New starts a server, which stops with the test.
@@ -87,6 +86,19 @@ func (s *Server) Asked() int {
 	return s.asked
 }
 
+// Truncate has answers over UDP say that they are longer, and nothing else.
+func (s *Server) Truncate(yes bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cuts = yes
+}
+
+func (s *Server) truncates() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cuts
+}
+
 func (s *Server) servePackets() {
 	buf := make([]byte, 4096)
 	for {
@@ -94,7 +106,7 @@ func (s *Server) servePackets() {
 		if err != nil {
 			return
 		}
-		if answer := s.answer(buf[:n], s.Truncate); answer != nil {
+		if answer := s.answer(buf[:n], s.truncates()); answer != nil {
 			s.packets.WriteTo(answer, from)
 		}
 	}
