@@ -24,6 +24,7 @@ func (e *Exchange) asker(group *upstream.Group) (a upstream.Asker, keep bool) {
 	}
 	if group.Waits() {
 		a.Gone = e.leash.gone()
+		a.Peer, _ = e.sink.(upstream.Peer)
 	}
 	return a, keep
 }

@@ -17,6 +17,15 @@ type Asker struct {
 	Cookie uint64      // the target that the group's cookie names, as Target.Mark; 0: none
 
 	Gone <-chan struct{} // closed when nobody waits for a target any more; nil: never
+	Peer Peer            // looked at beside, while a place is waited for; nil: nobody is
 
 	full bool // where it is at home there is no place
+}
+
+// A Peer waits for an answer at the other end of a connection that nobody reads
+// meanwhile.
+type Peer interface {
+	// Left reports whether it has ended its side of the connection, or all of it. It
+	// does not wait.
+	Left() bool
 }

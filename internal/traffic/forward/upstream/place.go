@@ -170,6 +170,9 @@ func (g *Group) seat(ring *ring, a *Asker, not []*Target) *Target {
 	return nil
 }
 
+// looksAgain is how long a place in the queue may be held for a client that has left.
+const looksAgain = 100 * time.Millisecond
+
 // await is Pick on a group whose targets take so many requests at a time.
 func (g *Group) await(a *Asker, not []*Target) (*Target, *countersign.Denial) {
 	r := g.roster
@@ -192,16 +195,31 @@ func (g *Group) await(a *Asker, not []*Target) (*Target, *countersign.Denial) {
 	r.line.serve(r) // a place may have become free before w stood there
 	timer := time.NewTimer(g.queue.Timeout)
 	defer timer.Stop()
-	select {
-	case t := <-w.granted:
-		return t, nil
-	case <-timer.C:
-	case <-a.Gone:
-		if t := r.line.leave(at, w); t != nil {
-			t.give()
+	var look <-chan time.Time
+	if a.Peer != nil {
+		looks := time.NewTicker(looksAgain)
+		defer looks.Stop()
+		look = looks.C
+	}
+	for waiting := true; waiting; {
+		gone := false
+		select {
+		case t := <-w.granted:
+			return t, nil
+		case <-timer.C:
+			waiting = false
+		case <-a.Gone:
+			gone = true
+		case <-look:
+			gone = a.Peer.Left()
 		}
-		return nil, countersign.Deny(countersign.StageForward, countersign.ClientClosed,
-			"the client went away while it waited for one of target group %q", g.name)
+		if gone {
+			if t := r.line.leave(at, w); t != nil {
+				t.give()
+			}
+			return nil, countersign.Deny(countersign.StageForward, countersign.ClientClosed,
+				"the client went away while it waited for one of target group %q", g.name)
+		}
 	}
 	if t := r.line.leave(at, w); t != nil {
 		return t, nil
