@@ -52,7 +52,7 @@ func (r *roster) targetStatus(now time.Time) []TargetStatus {
 func (t *Target) describe(s health.Status) TargetStatus {
 	return TargetStatus{
 		Address: t.address, Status: s, Name: t.name, Weight: t.terms.Weight, Zone: t.terms.Zone, Anomalous: t.penalty > 0,
-		InFlight: t.InFlight(), Idle: t.conns.Resting() + t.privates.resting(),
+		InFlight: t.InFlight(), Idle: t.conns.Resting() + t.privates.Resting(),
 		ConnectErrors: t.connectErrors.Load(), Ejections: t.ejections.Load(),
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"countersign.dev/internal/traffic/forward/health"
 	"countersign.dev/internal/traffic/forward/upstream/h2pool"
 	"countersign.dev/internal/traffic/forward/upstream/pool"
+	"countersign.dev/internal/traffic/forward/upstream/private"
 	"countersign.dev/internal/traffic/forward/upstream/reach"
 	"countersign.dev/internal/wire/proxyproto"
 )
@@ -43,7 +44,7 @@ type Target struct {
 	h2            *h2pool.Pool
 
 	announces proxyproto.Plan // what each connection begins with; zero: nothing
-	privates  privates        // then no connection is shared
+	privates  *private.Target // then no connection is shared
 }
 
 // connections are those of a target, whatever it speaks.
@@ -85,7 +86,7 @@ func (t *Target) InFlight() int64 { return t.inFlight.Load() }
 func (t *Target) Get() (c *pool.Conn, reused bool, err error) { return t.get(nil) }
 
 // get is Get for whom own is the connections of, nil for everybody.
-func (t *Target) get(own *privatePool) (c *pool.Conn, reused bool, err error) {
+func (t *Target) get(own *private.Own) (c *pool.Conn, reused bool, err error) {
 	from, err := t.begin(own)
 	if err != nil {
 		return nil, false, err
@@ -105,7 +106,7 @@ func (t *Target) DialAs(ctx context.Context, protocol string) (*pool.Conn, error
 	return t.dial(ctx, nil, protocol)
 }
 
-func (t *Target) dial(ctx context.Context, own *privatePool, protocol string) (*pool.Conn, error) {
+func (t *Target) dial(ctx context.Context, own *private.Own, protocol string) (*pool.Conn, error) {
 	from, err := t.begin(own)
 	if err != nil {
 		return nil, err
@@ -126,13 +127,13 @@ func (t *Target) dial(ctx context.Context, own *privatePool, protocol string) (*
 // reach.ErrDeregistered. Nobody waits longer than the connect timeout, or than ctx.
 func (t *Target) Stream(ctx context.Context) (*h2pool.Stream, error) { return t.stream(ctx, nil) }
 
-func (t *Target) stream(ctx context.Context, own *privatePool) (*h2pool.Stream, error) {
+func (t *Target) stream(ctx context.Context, own *private.Own) (*h2pool.Stream, error) {
 	if own == nil && t.Private() {
 		return nil, errUntold
 	}
 	from := t.h2
 	if own != nil {
-		from = own.h2
+		from = own.H2
 	}
 	t.inFlight.Add(1)
 	s, err := from.Get(ctx)
@@ -144,7 +145,7 @@ func (t *Target) stream(ctx context.Context, own *privatePool) (*h2pool.Stream, 
 }
 
 // begin counts an exchange over HTTP/1.1 and returns where its connection is from.
-func (t *Target) begin(own *privatePool) (*pool.Pool, error) {
+func (t *Target) begin(own *private.Own) (*pool.Pool, error) {
 	if own == nil && t.Private() {
 		return nil, errUntold
 	}
@@ -152,14 +153,20 @@ func (t *Target) begin(own *privatePool) (*pool.Pool, error) {
 	if own == nil {
 		return t.pool, nil
 	}
-	return own.pool, nil
+	return own.Pool, nil
 }
 
 // done ends an exchange. Close waits for the last one.
-func (t *Target) done(own *privatePool) {
+func (t *Target) done(own *private.Own) {
 	if own != nil {
-		own.busy.Add(-1)
+		own.Done()
+		return
 	}
+	t.over()
+}
+
+// over is what is counted at the end of each exchange, whosesoever it was.
+func (t *Target) over() {
 	if t.inFlight.Add(-1) == 0 && t.fleet.closing.Load() {
 		t.fleet.nudge()
 	}
@@ -177,18 +184,18 @@ func (t *Target) configure(p plan) {
 	now := t.fleet.now()
 	t.pool.Configure(p.pooling(), now)
 	t.h2.Configure(p.sharing(), now)
-	t.privates.configure(p, now)
+	t.privates.Configure(private.Settings{Pool: p.pooling(), H2: p.sharing()}, now)
 }
 
 func (t *Target) leave() {
 	t.conns.Leave()
-	t.privates.leave()
+	t.privates.Leave()
 }
 
-func (t *Target) end() (used int) { return t.conns.End() + t.privates.end() }
+func (t *Target) end() (used int) { return t.conns.End() + t.privates.End() }
 
 func (t *Target) expire(now time.Time) (idleTimeout time.Duration) {
-	t.privates.expire(now)
+	t.privates.Expire(now)
 	return t.conns.Expire(now)
 }
 

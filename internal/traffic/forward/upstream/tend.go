@@ -8,6 +8,7 @@ import (
 	"countersign.dev/internal/traffic/forward/health"
 	"countersign.dev/internal/traffic/forward/upstream/h2pool"
 	"countersign.dev/internal/traffic/forward/upstream/pool"
+	"countersign.dev/internal/traffic/forward/upstream/private"
 	"countersign.dev/internal/traffic/forward/upstream/reach"
 )
 
@@ -19,8 +20,9 @@ func (f *Fleet) newTarget(r *roster, p plan, m member, now time.Time) *Target {
 		way.Reached = func() { t.Report(Reached) }
 	}
 	t.way = reach.New(way)
-	t.pool = pool.New(pool.Config{Way: t.way, Done: func() { t.done(nil) }})
-	t.h2 = h2pool.New(t.multiplexed(nil, func() { t.done(nil) }))
+	t.pool = pool.New(pool.Config{Way: t.way, Done: t.over})
+	t.h2 = h2pool.New(h2pool.Config{Way: t.way, Done: t.over, Dialing: f.dialing, Talkers: &f.talkers})
+	t.privates = private.NewTarget(private.Config{Plan: p.Proxy, HTTP2: t.HTTP2(), Way: t.way, Done: t.over, Dialing: f.dialing, Talkers: &f.talkers})
 	t.standing.init(m)
 	var other connections
 	t.conns, other = t.pool, t.h2
@@ -33,11 +35,6 @@ func (f *Fleet) newTarget(r *roster, p plan, m member, now time.Time) *Target {
 		t.tracker = health.NewTracker(p.check, now)
 	}
 	return t
-}
-
-// multiplexed is what there is to say of connections over HTTP/2.
-func (t *Target) multiplexed(header []byte, done func()) h2pool.Config {
-	return h2pool.Config{Way: t.way, Header: header, Done: done, Dialing: t.fleet.dialing, Talkers: &t.fleet.talkers}
 }
 
 // failed counts a connection that is of no use.

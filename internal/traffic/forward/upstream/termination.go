@@ -16,16 +16,5 @@ func (t *Target) stays() bool { return t.keeps.Load() && t.InFlight() > 0 }
 // terminate closes all connections in use, because the target is unhealthy, and
 // returns how many there were.
 func (t *Target) terminate() int {
-	return t.pool.Terminate() + t.privates.terminate()
-}
-
-func (p *privates) terminate() (used int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for own := range p.all {
-		if own.pool != nil {
-			used += own.pool.Terminate()
-		}
-	}
-	return used
+	return t.pool.Terminate() + t.privates.Terminate()
 }
