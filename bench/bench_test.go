@@ -144,6 +144,7 @@ func TestDocumentedFiguresAreThoseOfTheStoredRuns(t *testing.T) {
 		t.Error("docs/performance.svg is another: go run ./bench --from docs/performance.json --plot docs/performance.svg")
 	}
 	documented(t, document, "../docs/performance.devices.json")
+	documented(t, document, "../docs/performance.streams.json")
 }
 
 // documented demands the tables of a stored run.
