@@ -107,9 +107,10 @@ type Announcement struct {
 
 	// TLVs are further fields, with version 2: ssl (TLS version, cipher and group,
 	// whether the client has shown a certificate and it is good, its common name;
-	// how the listener's certificate is signed, and its key), ssl_client_cert (the
-	// client's certificate, within ssl), authority (the server name asked for),
-	// alpn, unique_id (conn_trace_id of the logs), crc32c.
+	// how the listener's certificate is signed, its key, and how that has signed the
+	// handshake), ssl_client_cert (the client's certificate, within ssl), authority
+	// (the server name asked for), alpn, unique_id (conn_trace_id of the logs),
+	// crc32c.
 	TLVs []string `yaml:"tlvs" one:"ssl|ssl_client_cert|authority|alpn|unique_id|crc32c"`
 
 	// Set are fields of your own, with version 2. One whose value names the client is

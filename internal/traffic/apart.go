@@ -67,6 +67,7 @@ func (s *session) tells() *proxyproto.Connection {
 	}
 	if shown := s.shook.Shown; shown != nil {
 		c.TLS.SigAlg, c.TLS.KeyAlg = tlsname.Signature(shown.SignatureAlgorithm), tlsname.Key(shown.PublicKey)
+		c.TLS.SigScheme = s.shook.SignedBy
 	}
 	if id := s.client.Identity(); id != nil {
 		c.TLS.Presented, c.TLS.Verified = true, s.client.Verified()

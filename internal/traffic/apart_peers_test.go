@@ -118,7 +118,7 @@ backend app
 				t.Fatalf("resumed: %t", !resumed)
 			}
 			// What differs by nature, or what HAProxy 2.6 cannot tell.
-			h.Conn, h.Client, h.UniqueID, h.Cert, h.Group, h.ALPN = "", "", "", nil, "", ""
+			h.Conn, h.Client, h.UniqueID, h.Cert, h.Group, h.Scheme, h.ALPN = "", "", "", nil, "", "", ""
 			h.Cipher = "" // each has its favorite
 			if resumed {  // we show no certificate then
 				h.Sig, h.Key = "", ""

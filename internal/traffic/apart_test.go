@@ -36,7 +36,7 @@ type hearing struct {
 	Bits                        uint8
 	Verify                      uint32
 	Version, Cipher, CN, Header string
-	Sig, Key, Group             string
+	Sig, Key, Scheme, Group     string
 	Cert                        []byte
 	Sum                         bool // CRC32C is right
 }
@@ -115,6 +115,7 @@ func heard(c *pires.Conn) (h hearing, err error) {
 			h.CN, _ = ssl.ClientCN()
 			h.Sig, _ = ssl.SSLSigAlg()
 			h.Key, _ = ssl.SSLKeyAlg()
+			h.Scheme, _ = ssl.SSLSigScheme()
 			h.Group, _ = ssl.SSLGroup()
 			h.Cert, _ = ssl.ClientCert()
 		}
@@ -138,7 +139,7 @@ func TestATargetIsToldOfTheClientBeforeItsFirstByte(t *testing.T) {
 	line := r.journal.wait(t, event{"event": "connection"})
 	if h.Client != c.conn.(*tls.Conn).NetConn().LocalAddr().String() || h.Authority != "localhost" || h.UniqueID != line["conn_trace_id"] || !h.Sum ||
 		h.Bits != 7 || h.Verify != 0 || h.Version != "TLSv1.3" || h.Cipher != line["tls_cipher"] || h.Group != line["tls_keyexchange"] ||
-		h.CN != "MacID-1" || !bytes.Equal(h.Cert, cert.X509.Raw) || h.Sig == "" || h.Key == "" {
+		h.CN != "MacID-1" || !bytes.Equal(h.Cert, cert.X509.Raw) || h.Sig == "" || h.Key == "" || h.Scheme == "" {
 		t.Errorf("the target was told %+v; the log says %v", h, line)
 	}
 }

@@ -141,6 +141,9 @@ type Outcome struct {
 	Certificate string
 	// Shown is that certificate; nil when none was.
 	Shown *x509.Certificate
+	// SignedBy is the scheme by which its key has signed, as RFC 8446 calls it; ""
+	// where it has not.
+	SignedBy string
 
 	// Chain is the client's proof: zero without a certificate, and whenever
 	// there is a Denial.
@@ -218,7 +221,7 @@ func (s *Server) Handshake(ctx context.Context, raw net.Conn, gate *turns.Gate) 
 	out := Outcome{ServerName: h.serverName, Offered: h.offered, Latency: time.Since(start), Presented: state.PeerCertificates}
 	out.State = State{state.Version, state.CipherSuite, state.CurveID, state.DidResume, state.NegotiatedProtocol}
 	if h.shown != nil {
-		out.Certificate, out.Shown = nameOf(h.shown), h.shown
+		out.Certificate, out.Shown, out.SignedBy = nameOf(h.shown), h.shown, h.key.scheme
 	}
 	if h.profile != nil {
 		out.Policy = h.profile.policy

@@ -30,6 +30,7 @@ type session struct {
 	deciding   *Policy  // newer than the profile's; nil: that decides
 	serverName string
 	shown      *x509.Certificate // ours; nil on a resumption, which shows none
+	key        witness           // of shown
 	offered    []string          // by ALPN, if that is told
 
 	// refusal is a reason of our own to end the handshake, found before the
@@ -120,11 +121,13 @@ func (k *remains) choose(hello *tls.ClientHelloInfo) *tls.Config {
 	return c
 }
 
-// pick is tls.Config.GetCertificate: it notes which certificate was shown.
+// pick is tls.Config.GetCertificate: it notes which certificate was shown, and has
+// noted how its key signs.
 func (h *session) pick(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	cert, err := h.server.template.pick(hello)
 	if err == nil && cert.Leaf != nil {
 		h.shown = cert.Leaf
+		cert = h.key.watched(cert)
 	}
 	return cert, err
 }

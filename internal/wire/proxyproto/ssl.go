@@ -65,6 +65,8 @@ func (t *TLS) take(sub pires.TLV) {
 		t.KeyAlg = text
 	case pires.PP2_SUBTYPE_SSL_GROUP:
 		t.Group = text
+	case pires.PP2_SUBTYPE_SSL_SIG_SCHEME:
+		t.SigScheme = text
 	case pires.PP2_SUBTYPE_SSL_CLIENT_CERT:
 		t.Certificate = sub.Value
 	}

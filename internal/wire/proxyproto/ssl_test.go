@@ -33,8 +33,8 @@ func TestWhatAProxySaysOfTLS(t *testing.T) {
 		"in a session of its":       {ssl(5, fine, name), &TLS{Presented: true, Resumed: true, Verified: true, CommonName: "MacID-1"}},
 		"one that is no good":       {ssl(7, bad, name), &TLS{Presented: true, CommonName: "MacID-1"}},
 		"a name without the bits":   {ssl(1, fine, name), &TLS{CommonName: "MacID-1"}},
-		"everything": {ssl(7, fine, tlv(0x21, "v"), tlv(0x23, "c"), tlv(0x24, "s"), tlv(0x25, "k"), tlv(0x26, "g"), tlv(0x28, "\x30\x00"), tlv(TypeNoop, ""), tlv(TypeNoop, "")),
-			&TLS{Presented: true, Verified: true, Version: "v", Cipher: "c", SigAlg: "s", KeyAlg: "k", Group: "g", Certificate: []byte{0x30, 0}}},
+		"everything": {ssl(7, fine, tlv(0x21, "v"), tlv(0x23, "c"), tlv(0x24, "s"), tlv(0x25, "k"), tlv(0x26, "g"), tlv(0x27, "m"), tlv(0x28, "\x30\x00"), tlv(TypeNoop, ""), tlv(TypeNoop, "")),
+			&TLS{Presented: true, Verified: true, Version: "v", Cipher: "c", SigAlg: "s", KeyAlg: "k", Group: "g", SigScheme: "m", Certificate: []byte{0x30, 0}}},
 	} {
 		h, err := Parse(c.header)
 		if err != nil {

@@ -68,8 +68,9 @@ type Own struct{ Template, Value string }
 // TLS is what there is to be told of it. Texts may be empty.
 type TLS struct {
 	Version, Cipher, Group string
-	// SigAlg and KeyAlg are of the certificate that the client was shown.
-	SigAlg, KeyAlg string
+	// SigAlg and KeyAlg are of the certificate that the client was shown, SigScheme
+	// says how its key has signed the handshake.
+	SigAlg, KeyAlg, SigScheme string
 	// Presented says that the client has shown a certificate in this session;
 	// Resumed: on an earlier connection of it. Verified says that it is good.
 	Presented, Resumed, Verified bool
@@ -94,7 +95,7 @@ func (c *Connection) Equal(d *Connection) bool {
 func (t TLV) equal(u TLV) bool { return t.Type == u.Type && bytes.Equal(t.Value, u.Value) }
 
 func (t *TLS) equal(u *TLS) bool {
-	return t.Version == u.Version && t.Cipher == u.Cipher && t.Group == u.Group && t.SigAlg == u.SigAlg && t.KeyAlg == u.KeyAlg &&
+	return t.Version == u.Version && t.Cipher == u.Cipher && t.Group == u.Group && t.SigAlg == u.SigAlg && t.KeyAlg == u.KeyAlg && t.SigScheme == u.SigScheme &&
 		t.Presented == u.Presented && t.Resumed == u.Resumed && t.Verified == u.Verified &&
 		t.CommonName == u.CommonName && slices.Equal(t.Certificate, u.Certificate)
 }
@@ -204,6 +205,7 @@ func (t *TLS) tlv(withCertificate bool) (pires.TLV, error) {
 		{pires.PP2_SUBTYPE_SSL_SIG_ALG, t.SigAlg},
 		{pires.PP2_SUBTYPE_SSL_KEY_ALG, t.KeyAlg},
 		{pires.PP2_SUBTYPE_SSL_GROUP, t.Group},
+		{pires.PP2_SUBTYPE_SSL_SIG_SCHEME, t.SigScheme},
 	} {
 		if sub.value != "" {
 			ssl.TLV = append(ssl.TLV, pires.TLV{Type: sub.kind, Value: []byte(sub.value)})

@@ -16,7 +16,7 @@ func told() *Connection {
 	return &Connection{
 		Source: netip.MustParseAddrPort("192.0.2.1:4242"), Destination: netip.MustParseAddrPort("198.51.100.2:443"),
 		ALPN: "h2", Authority: "api.example.com", UniqueID: "TID_1",
-		TLS: &TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Group: "X25519", SigAlg: "RSA-SHA256", KeyAlg: "RSA2048",
+		TLS: &TLS{Version: "TLSv1.3", Cipher: "TLS_AES_128_GCM_SHA256", Group: "X25519", SigAlg: "RSA-SHA256", KeyAlg: "RSA2048", SigScheme: "rsa_pss_rsae_sha256",
 			Presented: true, Verified: true, CommonName: "MacID-1", Certificate: []byte{0x30, 0}},
 	}
 }

@@ -1,6 +1,7 @@
 package tlsname
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -145,6 +146,35 @@ func Key(public any) string {
 		return "EC" + strconv.Itoa(k.Curve.Params().BitSize)
 	case ed25519.PublicKey:
 		return "ED25519"
+	}
+	return ""
+}
+
+// SignatureScheme returns the name that RFC 8446 section 4.2.3 gives to signatures
+// by such a key under opts, or "" for one that TLS does not know. Of ECDSA in TLS
+// 1.2 the name says the hash alone.
+func SignatureScheme(public crypto.PublicKey, opts crypto.SignerOpts) string {
+	hash := map[crypto.Hash]string{crypto.SHA1: "sha1", crypto.SHA256: "sha256", crypto.SHA384: "sha384", crypto.SHA512: "sha512"}[opts.HashFunc()]
+	switch public.(type) {
+	case ed25519.PublicKey:
+		return "ed25519"
+	case *rsa.PublicKey:
+		if _, pss := opts.(*rsa.PSSOptions); pss && hash != "" {
+			return "rsa_pss_rsae_" + hash
+		} else if hash != "" {
+			return "rsa_pkcs1_" + hash
+		}
+	case *ecdsa.PublicKey:
+		switch hash {
+		case "sha1":
+			return "ecdsa_sha1"
+		case "sha256":
+			return "ecdsa_secp256r1_sha256"
+		case "sha384":
+			return "ecdsa_secp384r1_sha384"
+		case "sha512":
+			return "ecdsa_secp521r1_sha512"
+		}
 	}
 	return ""
 }
