@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	nethttp "net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -13,6 +17,7 @@ import (
 	"time"
 
 	"countersign.dev/client"
+	"countersign.dev/internal/testpki"
 	"countersign.dev/internal/testrequire"
 )
 
@@ -27,10 +32,15 @@ target_groups:
 // sharing starts a gateway with a directory of its own on the database at store.
 func sharing(t *testing.T, store string) (*client.Client, *lockedBuffer, error) {
 	t.Helper()
-	dir := t.TempDir()
+	return sharingIn(t, t.TempDir(), sharedConfigText, store)
+}
+
+// sharingIn is sharing with the configuration text in dir.
+func sharingIn(t *testing.T, dir, text, store string) (*client.Client, *lockedBuffer, error) {
+	t.Helper()
 	log := new(lockedBuffer)
 	err := errors.Join(os.WriteFile(filepath.Join(dir, "url"), []byte(store+"\n"), 0o600),
-		os.WriteFile(filepath.Join(dir, "countersign.yaml"), []byte(sharedConfigText), 0o600))
+		os.WriteFile(filepath.Join(dir, "countersign.yaml"), []byte(text), 0o600))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +106,96 @@ func TestNodesShareTheirDevicesInPostgreSQL(t *testing.T) {
 	if err != nil || len(f.Trail) != 2 || f.TrailFault != "" || f.Trail[1].Detail != "label site=b, was a" || time.Since(f.Trail[1].At) > wait {
 		t.Errorf("%+v, %v", f, err)
 	}
+}
+
+const enforcedConfigText = `node: {admin: "127.0.0.1:0", data_dir: data, store: "file:url"}
+devices: {}
+listeners:
+  - name: devices
+    address: "127.0.0.1:0"
+    protocol: https
+    certificates: {cert: server.crt, key: server.key}
+    client_auth: {mode: verify, trust_store: fleet}
+    devices: enforce
+    default: {forward: app}
+trust_stores: [{name: fleet, ca_bundle: root.crt}]
+target_groups: [{name: app, targets: ["BACKEND"]}]
+`
+
+// T29: a revocation ends the live connections of a device at every node, whichever
+// was told of it, and nobody else's.
+func TestARevokedDeviceLosesItsConnectionsAtEveryNode(t *testing.T) {
+	server := testrequire.PostgreSQL(t)
+	backend := httptest.NewServer(nethttp.HandlerFunc(func(nethttp.ResponseWriter, *nethttp.Request) {}))
+	t.Cleanup(backend.Close)
+	root := testpki.NewRoot(t, "Fleet Root")
+	web := root.Server("localhost", testpki.DNS("localhost"))
+	stolen, other := root.Client("gate7"), root.Client("gate8")
+
+	var nodes []*client.Client
+	var lost, kept []*tls.Conn
+	for range 2 {
+		dir := t.TempDir()
+		web.Write(dir, "server")
+		root.Write(dir, "root")
+		node, log, err := sharingIn(t, dir, strings.Replace(enforcedConfigText, "BACKEND", backend.Listener.Addr().String(), 1), server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(nodes) == 0 {
+			for _, id := range []string{"gate7", "gate8"} {
+				if _, err := node.AddDevice(t.Context(), client.NewDevice{ID: id, State: "active"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		nodes = append(nodes, node)
+		address := regexp.MustCompile(`listener=devices .*bound=(\S+)`).FindStringSubmatch(log.String())
+		if address == nil {
+			t.Fatalf("the log has no address of the listener:\n%s", log)
+		}
+		lost, kept = append(lost, connected(t, address[1], root, stolen)), append(kept, connected(t, address[1], root, other))
+	}
+	if _, err := nodes[0].ChangeDevice(t.Context(), "gate7", "revoke", "stolen"); err != nil {
+		t.Fatal(err)
+	}
+	for i, conn := range lost {
+		conn.SetReadDeadline(time.Now().Add(wait))
+		if n, err := conn.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("node %d: the device's connection is not closed: %d, %v", i+1, n, err)
+		}
+	}
+	for i, conn := range kept {
+		if status, err := asked(conn); status != 200 {
+			t.Errorf("node %d: the other device gets %d, %v", i+1, status, err)
+		}
+	}
+}
+
+// connected returns a connection on which a request was answered.
+func connected(t *testing.T, address string, root, c *testpki.Certificate) *tls.Conn {
+	t.Helper()
+	conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: root.Pool(), ServerName: "localhost", Certificates: []tls.Certificate{c.TLS()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if status, err := asked(conn); status != 200 {
+		t.Fatalf("%s gets %d, %v", c.X509.Subject, status, err)
+	}
+	return conn
+}
+
+func asked(conn *tls.Conn) (status int, err error) {
+	conn.SetDeadline(time.Now().Add(wait))
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		return 0, err
+	}
+	answer, err := nethttp.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return 0, err
+	}
+	return answer.StatusCode, answer.Body.Close()
 }
 
 func TestANodeDoesNotStartWithoutItsStore(t *testing.T) {
