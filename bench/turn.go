@@ -19,7 +19,9 @@ import (
 // run gives a workload to every server in turns: A B C, B C A, C A B, ...
 func (c *comparison) run(ctx context.Context, w workload) (*report.Workload, error) {
 	result := &report.Workload{Name: w.name, About: w.about, Metric: w.metric, Required: w.required, Aim: w.aim}
-	for _, s := range c.servers {
+	servers, without := c.able(ctx, w)
+	result.Notes = append(result.Notes, without...)
+	for _, s := range servers {
 		result.Rows = append(result.Rows, &report.Row{Server: s.Name})
 	}
 	if most := c.mostConnections(); w.load.Connections > most {
@@ -52,13 +54,13 @@ func (c *comparison) run(ctx context.Context, w workload) (*report.Workload, err
 		result.Metric, result.Rows = "", nil
 		return result, c.owned(ctx, w, result)
 	}
-	n := len(c.servers)
+	n := len(servers)
 	for turn := range c.options.turns {
 		for i := range n {
 			at := (turn + i) % n
-			done, err := c.one(ctx, w, c.servers[at], turn == 0)
+			done, err := c.one(ctx, w, servers[at], turn == 0)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", c.servers[at].Name, err)
+				return nil, fmt.Errorf("%s: %w", servers[at].Name, err)
 			}
 			row := result.Rows[at]
 			row.Add(done)
@@ -68,6 +70,21 @@ func (c *comparison) run(ctx context.Context, w workload) (*report.Workload, err
 	}
 	result.Compare()
 	return result, nil
+}
+
+// able returns the servers that can do the work; a peer that cannot is named and
+// left out.
+func (c *comparison) able(ctx context.Context, w workload) (servers []server, without []string) {
+	for _, s := range c.servers {
+		if w.stream != "" && s.Streams != nil {
+			if err := s.Streams(ctx, s.program); err != nil {
+				without = append(without, fmt.Sprintf("without %s: %v", s.Name, err))
+				continue
+			}
+		}
+		servers = append(servers, s)
+	}
+	return servers, without
 }
 
 // pace finds out what the slower peer can do, and sets the rate to half of it.

@@ -2,6 +2,9 @@ package peer
 
 import (
 	"context"
+	"errors"
+	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -16,5 +19,12 @@ func nginx() Peer {
 		Arguments: func(file string) []string { return []string{"-c", file} },
 		Template:  "nginx.conf.tmpl",
 		Stream:    "nginx.stream.conf.tmpl",
+		Streams: func(ctx context.Context, program string) error {
+			built, err := exec.CommandContext(ctx, program, "-V").CombinedOutput()
+			if err != nil || slices.Contains(strings.Fields(string(built)), "--with-stream") || (Site{}).StreamModule() != "" {
+				return err
+			}
+			return errors.New("its stream module is not installed: apt-get install libnginx-mod-stream")
+		},
 	}
 }

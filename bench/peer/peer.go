@@ -74,6 +74,9 @@ type Peer struct {
 	// Template is the name of the template of its configuration, Stream that of
 	// one for passing bytes on.
 	Template, Stream string
+	// Streams returns an error that says what to install if the program cannot pass
+	// bytes on; nil: it can.
+	Streams func(ctx context.Context, program string) error
 }
 
 // Build says how a program is made that does not come from a package.
