@@ -5,6 +5,7 @@ import (
 	nethttp "net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"countersign.dev/internal/wire/http1"
 	"countersign.dev/internal/wire/http2"
@@ -165,7 +166,11 @@ func (h *refusalHead) Encode(enc *http2.Encoder) {
 		// A gRPC client looks at the trailers, here alone, not at the status of HTTP.
 		enc.Status(200)
 		enc.Field([]byte("content-type"), []byte("application/grpc"))
-		enc.Field([]byte("grpc-status"), strconv.AppendInt(nil, int64(grpcStatus(h.status)), 10))
+		status := grpcStatus(h.status)
+		if status == grpcUnavailable && callIsOver(h.e.Request, h.e.clock.Sub(h.e.started)) {
+			status = grpcDeadlineExceeded // a target that knows of the deadline ends the call, too
+		}
+		enc.Field([]byte("grpc-status"), strconv.AppendInt(nil, int64(status), 10))
 		enc.Field([]byte("grpc-message"), []byte(h.title+" ("+string(h.code)+")"))
 		return
 	}
@@ -199,6 +204,32 @@ func isGRPC(q *http1.Request) bool {
 	return len(rest) == 0 || rest[0] == '+' || rest[0] == ';'
 }
 
+// callIsOver reports whether a call that has taken so long has met the deadline that
+// its client has given it
+// (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Timeout).
+func callIsOver(q *http1.Request, taken time.Duration) bool {
+	for i := range q.Fields {
+		f := &q.Fields[i]
+		if f.Kind != http1.Other || !http1.FoldEqual(f.Name, "grpc-timeout") {
+			continue
+		}
+		last := len(f.Value) - 1
+		if last < 1 || last > 8 {
+			return false
+		}
+		n, err := strconv.ParseUint(string(f.Value[:last]), 10, 32)
+		unit := map[byte]time.Duration{'H': time.Hour, 'M': time.Minute, 'S': time.Second,
+			'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond}[f.Value[last]]
+		return err == nil && unit > 0 && uint64(taken/unit) >= n
+	}
+	return false
+}
+
+const (
+	grpcDeadlineExceeded = 4
+	grpcUnavailable      = 14
+)
+
 // grpcStatus is what a status of HTTP is to gRPC
 // (https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md),
 // with what that leaves unknown where gRPC has a word for it.
@@ -215,7 +246,7 @@ func grpcStatus(status int) int {
 	case 413, 431:
 		return 8 // RESOURCE_EXHAUSTED
 	case 429, 502, 503, 504:
-		return 14 // UNAVAILABLE
+		return grpcUnavailable
 	case 408, 460:
 		return 1 // CANCELLED
 	}
