@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign.dev/internal/control/ca/ledger"
+	"countersign.dev/internal/store"
 )
 
 // A book is the ledger of one authority.
@@ -130,49 +131,25 @@ func (b book) Find(ctx context.Context, serial string) (ledger.Certificate, bool
 	return c, err == nil, b.fault("looking up a certificate of authority "+b.authority, err)
 }
 
-// page is how many certificates are read at once.
-const page = 1000
-
 // Certificates implements ledger.Ledger.
 func (b book) Certificates(ctx context.Context) iter.Seq2[ledger.Certificate, error] {
-	return func(yield func(ledger.Certificate, error) bool) {
-		for after, more := int64(0), true; more; {
-			var all []ledger.Certificate
-			var err error
-			all, after, err = b.read(ctx, `SELECT `+ledgerColumns+`, seq FROM ledger WHERE authority = $1 AND seq > $2 ORDER BY seq LIMIT $3`, after)
-			if err != nil {
-				yield(ledger.Certificate{}, err)
-				return
-			}
-			for _, c := range all {
-				if !yield(c, nil) {
-					return
-				}
-			}
-			more = len(all) == page
-		}
-	}
+	return b.behind(ctx, `SELECT `+ledgerColumns+`, seq FROM ledger WHERE authority = $1 AND seq > $2 ORDER BY seq LIMIT $3`)
 }
 
 // Revoked implements ledger.Ledger.
 func (b book) Revoked(ctx context.Context) ([]ledger.Certificate, error) {
-	var revoked []ledger.Certificate
-	for after := int64(0); ; {
-		all, last, err := b.read(ctx, `SELECT `+ledgerColumns+`, revocation FROM ledger WHERE authority = $1 AND revocation > $2 ORDER BY revocation LIMIT $3`, after)
-		if err != nil {
-			return nil, err
-		}
-		revoked, after = append(revoked, all...), last
-		if len(all) < page {
-			return revoked, nil
-		}
-	}
+	return store.Collect(b.behind(ctx, `SELECT `+ledgerColumns+`, revocation FROM ledger WHERE authority = $1 AND revocation > $2 ORDER BY revocation LIMIT $3`))
+}
+
+// behind yields what query selects, which tells places to go on behind.
+func (b book) behind(ctx context.Context, query string) iter.Seq2[ledger.Certificate, error] {
+	return store.Pages(func(after int64) ([]ledger.Certificate, int64, error) { return b.read(ctx, query, after) })
 }
 
 // read reads a page behind after, and returns where the next one begins.
 func (b book) read(ctx context.Context, query string, after int64) (all []ledger.Certificate, last int64, err error) {
 	doing := "reading the ledger of authority " + b.authority
-	rows, err := b.pool.Query(ctx, query, b.authority, after, page)
+	rows, err := b.pool.Query(ctx, query, b.authority, after, store.PageSize)
 	if err != nil {
 		return nil, 0, b.fault(doing, err)
 	}
