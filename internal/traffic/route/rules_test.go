@@ -13,49 +13,11 @@ import (
 	"countersign.dev/internal/traffic/identify"
 	"countersign.dev/internal/traffic/route"
 	"countersign.dev/internal/traffic/route/condition"
+	"countersign.dev/internal/traffic/route/condition/conditiontest"
 	"countersign.dev/internal/traffic/route/pattern"
 	"countersign.dev/internal/traffic/verify"
 	"countersign.dev/internal/wire/http1"
 )
-
-func patterns(t testing.TB, fold bool, texts ...string) (all []*pattern.Pattern) {
-	t.Helper()
-	for _, text := range texts {
-		p, err := pattern.Compile(text, fold)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, p)
-	}
-	return all
-}
-
-// parse returns the head of a request, as it comes over the network.
-func parse(t testing.TB, lines ...string) *http1.Request {
-	t.Helper()
-	q := new(http1.Request)
-	if _, err := q.Parse([]byte(strings.Join(lines, "\r\n")+"\r\n\r\n"), http1.Limits{}); err != nil {
-		t.Fatalf("%q: %v", lines, err)
-	}
-	return q
-}
-
-func client(t testing.TB, ca *testpki.Certificate, name string, options ...testpki.Option) identify.Client {
-	t.Helper()
-	store, err := verify.New(verify.Config{Name: "fleet", Anchors: []*x509.Certificate{ca.X509}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	chain, denial := store.Verify(ca.Client(name, options...).Chain(), verify.Options{})
-	if denial != nil {
-		t.Fatal(denial)
-	}
-	c, denial := identify.From(chain)
-	if denial != nil {
-		t.Fatal(denial)
-	}
-	return c
-}
 
 // taken says which rule takes q: its priority, 0 for the default, or the code of the refusal.
 func taken(table *route.Table, q *condition.Question) string {
@@ -79,12 +41,12 @@ func table(whens ...*condition.Set) *route.Table {
 
 func TestTheFirstRuleThatMatchesTakes(t *testing.T) {
 	routes := table(
-		&condition.Set{Path: patterns(t, false, "/a/b*")},
-		&condition.Set{Path: patterns(t, false, "/a/*")},
-		&condition.Set{Path: patterns(t, false, "/a/b/c")},
+		&condition.Set{Path: conditiontest.Patterns(t, false, "/a/b*")},
+		&condition.Set{Path: conditiontest.Patterns(t, false, "/a/*")},
+		&condition.Set{Path: conditiontest.Patterns(t, false, "/a/b/c")},
 	)
 	for path, want := range map[string]string{"/a/b/c": "1", "/a/c": "2", "/b": "0"} {
-		if got := taken(routes, &condition.Question{Request: parse(t, "GET "+path+" HTTP/1.1", "Host: x"), Client: identify.Anonymous()}); got != want {
+		if got := taken(routes, &condition.Question{Request: conditiontest.Request(t, "GET "+path+" HTTP/1.1", "Host: x"), Client: identify.Anonymous()}); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)
 		}
 	}
@@ -94,9 +56,9 @@ func TestTheFirstRuleThatMatchesTakes(t *testing.T) {
 // it is spelled; one that leads to the same rule is not.
 func TestNoRuleIsEvadedBySpelling(t *testing.T) {
 	routes := table(
-		&condition.Set{Path: patterns(t, false, "/ops/*")},
-		&condition.Set{Path: patterns(t, false, "/public/*")},
-		&condition.Set{Path: patterns(t, false, "/caf%C3%A9/*")},
+		&condition.Set{Path: conditiontest.Patterns(t, false, "/ops/*")},
+		&condition.Set{Path: conditiontest.Patterns(t, false, "/public/*")},
+		&condition.Set{Path: conditiontest.Patterns(t, false, "/caf%C3%A9/*")},
 	)
 	const refused = string(countersign.AmbiguousPath)
 	for path, want := range map[string]string{
@@ -109,7 +71,7 @@ func TestNoRuleIsEvadedBySpelling(t *testing.T) {
 		"/public/a%2Fb": "2", "/public/a;b": "2", "/public/a%20b": "2", "/public/100%25": "2", "/x/a%2Fb": "0", "/x//y;z/../w": "0",
 		"/caf%c3%a9/x": "3", "/caf%C3%A9/x": "3",
 	} {
-		q := &condition.Question{Request: parse(t, "GET "+path+" HTTP/1.1", "Host: x"), Client: identify.Anonymous()}
+		q := &condition.Question{Request: conditiontest.Request(t, "GET "+path+" HTTP/1.1", "Host: x"), Client: identify.Anonymous()}
 		if got := taken(routes, q); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)
 		}
@@ -120,7 +82,7 @@ func TestNoRuleIsEvadedBySpelling(t *testing.T) {
 func TestPathsAreLeftAloneWhereNoRuleIsAboutThem(t *testing.T) {
 	routes := table(&condition.Set{Method: []string{"GET"}})
 	for _, path := range []string{"/a/%00", "//a/../b", "/%c0%af"} {
-		if got := taken(routes, &condition.Question{Request: parse(t, "GET "+path+" HTTP/1.1", "Host: x"), Client: identify.Anonymous()}); got != "1" {
+		if got := taken(routes, &condition.Question{Request: conditiontest.Request(t, "GET "+path+" HTTP/1.1", "Host: x"), Client: identify.Anonymous()}); got != "1" {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
@@ -129,7 +91,7 @@ func TestPathsAreLeftAloneWhereNoRuleIsAboutThem(t *testing.T) {
 // Bytes have a server name, a source and a client, and nothing else.
 func TestBytesAreRouted(t *testing.T) {
 	routes := table(
-		&condition.Set{Host: patterns(t, true, "mqtt.example.com", "regex:^x[0-9]$")},
+		&condition.Set{Host: conditiontest.Patterns(t, true, "mqtt.example.com", "regex:^x[0-9]$")},
 		&condition.Set{Source: []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")}},
 	)
 	for _, tt := range []struct{ name, source, want string }{
@@ -145,7 +107,7 @@ func TestSharesAreByWeight(t *testing.T) {
 	blue, green, none := new(upstream.Group), new(upstream.Group), new(upstream.Group)
 	routes := &route.Table{Rules: route.Compile([]route.Rule{{Priority: 1, Shares: []route.Share{{Group: blue, Weight: 90}, {Group: none}, {Group: green, Weight: 10}}}})}
 	got := map[*upstream.Group]int{}
-	q := &condition.Question{Request: parse(t, "GET / HTTP/1.1", "Host: x"), Client: identify.Anonymous()}
+	q := &condition.Question{Request: conditiontest.Request(t, "GET / HTTP/1.1", "Host: x"), Client: identify.Anonymous()}
 	const n = 20_000
 	for range n {
 		action, denial := routes.Match(q)
@@ -167,25 +129,25 @@ func hundred(t testing.TB) *route.Table {
 		c := &condition.Set{}
 		switch i % 10 {
 		case 0:
-			c.Path = patterns(t, false, fmt.Sprintf("/area-%d/*", i))
+			c.Path = conditiontest.Patterns(t, false, fmt.Sprintf("/area-%d/*", i))
 		case 1:
-			c.Host = patterns(t, true, fmt.Sprintf("*.host-%d.example.com", i), fmt.Sprintf("host-%d.example.com", i))
+			c.Host = conditiontest.Patterns(t, true, fmt.Sprintf("*.host-%d.example.com", i), fmt.Sprintf("host-%d.example.com", i))
 		case 2:
-			c.Method, c.Path = []string{"DELETE", "PUT"}, patterns(t, false, "/*")
+			c.Method, c.Path = []string{"DELETE", "PUT"}, conditiontest.Patterns(t, false, "/*")
 		case 3:
-			c.Header = []condition.Named{{Name: fmt.Sprintf("x-beta-%d", i%4), Values: patterns(t, true, "on*")}}
+			c.Header = []condition.Named{{Name: fmt.Sprintf("x-beta-%d", i%4), Values: conditiontest.Patterns(t, true, "on*")}}
 		case 4:
-			c.Query = []condition.Named{{Name: "version", Values: patterns(t, true, fmt.Sprint(i))}}
+			c.Query = []condition.Named{{Name: "version", Values: conditiontest.Patterns(t, true, fmt.Sprint(i))}}
 		case 5:
 			c.Source = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), 0, 0}), 16)}
 		case 6:
-			c.Client = &condition.Client{SubjectCN: patterns(t, false, fmt.Sprintf("ops-%d-*", i))}
+			c.Client = &condition.Client{SubjectCN: conditiontest.Patterns(t, false, fmt.Sprintf("ops-%d-*", i))}
 		case 7:
-			c.Client = &condition.Client{SANURI: patterns(t, false, fmt.Sprintf("spiffe://ops/%d/*", i)), IssuerCN: patterns(t, false, "Ops CA")}
+			c.Client = &condition.Client{SANURI: conditiontest.Patterns(t, false, fmt.Sprintf("spiffe://ops/%d/*", i)), IssuerCN: conditiontest.Patterns(t, false, "Ops CA")}
 		case 8:
-			c.Method, c.Path = []string{"POST"}, patterns(t, false, fmt.Sprintf("regex:^/r%d/[a-z]+/[0-9]{1,9}$", i))
+			c.Method, c.Path = []string{"POST"}, conditiontest.Patterns(t, false, fmt.Sprintf("regex:^/r%d/[a-z]+/[0-9]{1,9}$", i))
 		case 9:
-			c.Path, c.Not = patterns(t, false, fmt.Sprintf("/n%d/*/x", i)), &condition.Set{Method: []string{"GET"}}
+			c.Path, c.Not = conditiontest.Patterns(t, false, fmt.Sprintf("/n%d/*/x", i)), &condition.Set{Method: []string{"GET"}}
 		}
 		whens = append(whens, c)
 	}
@@ -195,9 +157,9 @@ func hundred(t testing.TB) *route.Table {
 func asked(t testing.TB) *condition.Question {
 	ca := testpki.NewRoot(t, "Fleet CA")
 	return &condition.Question{
-		Request: parse(t, "GET /api/v1/things/4711?page=2&version=7&sort=name HTTP/1.1", "Host: api.example.com", "User-Agent: curl/8.5.0", "Accept: */*",
+		Request: conditiontest.Request(t, "GET /api/v1/things/4711?page=2&version=7&sort=name HTTP/1.1", "Host: api.example.com", "User-Agent: curl/8.5.0", "Accept: */*",
 			"Accept-Encoding: gzip", "X-Beta-3: off", "X-Request-Id: 0123456789abcdef", "Cookie: session=0123456789abcdef0123456789abcdef"),
-		Source: netip.MustParseAddr("192.0.2.7"), Client: client(t, ca, "MacID-AA:BB:CC:DD:EE:FF", testpki.URI("spiffe://fleet/a")),
+		Source: netip.MustParseAddr("192.0.2.7"), Client: conditiontest.Client(t, ca, "MacID-AA:BB:CC:DD:EE:FF", testpki.URI("spiffe://fleet/a")),
 	}
 }
 
@@ -212,7 +174,7 @@ func TestMatchingAHundredRulesAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(200, func() { routes.Match(q) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	q.Request = parse(t, "GET /caf%c3%a9//x;y/%2F?a=%20+b HTTP/1.1", "Host: x")
+	q.Request = conditiontest.Request(t, "GET /caf%c3%a9//x;y/%2F?a=%20+b HTTP/1.1", "Host: x")
 	if n := testing.AllocsPerRun(200, func() { routes.Match(q) }); n != 0 {
 		t.Errorf("%v allocations for a path that can be read in several ways", n)
 	}
@@ -231,9 +193,9 @@ func FuzzMatch(f *testing.F) {
 	f.Add("/public/..%2fops/x", "a=%20&b", "x.example.com:1", "on")
 	f.Add("/ops;x//..", "", "[::1]", "")
 	routes := table(
-		&condition.Set{Path: patterns(f, false, "/ops/*", "regex:^/r[0-9]+$"), Host: patterns(f, true, "*.example.com", "regex:^[a-z]+$")},
-		&condition.Set{Query: []condition.Named{{Name: "a", Values: patterns(f, true, "*b*")}}},
-		&condition.Set{Header: []condition.Named{{Name: "x-beta", Values: patterns(f, true, "o?")}}, Not: &condition.Set{Path: patterns(f, false, "/public/*")}},
+		&condition.Set{Path: conditiontest.Patterns(f, false, "/ops/*", "regex:^/r[0-9]+$"), Host: conditiontest.Patterns(f, true, "*.example.com", "regex:^[a-z]+$")},
+		&condition.Set{Query: []condition.Named{{Name: "a", Values: conditiontest.Patterns(f, true, "*b*")}}},
+		&condition.Set{Header: []condition.Named{{Name: "x-beta", Values: conditiontest.Patterns(f, true, "o?")}}, Not: &condition.Set{Path: conditiontest.Patterns(f, false, "/public/*")}},
 	)
 	f.Fuzz(func(t *testing.T, path, query, host, header string) {
 		q := new(http1.Request)
