@@ -186,19 +186,9 @@ func (c *compiler) certificates(list []config.Certificate, owner, path string) [
 	var out []handshake.Certificate
 	for j, cc := range list {
 		at := fmt.Sprintf("%s.certificates[%d]", path, j)
-		cert, certOK := c.read(at+".cert", cc.Cert, pemSize)
-		key, keyOK := c.read(at+".key", cc.Key, pemSize)
-		if !certOK || !keyOK {
+		loaded, read := keyPair(c, &cc, at, handshake.LoadCertificate)
+		if !read {
 			continue
-		}
-		c.secret(at+".key", cc.Key)
-		loaded, problems := handshake.LoadCertificate(cert, key)
-		for _, p := range problems {
-			file := cc.Cert
-			if p.Name == "key" {
-				file = cc.Key
-			}
-			c.problem(at+"."+p.Name, file, p)
 		}
 		if leaf := loaded.TLS.Leaf; leaf != nil {
 			c.expires("server_certificate", owner, cc.Cert, leaf.NotAfter)
@@ -206,4 +196,24 @@ func (c *compiler) certificates(list []config.Certificate, owner, path string) [
 		out = append(out, loaded)
 	}
 	return out
+}
+
+// keyPair reads the two files at path and has load make of them what it can; what
+// that has to say of them is reported. read is false if there is nothing to load.
+func keyPair[T any](c *compiler, files *config.Certificate, path string, load func(cert, key []byte) (T, []handshake.Problem)) (loaded T, read bool) {
+	cert, certOK := c.read(path+".cert", files.Cert, pemSize)
+	key, keyOK := c.read(path+".key", files.Key, pemSize)
+	if !certOK || !keyOK {
+		return loaded, false
+	}
+	c.secret(path+".key", files.Key)
+	loaded, problems := load(cert, key)
+	for _, p := range problems {
+		file := files.Cert
+		if p.Name == "key" {
+			file = files.Key
+		}
+		c.problem(path+"."+p.Name, file, p)
+	}
+	return loaded, true
 }

@@ -101,21 +101,8 @@ func (c *compiler) targetSettings(out *secure.Config, g *config.TargetGroup, pat
 
 // ownCertificate reads what is shown to targets.
 func (c *compiler) ownCertificate(files *config.Certificate, group, path string) *tls.Certificate {
-	cert, certOK := c.read(path+".cert", files.Cert, pemSize)
-	key, keyOK := c.read(path+".key", files.Key, pemSize)
-	if !certOK || !keyOK {
-		return nil
-	}
-	c.secret(path+".key", files.Key)
-	own, problems := servercert.LoadClient(cert, key)
-	for _, p := range problems {
-		file := files.Cert
-		if p.Name == "key" {
-			file = files.Key
-		}
-		c.problem(path+"."+p.Name, file, p)
-	}
-	if own.Leaf == nil {
+	own, read := keyPair(c, files, path, servercert.LoadClient)
+	if !read || own.Leaf == nil {
 		return nil
 	}
 	c.expires("target_client_certificate", group, files.Cert, own.Leaf.NotAfter)
