@@ -8,8 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"testing"
 	"time"
 
@@ -116,17 +114,6 @@ func read(t *testing.T, report string) map[string]result {
 // certificate, which h2spec cannot have, and passes on all else as it comes.
 func lendCertificate(t *testing.T, g gateway) string {
 	t.Helper()
-	program := testrequire.Program(t, "haproxy")
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	socket, err := ln.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
 	config := filepath.Join(g.dir, "haproxy.cfg")
 	write(t, config, `
 global
@@ -140,8 +127,5 @@ listen lend
 	bind fd@3
 	server gateway `+g.address+` ssl crt `+g.client+` ca-file `+g.authority+` sni str(localhost) alpn h2
 `)
-	cmd := exec.Command(program, "-db", "-q", "-f", config)
-	cmd.ExtraFiles = []*os.File{socket} // 3: clients may connect before HAProxy is up
-	start(t, cmd, regexp.MustCompile(`$^`))
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
+	return testrequire.Peer(t, "haproxy", func(string) []string { return []string{"-db", "-q", "-f", config} })
 }
