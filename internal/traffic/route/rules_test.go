@@ -1,7 +1,6 @@
 package route_test
 
 import (
-	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -14,8 +13,6 @@ import (
 	"countersign.dev/internal/traffic/route"
 	"countersign.dev/internal/traffic/route/condition"
 	"countersign.dev/internal/traffic/route/condition/conditiontest"
-	"countersign.dev/internal/traffic/route/pattern"
-	"countersign.dev/internal/traffic/verify"
 	"countersign.dev/internal/wire/http1"
 )
 
