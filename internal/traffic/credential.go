@@ -68,23 +68,24 @@ func unresolved(q *credential.Question) *credential.Evidence {
 
 // prove has what a request shows verified for as long as its verdict is not the
 // last word. It may take long.
-func (s *session) prove(q *http1.Request, now time.Time, v verdict) verdict {
+func (s *session) prove(v *verdict, q *http1.Request, now time.Time) {
 	if v.evidence == nil {
-		return v
+		return
 	}
 	ctx, cancel := context.WithTimeout(s.node.ctx, proofWait)
 	defer cancel()
 	for {
 		v.evidence.Resolve(ctx)
-		v = s.decide(q, now, v.evidence)
+		s.decide(v, q, now, v.evidence)
 		switch {
 		case v.evidence == nil:
-			return v
+			return
 		case ctx.Err() != nil: // one configuration after the other, each with other keys
 			denial := countersign.Deny(countersign.StageAuthorize, countersign.CredentialUnavailable,
 				"what the request shows could not be verified within %s", proofWait)
 			denial.RetryAfter = time.Second
-			return verdict{denial: denial}
+			*v = verdict{denial: denial}
+			return
 		}
 	}
 }
@@ -111,11 +112,13 @@ func (s *session) stillShows(q *http1.Request) func() *countersign.Denial {
 		if snap == under && now.Before(until) {
 			return nil
 		}
-		denial := s.prove(q, now, s.decide(q, now, &credential.Evidence{Granted: true})).denial
-		if denial == nil {
+		var v verdict
+		s.decide(&v, q, now, &credential.Evidence{Granted: true})
+		s.prove(&v, q, now)
+		if v.denial == nil {
 			under, until = snap, now.Add(showsFor)
 		}
-		return denial
+		return v.denial
 	}
 }
 

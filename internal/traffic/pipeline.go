@@ -165,12 +165,14 @@ func (s *session) exchange() (more, unread bool) {
 	if denial != nil {
 		return x.refuse(denial, true, nil)
 	}
-	v := s.prove(x.Request, x.Started(), s.decide(x.Request, x.Started(), nil))
+	var v verdict // passed on by its address: copies took a kilobyte of stack
+	s.decide(&v, x.Request, x.Started(), nil)
+	s.prove(&v, x.Request, x.Started())
 	x.event.Device(v.who, v.word)
 	if v.denial != nil {
 		return x.denied(&v)
 	}
-	return x.forward(v)
+	return x.forward(&v)
 }
 
 // stream is exchange over HTTP/2, where the client does not wait for one answer
@@ -179,7 +181,7 @@ func (s *session) exchange() (more, unread bool) {
 func (s *session) stream(e *http.Exchange, denial *countersign.Denial) {
 	x, v := s.begin(e), verdict{denial: denial}
 	if denial == nil {
-		v = s.decide(x.Request, x.Started(), nil)
+		s.decide(&v, x.Request, x.Started(), nil)
 	}
 	if x.Started().Sub(s.accepted) > x.listener.KeepAlive {
 		// While this request is open: those that the client sends before it knows
@@ -188,10 +190,10 @@ func (s *session) stream(e *http.Exchange, denial *countersign.Denial) {
 	}
 	s.crew.do(func() {
 		s.guard(func() {
-			v = s.prove(x.Request, x.Started(), v)
+			s.prove(&v, x.Request, x.Started())
 			x.event.Device(v.who, v.word)
 			if v.denial == nil {
-				x.forward(v)
+				x.forward(&v)
 			} else if x.denied(&v); v.ends || v.silent {
 				s.front.Interrupt()
 			}
@@ -219,27 +221,28 @@ type verdict struct {
 
 // decide is the part of THE ORDER that needs nothing but the head, and what was
 // found out about it before; nil: nothing.
-func (s *session) decide(q *http1.Request, now time.Time, found *credential.Evidence) verdict {
-	v := s.judge(q, now, found)
+func (s *session) decide(v *verdict, q *http1.Request, now time.Time, found *credential.Evidence) {
+	s.judge(v, q, now, found)
 	if v.device != nil { // under a rule about devices that is new: seldom
 		s.node.learn(v.device)
-		v = s.judge(q, now, found)
+		s.judge(v, q, now, found)
 	}
 	if v.ends {
 		s.node.enforcer.Refused(&s.entry, v.denial)
 	}
-	return v
 }
 
-func (s *session) judge(q *http1.Request, now time.Time, found *credential.Evidence) verdict {
+func (s *session) judge(v *verdict, q *http1.Request, now time.Time, found *credential.Evidence) {
+	*v = verdict{}
 	s.standing.Lock()
 	defer s.standing.Unlock()
 	if denial := s.refresh(now); denial != nil {
-		return verdict{denial: denial, ends: true}
+		v.denial, v.ends = denial, true
+		return
 	}
 	if q != nil {
-		if denial := s.misdirected(q.Host); denial != nil {
-			return verdict{denial: denial}
+		if v.denial = s.misdirected(q.Host); v.denial != nil {
+			return
 		}
 	}
 	device := s.stands()
@@ -247,7 +250,8 @@ func (s *session) judge(q *http1.Request, now time.Time, found *credential.Evide
 		Request: q, ServerName: s.shook.ServerName, Source: s.from().Addr(), Client: s.client, Device: device,
 	})
 	if denial != nil {
-		return verdict{denial: denial}
+		v.denial = denial
+		return
 	}
 	ask := authorize.Question{
 		Policy: s.policy, Client: s.client, Denial: s.denial, Action: action,
@@ -258,8 +262,8 @@ func (s *session) judge(q *http1.Request, now time.Time, found *credential.Evide
 	}
 	grant, denial := authorize.Decide(ask)
 	s.saw(now)
-	v := verdict{denial: denial, device: s.pending(), grant: grant, identity: s.identity, evidence: unresolved(ask.Shown),
-		rule: action.Rule, silent: denial != nil && action.Close}
+	v.denial, v.grant, v.identity, v.evidence = denial, grant, s.identity, unresolved(ask.Shown)
+	v.device, v.rule, v.silent = s.pending(), action.Rule, denial != nil && action.Close
 	v.who, v.word = s.named(), device.Word()
 	if denial == nil {
 		v.private, v.asker = s.apart(action.Forward), s.asker(action.Forward)
@@ -269,7 +273,6 @@ func (s *session) judge(q *http1.Request, now time.Time, found *credential.Evide
 		v.statement, v.denial = s.states(grant)
 		v.restate = s.restated
 	}
-	return v
 }
 
 // under returns the listener as the connection was last checked under it.

@@ -89,7 +89,7 @@ func (x exchangeRecord) denied(v *verdict) (more, unread bool) {
 }
 
 // forward sends the request on under the grant of v, or has it answered here.
-func (x exchangeRecord) forward(v verdict) (more, unread bool) {
+func (x exchangeRecord) forward(v *verdict) (more, unread bool) {
 	s := x.s
 	terms := &http.Terms{
 		Grant: v.grant, Identity: v.identity, Statement: v.statement, Private: v.private, Asker: v.asker, Port: s.connection.ListenerPort,

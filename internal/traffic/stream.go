@@ -47,7 +47,8 @@ func (s *session) carry(conn http.Conn, rests live.Standing) {
 	s.standing.Lock()
 	s.carries = s.snap
 	s.standing.Unlock()
-	v := s.decide(nil, time.Now(), nil)
+	var v verdict
+	s.decide(&v, nil, time.Now(), nil)
 	if v.denial != nil {
 		p.Refuse(v.denial, s.closesNow())
 		return
@@ -67,7 +68,9 @@ func (s *session) stillCarried() (denial *countersign.Denial) {
 		}
 		s.standing.Unlock()
 		if anew {
-			denial = s.decide(nil, time.Now(), nil).denial
+			var v verdict
+			s.decide(&v, nil, time.Now(), nil)
+			denial = v.denial
 		}
 	})
 	return denial
