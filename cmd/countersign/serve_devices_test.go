@@ -108,6 +108,26 @@ func TestNodesShareTheirDevicesInPostgreSQL(t *testing.T) {
 	}
 }
 
+// What is known of targets is told by the management API, group by group.
+func TestTheTargetsInForceAreTold(t *testing.T) {
+	node, _, err := sharingIn(t, t.TempDir(), strings.Replace(sharedConfigText, `, store: "file:url"`, "", 1), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for group, want := range map[string]int{"": 1, "app": 1, "other": 0} {
+		n := 0
+		for target, err := range node.Targets(t.Context(), group) {
+			if err != nil || target.TargetGroup != "app" || target.Address != "127.0.0.1:9" || target.State == "" {
+				t.Fatalf("%+v, %v", target, err)
+			}
+			n++
+		}
+		if n != want {
+			t.Errorf("%d targets of group %q, want %d", n, group, want)
+		}
+	}
+}
+
 const enforcedConfigText = `node: {admin: "127.0.0.1:0", data_dir: data, store: "file:url"}
 devices: {}
 listeners:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -32,15 +31,6 @@ const (
 	ClaimKey      Claim = "key"      // by a key that was pinned when it was provisioned
 	ClaimApproval Claim = "approval" // an operator looks at who asks
 )
-
-// ParseClaim returns the claim that s names.
-func ParseClaim(s string) (Claim, error) {
-	switch c := Claim(s); c {
-	case ClaimNone, ClaimSecret, ClaimKey, ClaimApproval:
-		return c, nil
-	}
-	return "", fmt.Errorf("claim %q: want secret, key, approval or none", s)
-}
 
 // An Authority issues. *ca.Authority is one.
 type Authority interface {

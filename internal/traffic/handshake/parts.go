@@ -25,9 +25,6 @@ func LoadCertificate(certPEM, keyPEM []byte) (Certificate, []Problem) {
 // PolicyByName is tlspolicy.ByName.
 func PolicyByName(name string) (TLSPolicy, error) { return tlspolicy.ByName(name) }
 
-// PolicyNames is tlspolicy.Names.
-func PolicyNames() []string { return tlspolicy.Names() }
-
 // NewTicketKeys is ticket.NewKeys.
 func NewTicketKeys(c TicketKeysConfig) *TicketKeys { return ticket.NewKeys(c) }
 
