@@ -156,7 +156,7 @@ func asked(t testing.TB) *condition.Question {
 	return &condition.Question{
 		Request: conditiontest.Request(t, "GET /api/v1/things/4711?page=2&version=7&sort=name HTTP/1.1", "Host: api.example.com", "User-Agent: curl/8.5.0", "Accept: */*",
 			"Accept-Encoding: gzip", "X-Beta-3: off", "X-Request-Id: 0123456789abcdef", "Cookie: session=0123456789abcdef0123456789abcdef"),
-		Source: netip.MustParseAddr("192.0.2.7"), Client: conditiontest.Client(t, ca, "MacID-AA:BB:CC:DD:EE:FF", testpki.URI("spiffe://fleet/a")),
+		Source: netip.MustParseAddr("192.0.2.7"), Client: conditiontest.Client(t, ca.X509, ca.Client("MacID-AA:BB:CC:DD:EE:FF", testpki.URI("spiffe://fleet/a")).Chain()),
 	}
 }
 

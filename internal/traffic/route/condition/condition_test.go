@@ -25,7 +25,7 @@ func meets(when *condition.Set, q *condition.Question) bool {
 
 func TestEachConditionIsMetByItsOwn(t *testing.T) {
 	ca := testpki.NewRoot(t, "Ops CA")
-	ops := conditiontest.Client(t, ca, "ops-1", testpki.OU("ops"), testpki.DNS("A.ops"), testpki.URI("spiffe://ops/a"))
+	ops := conditiontest.Client(t, ca.X509, ca.Client("ops-1", testpki.OU("ops"), testpki.DNS("A.ops"), testpki.URI("spiffe://ops/a")).Chain())
 	id := ops.Identity()
 	yes, no := true, false
 	named := func(name string, values ...string) []condition.Named {
@@ -122,7 +122,7 @@ func TestEveryCommonNameMustMatch(t *testing.T) {
 	cn := func(s string) pkix.AttributeTypeAndValue {
 		return pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: s}
 	}
-	both := conditiontest.Client(t, ca, "", testpki.Subject(pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{cn("ops-1"), cn("dev-1")}}))
+	both := conditiontest.Client(t, ca.X509, ca.Client("", testpki.Subject(pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{cn("ops-1"), cn("dev-1")}})).Chain())
 	if n := len(both.Identity().CommonNames); n != 2 {
 		t.Fatalf("%d common names", n)
 	}

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"countersign.dev/internal/testpki"
 	"countersign.dev/internal/traffic/identify"
 	"countersign.dev/internal/traffic/route/pattern"
 	"countersign.dev/internal/traffic/verify"
@@ -36,18 +35,18 @@ func Request(t testing.TB, lines ...string) *http1.Request {
 	return q
 }
 
-// Client returns one with a certificate of ca, verified.
-func Client(t testing.TB, ca *testpki.Certificate, name string, options ...testpki.Option) identify.Client {
+// Client returns one that has shown chain, which leads to anchor.
+func Client(t testing.TB, anchor *x509.Certificate, chain []*x509.Certificate) identify.Client {
 	t.Helper()
-	store, err := verify.New(verify.Config{Name: "fleet", Anchors: []*x509.Certificate{ca.X509}})
+	store, err := verify.New(verify.Config{Name: "fleet", Anchors: []*x509.Certificate{anchor}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	chain, denial := store.Verify(ca.Client(name, options...).Chain(), verify.Options{})
+	proven, denial := store.Verify(chain, verify.Options{})
 	if denial != nil {
 		t.Fatal(denial)
 	}
-	c, denial := identify.From(chain)
+	c, denial := identify.From(proven)
 	if denial != nil {
 		t.Fatal(denial)
 	}
