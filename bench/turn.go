@@ -130,8 +130,47 @@ func (c *comparison) one(ctx context.Context, w workload, s server, prove bool) 
 			return t, err
 		}
 	}
+	end := func() error { return nil }
+	if w.beside.Connections > 0 {
+		if end, err = c.crowd(ctx, w, running); err != nil {
+			return t, err
+		}
+	}
 	t, _, err = c.work(ctx, w.load, running)
-	return t, err
+	return t, errors.Join(err, end())
+}
+
+// crowd puts what others ask on a server, in a process of its own, from now until
+// the turn is over. end waits for that, and says what went wrong.
+func (c *comparison) crowd(ctx context.Context, w workload, s *peer.Server) (end func() error, err error) {
+	w.beside.Duration = 2*w.load.Warmup + w.load.Duration
+	p, err := c.load(ctx, w.beside, s)
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan error, 1)
+	go func() {
+		r, err := p.Work()
+		if err == nil && r.Errors > 0 {
+			err = errors.New(r.Error)
+		}
+		done <- err
+	}()
+	return func() error {
+		if err := <-done; err != nil {
+			p.Abort()
+			return fmt.Errorf("what is beside the work: %w", err)
+		}
+		return p.Finish()
+	}, nil
+}
+
+// load starts a process that is ready to put a load on a server.
+func (c *comparison) load(ctx context.Context, spec load.Spec, s *peer.Server) (*load.Process, error) {
+	spec.Address, spec.Root, spec.Clients = s.Site.Listen, c.files.Root, c.files.Clients
+	cmd := exec.CommandContext(ctx, c.self, "load")
+	cmd.Stderr = os.Stderr
+	return load.Start(cmd, spec)
 }
 
 // site is what a server is set up for, with a directory of its own.
@@ -145,7 +184,7 @@ func (c *comparison) site(w workload, s server) (peer.Site, error) {
 	if err != nil {
 		return peer.Site{}, err
 	}
-	site := peer.Site{Dir: dir, Listen: listen, Backend: c.backend, Files: c.files, Log: w.logs, Connections: w.load.Connections, Stream: w.stream, Secure: w.secure, Rules: w.rules, Token: w.token}
+	site := peer.Site{Dir: dir, Listen: listen, Backend: c.backend, Files: c.files, Log: w.logs, Connections: w.load.Connections + w.beside.Connections, Stream: w.stream, Secure: w.secure, Rules: w.rules, Token: w.token}
 	if w.crl {
 		site.Files = c.long
 	}
@@ -167,10 +206,7 @@ func (c *comparison) start(ctx context.Context, w workload, s server) (*peer.Ser
 
 // work puts the load on a server and measures what it needs for that.
 func (c *comparison) work(ctx context.Context, spec load.Spec, s *peer.Server) (t report.Turn, course *load.Course, err error) {
-	spec.Address, spec.Root, spec.Clients = s.Site.Listen, c.files.Root, c.files.Clients
-	cmd := exec.CommandContext(ctx, c.self, "load")
-	cmd.Stderr = os.Stderr
-	p, err := load.Start(cmd, spec)
+	p, err := c.load(ctx, spec, s)
 	if err != nil {
 		return t, nil, err
 	}

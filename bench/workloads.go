@@ -28,6 +28,7 @@ type workload struct {
 	secure   bool      // the backend is reached over TLS, and is shown a certificate
 	rules    int       // that no request meets, before the default
 	token    bool      // the backend is told of clients by a signed token too
+	beside   load.Spec // what others ask of the server meanwhile, which does not count; the zero value: nothing
 	stream   string    // the servers pass bytes on, and this is what their clients speak: peer.TLS or peer.TCP; "": HTTP
 }
 
@@ -84,6 +85,12 @@ func workloads(o options) []workload {
 			name: "latency", metric: report.P99, required: 1.2, aim: 0.8, half: true,
 			load:  with(get, func(s *load.Spec) { s.Kind = "paced" }),
 			about: "GETs on 16 kept connections at a fixed rate, half of what the slower peer can do",
+		},
+		{
+			name: "storm", metric: report.P99,
+			load:   with(get, func(s *load.Spec) { s.Kind, s.Rate = "paced", 2000 }),
+			beside: with(handshake, func(s *load.Spec) { s.Connections = 256 }),
+			about:  "2,000 GETs a second on 16 kept connections, while 256 others make full handshakes as fast as they can",
 		},
 		{
 			name: "upstream-tls-keepalive", metric: report.CPU, secure: true, load: get,
