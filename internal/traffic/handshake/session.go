@@ -162,7 +162,9 @@ func (h *session) decide(cs tls.ConnectionState) {
 		return
 	}
 	now := h.server.now()
-	if !cs.DidResume {
+	if cs.DidResume {
+		h.line.resumes()
+	} else {
 		h.began = now
 	}
 	policy := h.profile.policy

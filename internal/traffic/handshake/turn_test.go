@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -174,4 +175,71 @@ func TestTheClientIsNotWaitedForWithATurn(t *testing.T) {
 	if err := <-wrote; err != nil {
 		t.Error(err)
 	}
+}
+
+// A taker has somebody else take the turn before its client's second flight.
+type taker struct {
+	net.Conn
+	flights int
+	take    func()
+}
+
+func (c *taker) Write(p []byte) (int, error) {
+	if c.flights++; c.flights == 2 {
+		c.take()
+	}
+	return c.Conn.Write(p)
+}
+
+// What is left of a handshake that resumes is too small to wait for a turn.
+func TestOnlyAClientThatProvesSomethingNeedsASecondTurn(t *testing.T) {
+	w := newWorld(t)
+	p := &Policy{Name: "p", Mode: countersign.ClientAuthVerify, Resumption: true, Store: store(t, "fleet", verify.Config{}, w.root)}
+	s := newServer(t, Config{Certificates: []Certificate{w.certificate()}, Policies: policies(t, p), Keys: NewTicketKeys(TicketKeysConfig{}),
+		Timeout: 300 * time.Millisecond})
+	device := w.root.Client("device")
+	meet := func(gate *turns.Gate, raw, client net.Conn, config *tls.Config) Outcome {
+		said := make(chan struct{})
+		go func() {
+			defer close(said)
+			defer client.Close()
+			peer := tls.Client(client, config)
+			peer.Handshake()
+			peer.Read(make([]byte, 1)) // the ticket, and the end
+		}()
+		conn, out := s.Handshake(context.Background(), raw, gate)
+		if conn != nil {
+			conn.Write(nil) // the ticket goes out
+			conn.Close()
+		}
+		<-said
+		return out
+	}
+	eachVersion(t, func(t *testing.T, p *pocket, v uint16) {
+		config := p.on(w.client("api.example.com", device), v)
+		for _, c := range []struct {
+			resumed bool
+			code    countersign.Code
+		}{{false, countersign.HandshakeLimit}, {true, ""}} {
+			if c.resumed {
+				client, raw := pair(t)
+				if out := meet(nil, raw, client, config); out.Denial != nil {
+					t.Fatal(out.Denial)
+				}
+			}
+			gate, other := turns.NewGate(nil), new(turns.Place)
+			other.Enter(gate, Limits{AtOnce: 1}, time.Now(), nil)
+			client, raw := pair(t)
+			s.limits = Limits{AtOnce: 1, Waiting: 1}
+			out := meet(gate, raw, &taker{Conn: client, take: func() {
+				if err := other.Take(); err != nil {
+					t.Error(err)
+				}
+			}}, config)
+			other.Leave()
+			if out.State.DidResume != c.resumed || code(out.Denial) != c.code {
+				t.Errorf("resumed %v, want %v: %v", out.State.DidResume, c.resumed, out.Denial)
+			}
+		}
+	})
 }

@@ -1,22 +1,18 @@
 package turns
 
-import (
-	"fmt"
-	"os"
-	"sync"
-)
+import "sync"
 
 // A Bell tells gates that turns are free, after a look at the network.
 //
 // The Go scheduler looks at the network when it has nothing else to run, or has
 // not looked for ten milliseconds. A turn handed from one goroutine straight to
 // the next always leaves it something to run: established connections would
-// wait for those ten milliseconds, again and again. The Bell is a pipe: what is
-// written to it is read when the scheduler looks at the network, and so after
-// whatever arrived there before.
+// wait for those ten milliseconds, again and again. The Bell is a file that the
+// scheduler watches as it does sockets: that it was rung is noticed when the
+// scheduler looks at the network, and so after whatever arrived there before.
 type Bell struct {
-	in, out *os.File
-	done    chan struct{}
+	cord cord
+	done chan struct{}
 
 	mu  sync.Mutex
 	due []*Gate // to be called
@@ -25,20 +21,19 @@ type Bell struct {
 // NewBell returns a Bell. Close ends it, after which its gates give no turns to
 // those who wait.
 func NewBell() (*Bell, error) {
-	out, in, err := os.Pipe()
+	c, err := newCord()
 	if err != nil {
-		return nil, fmt.Errorf("make a pipe: %w", err)
+		return nil, err
 	}
-	b := &Bell{in: in, out: out, done: make(chan struct{})}
+	b := &Bell{cord: c, done: make(chan struct{})}
 	go b.run()
 	return b, nil
 }
 
 // Close ends the Bell.
 func (b *Bell) Close() {
-	b.in.Close() // the other side reads the end
+	b.cord.cut()
 	<-b.done
-	b.out.Close()
 }
 
 // ring has g called.
@@ -48,18 +43,15 @@ func (b *Bell) ring(g *Gate) {
 	b.due = append(b.due, g)
 	b.mu.Unlock()
 	if first { // else it is on its way
-		b.in.Write([]byte{0}) // one byte at most is in the pipe: it never blocks
+		b.cord.pull()
 	}
 }
 
 func (b *Bell) run() {
 	defer close(b.done)
-	var heard [1]byte
 	var due []*Gate
-	for {
-		if _, err := b.out.Read(heard[:]); err != nil {
-			return
-		}
+	rung := b.rung // made once
+	for b.cord.pulled(rung) {
 		b.mu.Lock()
 		due, b.due = b.due, due[:0]
 		b.mu.Unlock()
@@ -68,4 +60,11 @@ func (b *Bell) run() {
 			due[i] = nil
 		}
 	}
+}
+
+// rung reports whether a gate is to be called.
+func (b *Bell) rung(uintptr) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.due) > 0
 }
