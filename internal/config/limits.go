@@ -28,7 +28,7 @@ type Limits struct {
 	// connections there are. The others wait, those that have begun before those
 	// that have not, for as long as timeouts.handshake allows. A client that is
 	// waited for does not count. Default 0: half as many as there are CPUs, at
-	// least one.
+	// least one, whenever more than four for each CPU are under way.
 	Handshakes int `yaml:"handshakes" default:"0" range:"0..100000"`
 
 	// WaitingHandshakes bounds how many wait for their turn; each takes some

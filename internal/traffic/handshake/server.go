@@ -1,7 +1,6 @@
 package handshake
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -92,7 +91,7 @@ func New(c Config) (*Server, error) {
 		profiles: map[*Policy]*profile{},
 		keys:     c.Keys,
 		timeout:  c.Timeout,
-		limits:   Limits{AtOnce: cmp.Or(c.Limits.AtOnce, atOnce()), Waiting: cmp.Or(c.Limits.Waiting, mostWaiting)},
+		limits:   bounds(c.Limits),
 		now:      c.Now,
 		newest:   c.Newest,
 	}

@@ -8,5 +8,8 @@
 // none. First come, first served; handshakes that have begun go first, since the
 // memory that they hold is needed again.
 //
+// A few hold nobody up, and to wait costs more than it saves: as long as only a few
+// are under way, each has its turn when it likes.
+//
 // A turn that becomes free is not handed over at once, but by way of a Bell.
 package turns

@@ -17,6 +17,7 @@ var (
 // next, as configurations do.
 type Limits struct {
 	AtOnce  int // turns; 0: none is ever given
+	Few     int // of which each has a turn when it likes, while no more are under way
 	Waiting int // handshakes that may wait for their first one
 }
 
@@ -25,12 +26,13 @@ type Limits struct {
 type Gate struct {
 	bell *Bell
 
-	mu     sync.Mutex
-	atOnce int
-	taken  int
-	begun  queue // have had a turn
-	fresh  queue
-	rung   bool // the bell has yet to call us
+	mu      sync.Mutex
+	atOnce  int
+	taken   int
+	present int   // handshakes under way, those that wait for their clients too
+	begun   queue // have had a turn
+	fresh   queue
+	rung    bool // the bell has yet to call us
 }
 
 // NewGate returns a Gate that rings bell; nil is no bell.
@@ -64,6 +66,9 @@ type Place struct {
 // then at most, and never once ended is closed.
 func (p *Place) Enter(g *Gate, l Limits, until time.Time, ended <-chan struct{}) {
 	*p = Place{gate: g, limits: l, until: until, ended: ended}
+	g.mu.Lock()
+	g.present++
+	g.mu.Unlock()
 }
 
 // Take waits for a turn, unless p has one.
@@ -74,7 +79,7 @@ func (p *Place) Take() error {
 	g := p.gate
 	g.mu.Lock()
 	g.atOnce = p.limits.AtOnce
-	if g.taken < g.atOnce && g.begun.length+g.fresh.length == 0 {
+	if g.present <= p.limits.Few || g.taken < g.atOnce && g.begun.length+g.fresh.length == 0 {
 		g.taken++
 		g.mu.Unlock()
 		p.has, p.begun = true, true
@@ -146,6 +151,9 @@ func (p *Place) Leave() {
 	if p.late != nil {
 		p.late.Stop()
 	}
+	p.gate.mu.Lock()
+	p.gate.present--
+	p.gate.mu.Unlock()
 	*p = Place{}
 }
 

@@ -195,3 +195,46 @@ func TestAHigherLimitLetsOthersIn(t *testing.T) {
 		}
 	})
 }
+
+// A few have turns as they come; when there are more of them, only as many as the
+// limit says, those that wait for their clients counted.
+func TestAFewNeedNotWait(t *testing.T) {
+	gates(t, func(t *testing.T, g *Gate) {
+		l := Limits{AtOnce: 1, Few: 3, Waiting: 10}
+		few := []*Place{enter(g, l), enter(g, l), enter(g, l)}
+		for _, p := range few {
+			if err := p.Take(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		few[2].Give() // and waits for its client
+		fourth := enter(g, l)
+		taken := waits(t, g, fourth)
+		few[0].Leave()
+		fifth := enter(g, l)
+		fifthTaken := waits(t, g, fifth)
+		for _, taken := range []chan error{taken, fifthTaken} {
+			select {
+			case <-taken:
+				t.Fatal("a turn was given though one was taken")
+			default:
+			}
+		}
+		few[1].Leave()
+		if err := <-taken; err != nil {
+			t.Fatal(err)
+		}
+		if err := few[2].Take(); err != nil { // three are under way
+			t.Fatal(err)
+		}
+		fourth.Leave()
+		few[2].Leave()
+		if err := <-fifthTaken; err != nil {
+			t.Fatal(err)
+		}
+		fifth.Leave()
+		if g.present != 0 || g.taken != 0 {
+			t.Errorf("at the end %d are under way, %d have a turn", g.present, g.taken)
+		}
+	})
+}
