@@ -6,8 +6,11 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // most is how much one system call may move, in bytes: about what the kernel
@@ -45,8 +48,9 @@ type transfer struct {
 	p    []byte
 	n    int // of p are done
 	err  error
-	now  bool   // what is not there yet is not waited for
-	lend Lender // of p, once there is something to read; nil: p is there
+	now  bool        // what is not there yet is not waited for
+	last atomic.Bool // the end of the stream comes behind what is written
+	lend Lender      // of p, once there is something to read; nil: p is there
 	call func(fd uintptr) (done bool)
 }
 
@@ -122,7 +126,11 @@ func (t *transfer) read(fd uintptr) bool {
 // write is done when everything was written.
 func (t *transfer) write(fd uintptr) bool {
 	for t.n < len(t.p) && t.err == nil {
-		n, errno := do(syscall.SYS_SENDTO, fd, t.p[t.n:], syscall.MSG_NOSIGNAL)
+		flags := uintptr(syscall.MSG_NOSIGNAL)
+		if t.last.Load() {
+			flags |= unix.MSG_MORE // and so in one packet with it
+		}
+		n, errno := do(syscall.SYS_SENDTO, fd, t.p[t.n:], flags)
 		if errno == syscall.EAGAIN {
 			return false
 		}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 // gathered is how much a write of TLS records collects: four of the largest
@@ -142,3 +143,18 @@ func (t *TLS) Write(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// End says that nothing more is written, in TLS and in TCP: close_notify and FIN
+// leave in one packet.
+func (t *TLS) End() error {
+	if t.under == nil {
+		return t.Conn.CloseWrite()
+	}
+	t.under.out.last.Store(true)
+	err := t.Conn.CloseWrite()
+	t.under.raw.Control(finish)
+	return err
+}
+
+// finish ends the outgoing half of a socket.
+func finish(fd uintptr) { syscall.RawSyscall(syscall.SYS_SHUTDOWN, fd, syscall.SHUT_WR, 0) }

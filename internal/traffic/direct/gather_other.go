@@ -13,6 +13,15 @@ type TLS struct{ *tls.Conn }
 // Gather returns c: there is nothing of ours beneath it.
 func Gather(c *tls.Conn) *TLS { return &TLS{c} }
 
+// End says that nothing more is written, in TLS and in TCP.
+func (t *TLS) End() error {
+	err := t.Conn.CloseWrite()
+	if tcp, ok := t.NetConn().(*net.TCPConn); ok {
+		tcp.CloseWrite()
+	}
+	return err
+}
+
 // Hold does nothing: what is written leaves at once.
 func Hold(net.Conn) {}
 

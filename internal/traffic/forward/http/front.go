@@ -296,11 +296,12 @@ func (f *Front) Finish(unread bool) {
 func farewell(conn Conn, unread bool) {
 	defer conn.Close()
 	conn.SetWriteDeadline(time.Now().Add(lingerFor))
-	if conn.CloseWrite() != nil || !unread {
-		return
+	end := conn.CloseWrite
+	if secure, ok := conn.(interface{ End() error }); ok { // of TLS, CloseWrite sends the alert alone
+		end = secure.End
 	}
-	if tcp := beneath(conn); tcp != nil {
-		tcp.CloseWrite() // of TLS, CloseWrite sends the alert alone
+	if end() != nil || !unread {
+		return
 	}
 	conn.SetReadDeadline(time.Now().Add(lingerFor))
 	io.CopyN(io.Discard, onlyReader{conn}, lingerBytes)

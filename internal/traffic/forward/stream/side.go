@@ -23,6 +23,7 @@ type Conn interface {
 // A secure is what a Conn over TLS can do beside: direct.TLS, and that of a target.
 type secure interface {
 	Conn
+	End() error
 	Rest()
 	Buffered() bool
 	ReadNow(p []byte) (int, error)
@@ -57,11 +58,10 @@ func (s *side) wake() { s.socket.SetDeadline(past) }
 
 // closeWrite tells the party that nothing more comes.
 func (s *side) closeWrite() error {
-	err := s.conn.CloseWrite()
 	if s.tls != nil { // of which CloseWrite sends the alert alone
-		s.socket.CloseWrite()
+		return s.tls.End()
 	}
-	return err
+	return s.conn.CloseWrite()
 }
 
 // reset ends the connection without close_notify and FIN.
