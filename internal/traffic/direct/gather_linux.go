@@ -156,5 +156,14 @@ func (t *TLS) End() error {
 	return err
 }
 
+// CloseWrite is net.TCPConn's.
+func CloseWrite(c *net.TCPConn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(finish)
+}
+
 // finish ends the outgoing half of a socket.
 func finish(fd uintptr) { syscall.RawSyscall(syscall.SYS_SHUTDOWN, fd, syscall.SHUT_WR, 0) }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/deadline"
+	"countersign.dev/internal/traffic/direct"
 	"countersign.dev/internal/traffic/forward/upstream/reach"
 )
 
@@ -68,7 +69,7 @@ func (c *Conn) CloseWrite() error {
 	if c.secured.TLS != nil {
 		return c.secured.TLS.CloseWrite()
 	}
-	return c.tcp.CloseWrite()
+	return direct.CloseWrite(c.tcp)
 }
 
 // Protocol is what the target has chosen by ALPN; "": nothing.
