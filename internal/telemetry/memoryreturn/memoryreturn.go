@@ -3,10 +3,11 @@
 // After a burst, a fleet that has connected, the heap is twice as large as what
 // is in use, and stays so: nothing is allocated, so that the garbage collector
 // does not run, and it is the collector that finds out what is free. So when
-// little has been allocated for a while, but much since the last time, the heap
-// is collected once, what is free of it given back, and with it the pages of the
-// program's own file. A program that is busy is left alone, and so is one that has
-// nothing to give.
+// little has been done and allocated for a while, but much allocated since the
+// last time, the heap is collected once, what is free of it given back, and with
+// it the pages of the program's own file. A program that is busy is left alone, even
+// if it allocates nothing, as one does that forwards requests on connections that
+// are kept; and so is one that has nothing to give.
 package memoryreturn
 
 import (
@@ -16,6 +17,8 @@ import (
 	"runtime/metrics"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -24,6 +27,9 @@ const (
 	// little is how many bytes may be allocated between two looks by a program
 	// that is silent: some ten handshakes a second.
 	little = 2 << 20
+	// effort is how long a silent program may work between two looks: a twentieth
+	// of one CPU.
+	effort = every / 20
 	// worth is how many bytes have to be allocated since the last time, if a
 	// quarter of what is in use is not more.
 	worth = 8 << 20
@@ -45,7 +51,7 @@ func Watch() (end func()) {
 			case <-t.C:
 			}
 			metrics.Read(w.found)
-			if w.due(w.found[0].Value.Uint64(), w.found[1].Value.Uint64()) {
+			if w.due(look{w.found[0].Value.Uint64(), w.found[1].Value.Uint64(), worked()}) {
 				runtime.GC() // what pools hold survives one collection
 				debug.FreeOSMemory()
 				returnImage()
@@ -55,25 +61,40 @@ func Watch() (end func()) {
 	return func() { cancel(); running.Wait() }
 }
 
+// A look is what was found at one moment.
+type look struct {
+	allocated uint64        // bytes, all that ever were
+	live      uint64        // bytes that the last collection found in use
+	worked    time.Duration // CPU time
+}
+
 type watch struct {
 	found    []metrics.Sample
-	last     uint64 // bytes allocated so far, at the last look
-	returned uint64 // the same, when memory was given back
+	last     look
+	returned uint64 // bytes allocated when memory was given back
 	calm     int    // looks in a row that found little
 }
 
-// due takes a look: allocated is all that ever was, live what the last
-// collection found in use. It reports whether memory is to be given back.
-func (w *watch) due(allocated, live uint64) bool {
-	if allocated-w.last > little {
+// due takes a look, and reports whether memory is to be given back.
+func (w *watch) due(l look) bool {
+	if l.allocated-w.last.allocated > little || l.worked-w.last.worked > effort {
 		w.calm = 0
 	} else {
 		w.calm++
 	}
-	w.last = allocated
-	if w.calm < calm || allocated-w.returned < max(worth, live/4) {
+	w.last = l
+	if w.calm < calm || l.allocated-w.returned < max(worth, l.live/4) {
 		return false
 	}
-	w.returned = allocated
+	w.returned = l.allocated
 	return true
+}
+
+// worked is the CPU time that the process has taken.
+func worked() time.Duration {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

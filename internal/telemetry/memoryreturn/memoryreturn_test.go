@@ -15,7 +15,7 @@ func TestMemoryIsGivenBackOnceAfterABurst(t *testing.T) {
 	const mib = 1 << 20
 	var w watch
 	var allocated uint64
-	for i, look := range []struct {
+	for i, found := range []struct {
 		more, live uint64
 		want       bool
 	}{
@@ -35,9 +35,36 @@ func TestMemoryIsGivenBackOnceAfterABurst(t *testing.T) {
 		{mib, 0, false}, {mib, 0, false}, {mib, 0, false}, {mib, 0, false}, // a trickle
 		{mib, 0, false}, {mib, 0, false}, {mib, 0, false}, {mib, 0, true}, // has come to something
 	} {
-		allocated += look.more
-		if got := w.due(allocated, look.live); got != look.want {
-			t.Errorf("look %d: %v, want %v", i+1, got, look.want)
+		allocated += found.more
+		if got := w.due(look{allocated: allocated, live: found.live}); got != found.want {
+			t.Errorf("look %d: %v, want %v", i+1, got, found.want)
+		}
+	}
+}
+
+// Requests on kept connections allocate nothing.
+func TestAProgramThatWorksIsNotSilent(t *testing.T) {
+	w := watch{last: look{allocated: 1 << 30}}
+	l := w.last
+	for i := range 10 {
+		l.worked += effort + time.Millisecond
+		if w.due(l) {
+			t.Fatalf("look %d: memory is given back while the program works", i+1)
+		}
+	}
+	for i := range calm {
+		l.worked += effort
+		if got, want := w.due(l), i == calm-1; got != want {
+			t.Errorf("%d looks at a silent program: %v, want %v", i+1, got, want)
+		}
+	}
+}
+
+func TestWorkIsCPUTime(t *testing.T) {
+	before := worked()
+	for end := time.Now().Add(20 * time.Second); worked()-before < 10*time.Millisecond; {
+		if time.Now().After(end) {
+			t.Fatal("twenty seconds of work are not ten milliseconds of CPU time")
 		}
 	}
 }
