@@ -28,6 +28,7 @@ type Gate struct {
 
 	mu      sync.Mutex
 	atOnce  int
+	few     int
 	taken   int
 	present int   // handshakes under way, those that wait for their clients too
 	begun   queue // have had a turn
@@ -78,8 +79,8 @@ func (p *Place) Take() error {
 	}
 	g := p.gate
 	g.mu.Lock()
-	g.atOnce = p.limits.AtOnce
-	if g.present <= p.limits.Few || g.taken < g.atOnce && g.begun.length+g.fresh.length == 0 {
+	g.atOnce, g.few = p.limits.AtOnce, p.limits.Few
+	if g.free() && g.begun.length+g.fresh.length == 0 {
 		g.taken++
 		g.mu.Unlock()
 		p.has, p.begun = true, true
@@ -153,14 +154,18 @@ func (p *Place) Leave() {
 	}
 	p.gate.mu.Lock()
 	p.gate.present--
+	p.gate.ring()
 	p.gate.mu.Unlock()
 	*p = Place{}
 }
 
+// free reports whether there is a turn to be given.
+func (g *Gate) free() bool { return g.taken < g.atOnce || g.present <= g.few }
+
 // ring sees to it that free turns are given to those who wait.
 func (g *Gate) ring() {
 	switch {
-	case g.taken >= g.atOnce || g.begun.length+g.fresh.length == 0:
+	case !g.free() || g.begun.length+g.fresh.length == 0:
 	case g.bell == nil:
 		g.call()
 	case !g.rung:
@@ -179,7 +184,7 @@ func (g *Gate) answer() {
 
 // call gives the free turns to those who wait, who have begun before who have not.
 func (g *Gate) call() {
-	for ; g.taken < g.atOnce; g.taken++ {
+	for ; g.free(); g.taken++ {
 		q := &g.begun
 		if q.length == 0 {
 			q = &g.fresh

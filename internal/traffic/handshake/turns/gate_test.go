@@ -208,31 +208,27 @@ func TestAFewNeedNotWait(t *testing.T) {
 			}
 		}
 		few[2].Give() // and waits for its client
-		fourth := enter(g, l)
-		taken := waits(t, g, fourth)
-		few[0].Leave()
-		fifth := enter(g, l)
+		fourth, fifth := enter(g, l), enter(g, l)
+		fourthTaken := waits(t, g, fourth)
 		fifthTaken := waits(t, g, fifth)
-		for _, taken := range []chan error{taken, fifthTaken} {
+		few[0].Give() // one of five has a turn, as many as the limit says
+		for _, taken := range []chan error{fourthTaken, fifthTaken} {
 			select {
 			case <-taken:
 				t.Fatal("a turn was given though one was taken")
 			default:
 			}
 		}
-		few[1].Leave()
-		if err := <-taken; err != nil {
-			t.Fatal(err)
+		few[0].Leave()
+		few[2].Leave() // three are left, of which one has a turn
+		for _, taken := range []chan error{fourthTaken, fifthTaken} {
+			if err := <-taken; err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := few[2].Take(); err != nil { // three are under way
-			t.Fatal(err)
+		for _, p := range []*Place{few[1], fourth, fifth} {
+			p.Leave()
 		}
-		fourth.Leave()
-		few[2].Leave()
-		if err := <-fifthTaken; err != nil {
-			t.Fatal(err)
-		}
-		fifth.Leave()
 		if g.present != 0 || g.taken != 0 {
 			t.Errorf("at the end %d are under way, %d have a turn", g.present, g.taken)
 		}
