@@ -75,7 +75,7 @@ func (c *comparison) change(ctx context.Context, w workload, n int) (course *loa
 	what.PIDs = running.PIDs
 	spec := w.load
 	spec.Change = &what
-	t, course, err := c.work(ctx, spec, running)
+	t, course, err := c.work(ctx, spec, load.Spec{}, running)
 	if err == nil && t.Errors > 0 {
 		err = errors.New(t.Error)
 	}

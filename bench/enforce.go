@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"countersign.dev/bench/fleet"
+	"countersign.dev/bench/load"
 	"countersign.dev/bench/peer"
 	"countersign.dev/bench/report"
 	"countersign.dev/internal/control/ca/pemfile"
@@ -49,7 +50,7 @@ func (c *comparison) enforcing(ctx context.Context, w workload, result *report.W
 
 // perRequest is the CPU time of a request, in microseconds.
 func (c *comparison) perRequest(ctx context.Context, w workload, s *peer.Server) (float64, error) {
-	t, _, err := c.work(ctx, w.load, s)
+	t, _, err := c.work(ctx, w.load, load.Spec{}, s)
 	if err == nil && t.Errors > 0 {
 		err = errors.New(t.Error)
 	}

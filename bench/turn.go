@@ -130,31 +130,23 @@ func (c *comparison) one(ctx context.Context, w workload, s server, prove bool) 
 			return t, err
 		}
 	}
-	end := func() error { return nil }
-	if w.beside.Connections > 0 {
-		if end, err = c.crowd(ctx, w, running); err != nil {
-			return t, err
-		}
-	}
-	t, _, err = c.work(ctx, w.load, running)
-	return t, errors.Join(err, end())
+	t, _, err = c.work(ctx, w.load, w.beside, running)
+	return t, err
 }
 
-// crowd puts what others ask on a server, in a process of its own, from now until
-// the turn is over. end waits for that, and says what went wrong.
-func (c *comparison) crowd(ctx context.Context, w workload, s *peer.Server) (end func() error, err error) {
-	w.beside.Duration = 2*w.load.Warmup + w.load.Duration
-	p, err := c.load(ctx, w.beside, s)
+// crowd puts what others ask on a server, in a process of its own, from now on and
+// for as long as the work beside it takes. end waits for that, and says what went
+// wrong.
+func (c *comparison) crowd(ctx context.Context, spec load.Spec, work time.Duration, s *peer.Server) (end func() error, err error) {
+	spec.Duration = work + time.Second
+	p, err := c.load(ctx, spec, s)
 	if err != nil {
 		return nil, err
 	}
 	done := make(chan error, 1)
 	go func() {
 		r, err := p.Work()
-		if err == nil && r.Errors > 0 {
-			err = errors.New(r.Error)
-		}
-		done <- err
+		done <- errors.Join(err, r.Err())
 	}()
 	return func() error {
 		if err := <-done; err != nil {
@@ -204,11 +196,19 @@ func (c *comparison) start(ctx context.Context, w workload, s server) (*peer.Ser
 	return running, nil
 }
 
-// work puts the load on a server and measures what it needs for that.
-func (c *comparison) work(ctx context.Context, spec load.Spec, s *peer.Server) (t report.Turn, course *load.Course, err error) {
+// work puts the load on a server, with another beside it if that has connections,
+// and measures what it needs for that.
+func (c *comparison) work(ctx context.Context, spec, beside load.Spec, s *peer.Server) (t report.Turn, course *load.Course, err error) {
 	p, err := c.load(ctx, spec, s)
 	if err != nil {
 		return t, nil, err
+	}
+	end := func() error { return nil }
+	if beside.Connections > 0 {
+		if end, err = c.crowd(ctx, beside, spec.Duration, s); err != nil {
+			p.Abort()
+			return t, nil, err
+		}
 	}
 	before, err := measure.CPU(s.PIDs)
 	if err != nil {
@@ -225,5 +225,5 @@ func (c *comparison) work(ctx context.Context, spec load.Spec, s *peer.Server) (
 	return report.Turn{
 		Operations: r.Operations, Errors: r.Errors, Error: r.Error, Elapsed: r.Elapsed, Connections: r.Connections,
 		CPU: after - before, PSS: pss, P50: r.P50, P99: r.P99, Rate: spec.Rate,
-	}, r.Course, errors.Join(errCPU, errPSS, p.Finish())
+	}, r.Course, errors.Join(errCPU, errPSS, end(), p.Finish())
 }

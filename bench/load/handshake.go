@@ -46,7 +46,7 @@ func beginHandshake(s Spec) (job, error) {
 			return nil, err
 		}
 	}
-	return h, closed(h.work, s.Warmup).firstError()
+	return h, closed(h.work, s.Warmup).Err()
 }
 
 // once makes a connection for a single request.

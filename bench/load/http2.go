@@ -39,7 +39,7 @@ func beginHTTP2(s Spec) (job, error) {
 		}
 		j.conns = append(j.conns, m)
 	}
-	if err := j.during(s.Warmup).firstError(); err != nil {
+	if err := j.during(s.Warmup).Err(); err != nil {
 		return nil, errors.Join(err, j.finish())
 	}
 	return j, nil

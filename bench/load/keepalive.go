@@ -32,7 +32,7 @@ func connect(s Spec) (*keepAlive, error) {
 		x := newExchange(request, s.Answer)
 		k.work = append(k.work, func() error { return x.on(conn) })
 	}
-	if err := closed(k.work, s.Warmup).firstError(); err != nil {
+	if err := closed(k.work, s.Warmup).Err(); err != nil {
 		return nil, errors.Join(err, k.finish())
 	}
 	return k, nil

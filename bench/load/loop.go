@@ -65,8 +65,8 @@ func together(n int, start time.Time, worker func(i int, t *tally)) Result {
 	return r
 }
 
-// firstError is the error of a Result, if it has one.
-func (r Result) firstError() error {
+// Err is the first error of a Result, if it has one.
+func (r Result) Err() error {
 	if r.Errors == 0 {
 		return nil
 	}

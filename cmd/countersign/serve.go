@@ -330,9 +330,11 @@ func (g *gateway) stop() error {
 	defer cancel()
 	stopped := g.admin.stop()
 	g.enrollment.stop()
-	g.registry.stop()
 	g.tokens.stop()
-	err := errors.Join(stopped, g.issuers.stop(), g.fleet.Close(last), g.publisher.Close(last), g.management.stop())
+	g.registry.rest()
+	stopped = errors.Join(stopped, g.issuers.stop()) // whose books may be in the store
+	g.registry.stop()
+	err := errors.Join(stopped, g.fleet.Close(last), g.publisher.Close(last), g.management.stop())
 	if g.endHeap != nil {
 		g.endHeap()
 	}

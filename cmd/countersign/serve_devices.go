@@ -180,15 +180,26 @@ func (r *registry) release(s *store.Store) {
 	}
 }
 
-func (r *registry) stop() {
+// rest ends what follows the store, and asks the authorities.
+func (r *registry) rest() {
 	r.mu.Lock()
-	s, stopped := r.store, r.stopped
-	r.store, r.devices = nil, nil
+	stopped := r.stopped
+	r.devices = nil
 	r.mu.Unlock()
-	if s == nil {
-		return
+	if stopped != nil {
+		stopped()
+		r.tending.Wait()
 	}
-	stopped()
-	r.tending.Wait()
-	r.release(s)
+}
+
+// stop closes the store, in which nobody keeps books any more.
+func (r *registry) stop() {
+	r.rest()
+	r.mu.Lock()
+	s := r.store
+	r.store = nil
+	r.mu.Unlock()
+	if s != nil {
+		r.release(s)
+	}
 }
