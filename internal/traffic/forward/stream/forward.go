@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"net"
 	"time"
@@ -55,14 +56,13 @@ func (p *Pipe) Refuse(d *countersign.Denial, reset bool) {
 // as there are some; it returns when the connection is over, or silent. A zero
 // Grant is refused.
 func (p *Pipe) Forward(t Terms) {
-	p.terms = t
 	if !t.Grant.Given() {
 		p.Refuse(countersign.Deny(countersign.StageForward, countersign.CredentialNotProven,
 			"forwarding was asked for without a grant; this is a fault in countersign, please report it"), true)
 		return
 	}
 	p.result.Action, p.result.Began = t.Grant.Action(), time.Now()
-	if denial := p.connect(); denial != nil {
+	if denial := p.connect(&t); denial != nil {
 		p.Refuse(denial, true) // a target that closed in order would have said so
 		return
 	}
@@ -75,10 +75,13 @@ func (p *Pipe) Forward(t Terms) {
 }
 
 // connect connects to one target after the other, until one is there.
-func (p *Pipe) connect() (denial *countersign.Denial) {
-	group := p.terms.Grant.Action().Forward
-	asker := p.terms.Asker
-	asker.Gone = p.ctx.Done()
+func (p *Pipe) connect(t *Terms) (denial *countersign.Denial) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	p.connecting(cancel)
+	defer p.connecting(nil) // nothing of it is kept for as long as bytes are carried
+	group, asker := p.result.Action.Forward, t.Asker
+	asker.Gone = ctx.Done()
 	for n := range min(group.Attempts(), mostTargets) {
 		target, none := group.Pick(asker, p.result.Tried...)
 		if none != nil {
@@ -88,7 +91,7 @@ func (p *Pipe) connect() (denial *countersign.Denial) {
 			return denial // else the reason why the last one failed says more
 		}
 		p.result.Tried = append(p.result.Tried, target)
-		conn, err := p.dial(target)
+		conn, err := dial(ctx, t, target)
 		if err == nil {
 			p.result.TargetProtocol = conn.Protocol()
 			err = p.attach(conn, target)
@@ -105,11 +108,20 @@ func (p *Pipe) connect() (denial *countersign.Denial) {
 	return denial
 }
 
-func (p *Pipe) dial(t *upstream.Target) (*pool.Conn, error) {
-	if p.terms.Private != nil {
-		return p.terms.Private.DialAs(p.ctx, t, p.terms.Protocol)
+// connecting has cancel called if the pipe ends.
+func (p *Pipe) connecting(cancel context.CancelFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cancel = cancel; cancel != nil && p.ending.Load() != nil {
+		cancel()
 	}
-	return t.DialAs(p.ctx, p.terms.Protocol)
+}
+
+func dial(ctx context.Context, t *Terms, target *upstream.Target) (*pool.Conn, error) {
+	if t.Private != nil {
+		return t.Private.DialAs(ctx, target, t.Protocol)
+	}
+	return target.DialAs(ctx, t.Protocol)
 }
 
 // attach makes conn the way to target, or gives it up.
@@ -138,7 +150,7 @@ func (p *Pipe) attach(conn *pool.Conn, target *upstream.Target) error {
 // release gives the connection to the target back, which closes it.
 func (p *Pipe) release() {
 	p.conn.Release(false)
-	p.terms.Grant.Action().Forward.Done(p.to)
+	p.result.Action.Forward.Done(p.to)
 }
 
 func unreachable(err error) *countersign.Denial {

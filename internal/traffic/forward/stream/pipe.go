@@ -39,9 +39,6 @@ type Pipe struct {
 	target   side
 	up, down half
 
-	ctx    context.Context // of connecting to a target
-	cancel context.CancelFunc
-
 	ending  atomic.Pointer[ending]
 	closing atomic.Bool
 	moved   atomic.Int64 // UnixNano of the last byte in either direction
@@ -49,9 +46,9 @@ type Pipe struct {
 	left    atomic.Int32 // directions that are not over yet
 
 	mu       sync.Mutex
-	attached bool // target is there
+	attached bool               // target is there
+	cancel   context.CancelFunc // of connecting to it; nil: that is not under way
 
-	terms  Terms
 	conn   *pool.Conn
 	to     *upstream.Target // at its other end
 	result Result
@@ -60,7 +57,6 @@ type Pipe struct {
 // New returns a Pipe for the client's connection, which belongs to it from now on.
 func New(c Config) *Pipe {
 	p := &Pipe{cfg: c, set: c.Settings}
-	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.result.Alert = -1
 	p.client.init(c.Client, c.Socket)
 	p.up = half{pipe: p, from: &p.client, to: &p.target, other: &p.down}
@@ -115,8 +111,10 @@ func (p *Pipe) stop(e *ending) {
 	if !p.ending.CompareAndSwap(nil, e) {
 		return
 	}
-	p.cancel()
 	p.mu.Lock()
+	if p.cancel != nil {
+		p.cancel()
+	}
 	p.client.wake()
 	if p.attached {
 		p.target.wake()
@@ -225,7 +223,6 @@ func (p *Pipe) finish() {
 	} else {
 		p.client.farewell(p.down.ended && !p.up.ended)
 	}
-	p.cancel()
 	p.cfg.Done(r)
 }
 
