@@ -57,6 +57,12 @@ type transfer struct {
 // NetConn returns the connection beneath.
 func (c *conn) NetConn() net.Conn { return c.TCPConn }
 
+// CloseWrite is net.TCPConn's.
+func (c *conn) CloseWrite() error { return c.raw.Control(finish) }
+
+// finish ends the outgoing half of a socket.
+func finish(fd uintptr) { syscall.RawSyscall(syscall.SYS_SHUTDOWN, fd, syscall.SHUT_WR, 0) }
+
 // Read is net.Conn's.
 func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 )
 
 // gathered is how much a write of TLS records collects: four of the largest
@@ -152,18 +151,6 @@ func (t *TLS) End() error {
 	}
 	t.under.out.last.Store(true)
 	err := t.Conn.CloseWrite()
-	t.under.raw.Control(finish)
+	t.under.CloseWrite()
 	return err
 }
-
-// CloseWrite is net.TCPConn's.
-func CloseWrite(c *net.TCPConn) error {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return raw.Control(finish)
-}
-
-// finish ends the outgoing half of a socket.
-func finish(fd uintptr) { syscall.RawSyscall(syscall.SYS_SHUTDOWN, fd, syscall.SHUT_WR, 0) }

@@ -22,9 +22,6 @@ func (t *TLS) End() error {
 	return err
 }
 
-// CloseWrite is net.TCPConn's.
-func CloseWrite(c *net.TCPConn) error { return c.CloseWrite() }
-
 // Hold does nothing: what is written leaves at once.
 func Hold(net.Conn) {}
 

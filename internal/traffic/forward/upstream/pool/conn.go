@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/deadline"
-	"countersign.dev/internal/traffic/direct"
 	"countersign.dev/internal/traffic/forward/upstream/reach"
 )
 
@@ -69,7 +68,7 @@ func (c *Conn) CloseWrite() error {
 	if c.secured.TLS != nil {
 		return c.secured.TLS.CloseWrite()
 	}
-	return direct.CloseWrite(c.tcp)
+	return c.tcp.CloseWrite()
 }
 
 // Protocol is what the target has chosen by ALPN; "": nothing.
