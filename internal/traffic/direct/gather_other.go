@@ -16,7 +16,7 @@ func Gather(c *tls.Conn) *TLS { return &TLS{c} }
 // End says that nothing more is written, in TLS and in TCP.
 func (t *TLS) End() error {
 	err := t.Conn.CloseWrite()
-	if tcp, ok := t.NetConn().(*net.TCPConn); ok {
+	if tcp := Socket(t); tcp != nil {
 		tcp.CloseWrite()
 	}
 	return err

@@ -11,6 +11,7 @@ import (
 
 	"countersign.dev"
 	"countersign.dev/internal/traffic/deadline"
+	"countersign.dev/internal/traffic/direct"
 	"countersign.dev/internal/wire/http1"
 )
 
@@ -311,23 +312,10 @@ func farewell(conn Conn, unread bool) {
 // the connection would seem to be complete (RFC 9112 section 8).
 func reset(conn Conn) {
 	defer conn.Close()
-	if tcp := beneath(conn); tcp != nil {
+	if tcp := direct.Socket(conn); tcp != nil {
 		tcp.SetLinger(0)
 		tcp.Close()
 	}
-}
-
-// beneath returns the connection under TLS, if any; nil if it is not TCP.
-func beneath(conn net.Conn) *net.TCPConn {
-	for {
-		over, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		conn = over.NetConn()
-	}
-	tcp, _ := conn.(*net.TCPConn)
-	return tcp
 }
 
 // onlyReader hides WriteTo, which would read past the bound.

@@ -1,11 +1,14 @@
 package http
 
-import "golang.org/x/sys/unix"
+import (
+	"countersign.dev/internal/traffic/direct"
+	"golang.org/x/sys/unix"
+)
 
 // Left is upstream.Peer's. Nothing is read: behind what the client has sent already,
 // which may be another request or the end of TLS, its FIN shows too.
 func (f *Front) Left() bool {
-	tcp := beneath(f.conn)
+	tcp := direct.Socket(f.conn)
 	if tcp == nil {
 		return false
 	}
