@@ -136,8 +136,8 @@ func adminTLS(a publish.Admin) (*tls.Config, error) {
 type adminServer struct {
 	mu      sync.Mutex
 	address string
-	end     func() error
-	ending  sync.WaitGroup // of servers that were replaced
+	end     func() <-chan error // of begin; nil: there is none
+	ending  sync.WaitGroup      // of servers that were replaced
 }
 
 // move binds cfg.Address, "" being nowhere, and returns what serves there
@@ -165,16 +165,17 @@ func (a *adminServer) replace(cfg admin.Config, server *admin.Server) {
 	old := a.end
 	a.address, a.end = cfg.Address, nil
 	if server != nil {
-		a.end = begin(server.Run)
+		a.end = begin(server)
 		cfg.Logger.Info("listening for operators", "address", cfg.Address, "bound", server.Addr().String())
 	}
 	if old == nil {
 		return
 	}
+	ended := old()
 	// Not here: the old server waits for its answers, one of which may be to whoever
 	// asked for this very configuration.
 	a.ending.Go(func() {
-		if err := old(); err != nil {
+		if err := <-ended; err != nil {
 			cfg.Logger.Error("the former admin address was not given up in good order", "error", err)
 		}
 	})
@@ -185,18 +186,26 @@ func (a *adminServer) stop() error {
 	defer a.mu.Unlock()
 	var err error
 	if a.end != nil {
-		err = a.end()
+		err = <-a.end()
 	}
 	a.ending.Wait()
 	return err
 }
 
-// begin has run go on in the background; end ends it, once, and returns what it did.
-func begin(run func(context.Context) error) (end func() error) {
+// begin has a server run in the background. After end nobody new is answered; what
+// it returns says once, with what Run returns, that the answers under way are done.
+func begin(server interface {
+	Run(context.Context) error
+	Close() error
+}) (end func() <-chan error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx) }()
-	return func() error { cancel(); return <-ended }
+	go func() { ended <- server.Run(ctx) }()
+	return func() <-chan error {
+		cancel()
+		server.Close() // it can have failed already; then Run says so
+		return ended
+	}
 }
 
 // both makes two changes one.

@@ -28,7 +28,7 @@ type authorities struct {
 	mu        sync.Mutex
 	running   map[string]*authority // by name
 	address   string                // of the server
-	endServer func() error          // nil: there is none
+	endServer func() <-chan error   // nil: there is none
 	published atomic.Pointer[wellknown.Handler]
 	ending    sync.WaitGroup // of what was replaced
 }
@@ -186,12 +186,12 @@ func (a *authorities) replace(next map[string]*authority, address string, server
 		return
 	}
 	if a.endServer != nil {
-		end := a.endServer
-		a.ending.Go(func() { a.logEnd(end()) }) // it waits for its answers
+		ended := a.endServer()
+		a.ending.Go(func() { a.logEnd(<-ended) }) // it waits for its answers
 	}
 	a.address, a.endServer = address, nil
 	if server != nil {
-		a.endServer = begin(server.Run)
+		a.endServer = begin(server)
 		a.logger.Info("revocation lists are published", "address", address, "bound", server.Addr().String())
 	}
 }
@@ -208,7 +208,7 @@ func (a *authorities) stop() error {
 	defer a.mu.Unlock()
 	var err error
 	if a.endServer != nil {
-		err = errors.Join(err, a.endServer())
+		err = errors.Join(err, <-a.endServer())
 	}
 	for _, one := range a.running {
 		one.end()

@@ -91,7 +91,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// Close gives the address back without having run.
+// Close gives the address back, instead of Run or when its ctx is done.
 func (s *Server) Close() error { return s.listener.Close() }
 
 // secured speaks TLS where it is wanted, so that an address that is in use can

@@ -55,5 +55,5 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// Close gives the address back without having run.
+// Close gives the address back, instead of Run or when its ctx is done.
 func (s *Server) Close() error { return s.listener.Close() }
