@@ -48,6 +48,13 @@ type Node struct {
 	// Signing is about the keys of the identity header dialect token.
 	Signing Signing `yaml:"signing"`
 
+	// TicketKeys is a file with the keys of session tickets: one a line, when it was
+	// made (RFC 3339) and 32 bytes in base64. The latest one seals, for a day; each
+	// opens for a day more. Nodes with the same keys resume each other's sessions, and
+	// their own after a restart. Whoever else has them can pass for any client. Left
+	// out: a key of the node's own, in memory alone.
+	TicketKeys string `yaml:"ticket_keys" is:"file"`
+
 	// Zone is where this node is, for target groups with cross_zone: false.
 	Zone string `yaml:"zone" is:"name"`
 

@@ -50,8 +50,9 @@ type Draft struct {
 	// Expiries are the dates that an operator must not miss.
 	Expiries []telemetry.Expiry
 
-	routes   []*routes               // of each listener
-	sealing  *sticky.Keys            // of cookies; nil: the publisher has them
+	routes   []*routes    // of each listener
+	sealing  *sticky.Keys // of cookies; nil: the publisher has them
+	tickets  *handshake.SharedTicketKeys
 	lines    map[string]*ocsp.Line   // by which responders are asked, by trust store
 	used     map[string]*source.Copy // of what is fetched, by URL
 	until    map[string]time.Time    // by URL: when a source's lists must be replaced
@@ -130,6 +131,9 @@ func Compile(cfg *config.Config, o Options) (*Draft, config.Faults) {
 	}
 	if cfg.Node.StickinessKeys != "" {
 		c.sealing()
+	}
+	if cfg.Node.TicketKeys != "" {
+		c.tickets()
 	}
 	for i := range cfg.TargetGroups {
 		c.targetGroup(i)

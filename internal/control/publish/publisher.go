@@ -261,6 +261,7 @@ func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
 		return refuse(err) // the node is shutting down
 	}
 	change.Apply()
+	p.keys.Share(draft.tickets)
 	old := p.logs
 	p.logs = opened
 	p.retire(old.without(opened))

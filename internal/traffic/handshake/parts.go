@@ -15,7 +15,11 @@ type (
 	TicketKeys       = ticket.Keys
 	TicketKeysConfig = ticket.Config
 	TicketKey        = ticket.Key
+	SharedTicketKeys = ticket.Shared
 )
+
+// TicketLifetime is ticket.DefaultLifetime.
+const TicketLifetime = ticket.DefaultLifetime
 
 // LoadCertificate is servercert.Load.
 func LoadCertificate(certPEM, keyPEM []byte) (Certificate, []Problem) {
@@ -27,6 +31,9 @@ func PolicyByName(name string) (TLSPolicy, error) { return tlspolicy.ByName(name
 
 // NewTicketKeys is ticket.NewKeys.
 func NewTicketKeys(c TicketKeysConfig) *TicketKeys { return ticket.NewKeys(c) }
+
+// ShareTicketKeys is ticket.NewShared.
+func ShareTicketKeys(keys ...TicketKey) (*SharedTicketKeys, error) { return ticket.NewShared(keys...) }
 
 // NormalizeName is servername.Normalize.
 func NormalizeName(s string) (string, error) { return servername.Normalize(s) }

@@ -301,12 +301,17 @@ func TestNodesThatShareKeysResumeEachOthersSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := TicketKey{Secret: [32]byte{1, 2, 3}, Created: time.Now()}
+	share := func(own *TicketKeys, keys ...TicketKey) {
+		shared, err := ShareTicketKeys(keys...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own.Share(shared)
+	}
 	node := func(c verify.Config, keys ...TicketKey) (*rig, *TicketKeys) {
 		own := NewTicketKeys(TicketKeysConfig{})
 		if len(keys) > 0 {
-			if err := own.Share(keys); err != nil {
-				t.Fatal(err)
-			}
+			share(own, keys...)
 		}
 		policy := &Policy{Name: "p", Mode: "verify", Store: store(t, "fleet", c, w.root), Resumption: true}
 		return newRig(t, newServer(t, Config{Certificates: []Certificate{w.certificate()}, Policies: policies(t, policy), Keys: own})), own
@@ -314,11 +319,7 @@ func TestNodesThatShareKeysResumeEachOthersSessions(t *testing.T) {
 	one, _ := node(verify.Config{}, key)
 	two, keysOfTwo := node(verify.Config{}, key)
 	newer := TicketKey{Secret: [32]byte{4, 5, 6}, Created: key.Created.Add(time.Nanosecond)}
-	rotate := func(keys ...TicketKey) {
-		if err := keysOfTwo.Share(keys); err != nil {
-			t.Fatal(err)
-		}
-	}
+	rotate := func(keys ...TicketKey) { share(keysOfTwo, keys...) }
 	other, _ := node(verify.Config{})
 	behind, _ := node(verify.Config{Revocation: revocation.Config{Lists: lists}}, key) // its trust store is another generation
 	eachVersion(t, func(t *testing.T, p *pocket, v uint16) {

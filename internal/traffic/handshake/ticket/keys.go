@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// defaultLifetime is how long a session may be resumed after its first full
+// DefaultLifetime is how long a session may be resumed after its first full
 // handshake. RFC 8446 section 4.6.1 would allow seven days.
-const defaultLifetime = 24 * time.Hour
+const DefaultLifetime = 24 * time.Hour
 
 // Config configures Keys; the zero value works.
 type Config struct {
@@ -24,12 +24,14 @@ type Config struct {
 
 // Keys seal session tickets. They are random, live in memory alone, are
 // replaced after every Lifetime and kept for one Lifetime more, to open; or they
-// are those of several nodes, by Share. One Keys serves all listeners of a process through all its configurations: what
-// a ticket is good for is bound into the ticket. Safe for concurrent use.
+// are those of several nodes, by Share. One Keys serves all listeners of a process
+// through all its configurations: what a ticket is good for is bound into the
+// ticket. Safe for concurrent use.
 type Keys struct {
 	lifetime time.Duration
 	now      func() time.Time
 	rotating sync.Mutex
+	shared   *Shared                      // what Share was given last
 	ring     atomic.Pointer[[]generation] // the latest first; never changed, only replaced
 }
 
@@ -47,7 +49,7 @@ type generation struct {
 func NewKeys(c Config) *Keys {
 	k := &Keys{lifetime: c.Lifetime, now: c.Now}
 	if k.lifetime <= 0 {
-		k.lifetime = defaultLifetime
+		k.lifetime = DefaultLifetime
 	}
 	if k.now == nil {
 		k.now = time.Now

@@ -14,9 +14,11 @@ func made(created time.Time) (k Key) {
 
 func share(t *testing.T, k *Keys, keys ...Key) {
 	t.Helper()
-	if err := k.Share(keys); err != nil {
+	s, err := NewShared(keys...)
+	if err != nil {
 		t.Fatal(err)
 	}
+	k.Share(s)
 }
 
 func TestSharedKeysRotate(t *testing.T) {
@@ -62,18 +64,40 @@ func TestSharedKeysRotate(t *testing.T) {
 }
 
 func TestKeysThatCannotBeSharedAreRefused(t *testing.T) {
-	k, now := NewKeys(Config{}), time.Now()
-	var binding Binding
-	ticket := k.Seal(sealed(now, time.Hour, "s"), &binding, now)
+	now := time.Now()
 	good := made(now)
 	for name, keys := range map[string][]Key{
 		"none": nil, "too many": make([]Key, mostShared+1), "twice": {good, good}, "no secret": {{Created: now}}, "no date": {{Secret: good.Secret}},
 	} {
-		if err := k.Share(keys); err == nil {
+		if _, err := NewShared(keys...); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}
-	if _, ok := k.Open(ticket, &binding, now); !ok {
-		t.Error("a refused call has changed the keys")
+}
+
+func TestTheSameKeysAgainChangeNothing(t *testing.T) {
+	now := time.Now()
+	k := NewKeys(Config{Now: func() time.Time { return now }})
+	var binding Binding
+	opens := func(what string, ticket []byte, want bool) {
+		t.Helper()
+		if _, ok := k.Open(ticket, &binding, now); ok != want {
+			t.Errorf("%s: opens %t, want %t", what, ok, want)
+		}
 	}
+	seal := func() []byte { return k.Seal(sealed(now, time.Hour, "s"), &binding, now) }
+	own := seal()
+	k.Share(nil)
+	opens("none were shared, and none are", own, true)
+
+	over := made(now.Add(-25 * time.Hour))
+	share(t, k, over)
+	opens("of the node's own key before", own, false)
+	alone := seal() // of a random key, since the shared one's time is over
+	share(t, k, over)
+	opens("the same are shared again", alone, true)
+
+	k.Share(nil)
+	opens("none are shared any more", alone, false)
+	opens("its own again", seal(), true)
 }
