@@ -90,6 +90,7 @@ type Conn struct {
 	starved   []*Stream // waiting for the connection's window, the first for longest
 	tableSaid bool      // our HPACK table was said to be empty
 	writeErr  error     // of the socket
+	hearBy    time.Time // when the reader gives up after writeErr; zero: it goes on
 	ended     bool      // Serve says, or has said, its last words
 
 	sendLeft   int64 // what we may send on all streams
@@ -163,7 +164,7 @@ func (c *Conn) NewStream() (*Stream, error) {
 	switch {
 	case c.broken != nil:
 		return nil, &lostError{cause: c.broken, unseen: true}
-	case c.leaving != staying || c.peerLeft != nil || c.nextID > maxID:
+	case c.leaving != staying || c.peerLeft != nil || c.writeErr != nil || c.nextID > maxID:
 		return nil, ErrGoingAway
 	case uint64(len(c.streams)+c.reserved) >= uint64(c.peer.streams):
 		return nil, ErrFull
@@ -207,6 +208,7 @@ func (c *Conn) breakOff(err error) {
 		s.readable.ring()
 		s.writable.ring()
 	}
+	c.ringCrowded() // who has no stream yet among them
 	c.poke()
 }
 

@@ -144,6 +144,9 @@ func (c *Conn) prepare(half bool) error {
 	if c.leaving == warned && (until.IsZero() || until.After(c.leaveBy)) {
 		until = c.leaveBy
 	}
+	if !c.hearBy.IsZero() && (until.IsZero() || until.After(c.hearBy)) {
+		until = c.hearBy
+	}
 	c.arm(until)
 	return nil
 }
@@ -179,6 +182,10 @@ func (c *Conn) expired(half bool) (early bool, err error) {
 	early = c.armed.IsZero() || now.Before(c.armed)
 	c.armed = thePast // It has to be set anew.
 	switch {
+	case !c.hearBy.IsZero():
+		if !now.Before(c.hearBy) {
+			return early, c.writeErr
+		}
 	case half:
 		if now.Sub(c.begun) >= c.cfg.HeadTimeout {
 			return early, fault(http2.ErrCodeEnhanceYourCalm,
@@ -277,6 +284,8 @@ func (c *Conn) finish(err error) error {
 		err = c.broken // The first reason counts.
 	case !faulty && c.peerLeft != nil && c.peerLeft.Code != http2.ErrCodeNo:
 		err = c.peerLeft
+	case c.writeErr != nil && (err == io.EOF || err == io.ErrUnexpectedEOF):
+		err = c.writeErr // which says more
 	}
 	c.broken = err
 	c.ended = true
@@ -293,6 +302,7 @@ func (c *Conn) finish(err error) error {
 	for _, s := range c.streams {
 		c.lose(s, c.lostOne(s))
 	}
+	c.ringCrowded() // who has no stream yet among them
 	c.mu.Unlock()
 	c.callGone()
 	c.mu.Lock()

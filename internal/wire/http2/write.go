@@ -2,6 +2,7 @@ package http2
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
 	"runtime"
 	"slices"
@@ -111,18 +112,30 @@ func (c *Conn) writeRounds(most int) bool {
 			c.mu.Lock()
 			if err != nil {
 				c.writeErr = err
-				c.breakOff(err)
+				c.hearOut()
 			}
 		}
 		out.give()
-		for _, s := range c.crowded {
-			s.writable.ring()
-		}
-		c.crowded = c.crowded[:0]
+		c.ringCrowded()
 	}
 	c.flushing = false
 	c.flushers.Done()
 	return true
+}
+
+// hearOut has the reader take what a server has said before it was gone, for it
+// may be why: its answer to a request that it did not want whole, GOAWAY, or the
+// alert of TLS with which it refuses our certificate. A client of ours reads on for
+// that until there is no more, but not for longer than a farewell. mu is held.
+func (c *Conn) hearOut() {
+	if !c.cfg.Client || errors.Is(c.writeErr, os.ErrDeadlineExceeded) {
+		c.breakOff(c.writeErr) // who has gone says nothing for us; who takes nothing is there
+		return
+	}
+	if c.broken == nil {
+		c.hearBy = time.Now().Add(farewell)
+		c.poke()
+	}
 }
 
 // armWrite bounds the next write. A TLS write cannot be resumed after a timeout,
@@ -149,7 +162,8 @@ func (c *Conn) passOn() {
 	}
 }
 
-// awaitRoom waits until more may be queued. mu is held, but not meanwhile.
+// awaitRoom waits until more may be queued, or until it is known why nothing may
+// be any more. mu is held, but not meanwhile.
 func (s *Stream) awaitRoom(w *wait) error {
 	c := s.c
 	for !c.roomy() && s.writeFault() == nil {
@@ -164,7 +178,23 @@ func (s *Stream) awaitRoom(w *wait) error {
 			return os.ErrDeadlineExceeded
 		}
 	}
+	for c.writeErr != nil && s.writeFault() == nil { // see hearOut
+		c.crowded = append(c.crowded, s)
+		ok := s.writable.wait(&c.mu, w)
+		c.crowded = without(c.crowded, s)
+		if !ok {
+			return os.ErrDeadlineExceeded
+		}
+	}
 	return s.writeFault()
+}
+
+// ringCrowded has whoever waits in awaitRoom look again. mu is held.
+func (c *Conn) ringCrowded() {
+	for _, s := range c.crowded {
+		s.writable.ring()
+	}
+	c.crowded = c.crowded[:0]
 }
 
 // without removes s, if it is there.
