@@ -9,6 +9,7 @@ import (
 	"countersign.dev/internal/traffic/forward/health"
 	"countersign.dev/internal/traffic/forward/sticky"
 	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/traffic/forward/upstream/shares"
 )
 
 // sharing compiles how g shares out its requests among its targets.
@@ -22,13 +23,13 @@ func (c *compiler) sharing(g *config.TargetGroup, out *upstream.GroupConfig) {
 	if g.Queue.Length == 0 {
 		out.Queue.Length = -1 // the file's 0 is "nobody", not "as usual"
 	}
-	out.Terms = map[string]upstream.Terms{}
+	out.Terms = map[string]shares.Terms{}
 	for _, t := range g.Targets {
 		out.Targets = append(out.Targets, t.Address)
-		out.Terms[t.Address] = upstream.Terms{Weight: t.Weight, Zone: t.Zone}
+		out.Terms[t.Address] = shares.Terms{Weight: t.Weight, Zone: t.Zone}
 	}
 	if p := g.PassiveHealth; p != nil {
-		out.Passive = &upstream.PassiveHealth{
+		out.Passive = &shares.PassiveHealth{
 			Failures: p.Failures, Ejection: p.Ejection, MaxEjected: p.MaxEjected, Statuses: p.Statuses.Match,
 		}
 	}

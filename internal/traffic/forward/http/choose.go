@@ -3,6 +3,7 @@ package http
 import (
 	"countersign.dev"
 	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/traffic/forward/upstream/shares"
 	"countersign.dev/internal/wire/http1"
 )
 
@@ -50,6 +51,6 @@ func (e *Exchange) report(t *upstream.Target) {
 	}
 	switch res.Denial.Code {
 	case countersign.TargetClosed, countersign.TargetTimeout, countersign.TargetBadResponse:
-		t.Report(upstream.Failed)
+		t.Report(shares.Failed)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"countersign.dev"
 	"countersign.dev/internal/traffic/forward/sticky"
 	"countersign.dev/internal/traffic/forward/upstream"
+	"countersign.dev/internal/traffic/forward/upstream/shares"
 )
 
 // named are two targets that answer with their names, and the status that a
@@ -98,7 +99,7 @@ func TestAGroupWithoutStickinessGivesNoCookie(t *testing.T) {
 func TestATargetThatAnswersWithFailuresIsLeftOut(t *testing.T) {
 	eachPair(t, func(t *testing.T, p pair) {
 		b, c := p.named(t, func(s *setup) {
-			s.group.Passive = &upstream.PassiveHealth{Failures: 2, Ejection: time.Hour}
+			s.group.Passive = &shares.PassiveHealth{Failures: 2, Ejection: time.Hour}
 		})
 		counts := map[string]int{}
 		for range 5 {

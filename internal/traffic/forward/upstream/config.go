@@ -15,6 +15,7 @@ import (
 	"countersign.dev/internal/traffic/forward/upstream/pool"
 	"countersign.dev/internal/traffic/forward/upstream/resolve"
 	"countersign.dev/internal/traffic/forward/upstream/secure"
+	"countersign.dev/internal/traffic/forward/upstream/shares"
 	"countersign.dev/internal/traffic/keepalive"
 	"countersign.dev/internal/wire/proxyproto"
 )
@@ -22,30 +23,30 @@ import (
 // A GroupConfig is a target group as the configuration describes it.
 type GroupConfig struct {
 	Name                string
-	Protocol            string              // of its targets: http | https | h2 | grpc | tcp | tls; "": http
-	TLS                 *secure.Client      // https and tls need it, h2 and grpc may have it; nil: targets are reached without TLS
-	Targets             []string            // host:port each, or a name as Dynamic knows it; none twice
-	Terms               map[string]Terms    // of those Targets that do not have weight 1 and no zone
-	Algorithm           string              // as balance.New names it; "": round_robin
-	HashOn              string              // of algorithm hash: client | source_ip | flow | header:NAME; "": client
-	AnomalyMitigation   bool                // a target that fails more than the others gets less
-	Zone                string              // where this node is
-	OwnZone             bool                // targets of other zones are used only if none of the node's own can be
-	SlowStart           time.Duration       // how long the share of a target grows after it became healthy; 0: it has it at once
-	MaxConnections      int                 // requests that a target has at a time; 0: any number
-	Queue               QueueConfig         // with MaxConnections
-	Passive             *PassiveHealth      // nil: failed requests are no reason to leave a target out
-	Stickiness          *Stickiness         // nil: clients are not kept at targets
-	Proxy               proxyproto.Plan     // the PROXY header that connections begin with; zero: none
-	Health              *health.Config      // nil: always healthy
-	FailOpen            bool                // all unhealthy: use all of them
-	Attempts            int                 // targets tried for one request, the first included: 1 to 10; 0: 2
-	ConnectTimeout      time.Duration       // 0: 10s, AWS's
-	DeregistrationDelay time.Duration       // how long connections of a removed target may finish; 0: 300s, AWS's; negative: not at all
-	Termination         *Termination        // nil: Deregistration
-	KeepAlive           *keepalive.Settings // nil: as the net package has it
-	IdleTimeout         time.Duration       // an idle connection is not used after this; 0: 55s, just below the 60s of many servers
-	MaxIdle             int                 // idle connections kept per target; 0: 1024; negative: none
+	Protocol            string                  // of its targets: http | https | h2 | grpc | tcp | tls; "": http
+	TLS                 *secure.Client          // https and tls need it, h2 and grpc may have it; nil: targets are reached without TLS
+	Targets             []string                // host:port each, or a name as Dynamic knows it; none twice
+	Terms               map[string]shares.Terms // of those Targets that do not have weight 1 and no zone
+	Algorithm           string                  // as balance.New names it; "": round_robin
+	HashOn              string                  // of algorithm hash: client | source_ip | flow | header:NAME; "": client
+	AnomalyMitigation   bool                    // a target that fails more than the others gets less
+	Zone                string                  // where this node is
+	OwnZone             bool                    // targets of other zones are used only if none of the node's own can be
+	SlowStart           time.Duration           // how long the share of a target grows after it became healthy; 0: it has it at once
+	MaxConnections      int                     // requests that a target has at a time; 0: any number
+	Queue               QueueConfig             // with MaxConnections
+	Passive             *shares.PassiveHealth   // nil: failed requests are no reason to leave a target out
+	Stickiness          *Stickiness             // nil: clients are not kept at targets
+	Proxy               proxyproto.Plan         // the PROXY header that connections begin with; zero: none
+	Health              *health.Config          // nil: always healthy
+	FailOpen            bool                    // all unhealthy: use all of them
+	Attempts            int                     // targets tried for one request, the first included: 1 to 10; 0: 2
+	ConnectTimeout      time.Duration           // 0: 10s, AWS's
+	DeregistrationDelay time.Duration           // how long connections of a removed target may finish; 0: 300s, AWS's; negative: not at all
+	Termination         *Termination            // nil: Deregistration
+	KeepAlive           *keepalive.Settings     // nil: as the net package has it
+	IdleTimeout         time.Duration           // an idle connection is not used after this; 0: 55s, just below the 60s of many servers
+	MaxIdle             int                     // idle connections kept per target; 0: 1024; negative: none
 }
 
 // protocols are what targets speak: HTTP/1.1, over TLS or not; HTTP/2, over TLS
@@ -139,7 +140,7 @@ func (p *plan) prepareBalance() error {
 	or(&p.Queue.Length, 1000)
 	or(&p.Queue.Timeout, 10*time.Second)
 	if p.Passive != nil {
-		passive := p.Passive.withDefaults()
+		passive := p.Passive.WithDefaults()
 		p.Passive = &passive
 	}
 	if p.SlowStart < 0 || p.MaxConnections < 0 {

@@ -6,14 +6,15 @@ import (
 
 	"countersign.dev/internal/traffic/forward/health/healthtest"
 	"countersign.dev/internal/traffic/forward/upstream/pool/pooltest"
+	"countersign.dev/internal/traffic/forward/upstream/shares"
 )
 
 func TestATargetThatFailsIsLeftOutForAWhile(t *testing.T) {
 	f := newFleet(t)
 	targets := []string{"192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"}
-	g := f.apply(t, GroupConfig{Name: "api", Targets: targets, Passive: &PassiveHealth{Failures: 3, Ejection: 30 * time.Second}})["api"]
+	g := f.apply(t, GroupConfig{Name: "api", Targets: targets, Passive: &shares.PassiveHealth{Failures: 3, Ejection: 30 * time.Second}})["api"]
 	bad := pick(t, g)
-	for _, status := range []int{503, 504, 200, 502, Failed, 500, 503, 503} { // never three in a row
+	for _, status := range []int{503, 504, 200, 502, shares.Failed, 500, 503, 503} { // never three in a row
 		bad.Report(status)
 	}
 	if got := picks(t, g, 30); got[bad.Address()] != 10 {
@@ -39,15 +40,15 @@ func TestATargetThatFailsIsLeftOutForAWhile(t *testing.T) {
 func TestNotMoreThanAPartOfTheTargetsIsLeftOut(t *testing.T) {
 	f := newFleet(t)
 	targets := []string{"192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80", "192.0.2.4:80"}
-	g := f.apply(t, GroupConfig{Name: "api", Targets: targets, Passive: &PassiveHealth{Failures: 1}})["api"]
+	g := f.apply(t, GroupConfig{Name: "api", Targets: targets, Passive: &shares.PassiveHealth{Failures: 1}})["api"]
 	for range 2 * len(targets) {
-		pick(t, g).Report(Failed)
+		pick(t, g).Report(shares.Failed)
 	}
 	if got := picks(t, g, 30); len(got) != 2 {
 		t.Errorf("all of 4 fail, max_ejected is half of them: %v are used", got)
 	}
-	g = f.apply(t, GroupConfig{Name: "api", Targets: targets[:1], Passive: &PassiveHealth{Failures: 1, MaxEjected: 100}})["api"]
-	pick(t, g).Report(Failed)
+	g = f.apply(t, GroupConfig{Name: "api", Targets: targets[:1], Passive: &shares.PassiveHealth{Failures: 1, MaxEjected: 100}})["api"]
+	pick(t, g).Report(shares.Failed)
 	if got := picks(t, g, 3); len(got) != 1 {
 		t.Errorf("the only one: %v", got)
 	}
@@ -56,7 +57,7 @@ func TestNotMoreThanAPartOfTheTargetsIsLeftOut(t *testing.T) {
 func TestConnectionsThatCannotBeMadeAreFailures(t *testing.T) {
 	f := newFleet(t)
 	s, gone := pooltest.NewServer(t), healthtest.Refusing(t)
-	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{gone, s.Address}, Passive: &PassiveHealth{Failures: 2}})["api"]
+	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{gone, s.Address}, Passive: &shares.PassiveHealth{Failures: 2}})["api"]
 	for range 4 {
 		tg := pick(t, g)
 		if c, _, err := tg.Get(); err == nil {
@@ -71,7 +72,7 @@ func TestConnectionsThatCannotBeMadeAreFailures(t *testing.T) {
 func TestWithoutPassiveHealthNobodyIsLeftOut(t *testing.T) {
 	g := newFleet(t).apply(t, GroupConfig{Name: "api", Targets: []string{"192.0.2.1:80", "192.0.2.2:80"}})["api"]
 	for range 100 {
-		pick(t, g).Report(Failed)
+		pick(t, g).Report(shares.Failed)
 	}
 	if got := picks(t, g, 10); len(got) != 2 {
 		t.Errorf("got %v", got)

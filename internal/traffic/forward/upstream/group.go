@@ -1,11 +1,8 @@
 package upstream
 
 import (
-	"time"
-
 	"countersign.dev"
 	"countersign.dev/internal/traffic/forward/balance"
-	"countersign.dev/internal/traffic/forward/health"
 )
 
 // A Group is a target group as one configuration describes it. It may be used
@@ -131,9 +128,3 @@ func (g *Group) Waits() bool { return g.limit > 0 }
 // Targets returns what is known of each target: those of the present
 // configuration in its order, then removed ones that still have something in flight.
 func (g *Group) Targets() []TargetStatus { return g.roster.targetStatus(g.roster.now()) }
-
-// drainingStatus is the status of a target that was removed at since.
-func drainingStatus(since time.Time) health.Status {
-	return health.Status{State: health.Draining, Code: health.DeregistrationInProgress,
-		Reason: "Target deregistration is in progress", Since: since}
-}

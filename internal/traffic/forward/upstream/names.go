@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/forward/upstream/resolve"
+	"countersign.dev/internal/traffic/forward/upstream/shares"
 )
 
 // firstAnswer is how long Apply waits for the addresses behind new names.
@@ -19,7 +20,7 @@ const firstAnswer = 3 * time.Second
 type member struct {
 	address string
 	name    string
-	terms   Terms
+	terms   shares.Terms
 }
 
 // A lookup is what is known of a name: the last that was good.
@@ -55,7 +56,7 @@ func (r *roster) members(p *plan) (all []member) {
 		}
 		if a := r.names[target]; a != nil {
 			for _, e := range a.found {
-				add(member{e.Address, target, Terms{Weight: terms.Weight * e.Weight, Zone: terms.Zone}})
+				add(member{e.Address, target, shares.Terms{Weight: terms.Weight * e.Weight, Zone: terms.Zone}})
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"countersign.dev/internal/traffic/forward/upstream/resolve"
 	"countersign.dev/internal/traffic/forward/upstream/resolve/resolvetest"
+	"countersign.dev/internal/traffic/forward/upstream/shares"
 	"golang.org/x/net/dns/dnsmessage"
 )
 
@@ -62,7 +63,7 @@ func awaitTargets(t testing.TB, g *Group, want ...string) {
 func TestTargetsFollowANameWhileItChanges(t *testing.T) {
 	f, s := newNamed(t)
 	s.Set("api.example.com", records("192.0.2.1", "192.0.2.2")...)
-	config := GroupConfig{Name: "api", Targets: []string{"192.0.2.9:80", "dns:api.example.com:80"}, Terms: map[string]Terms{"dns:api.example.com:80": {2, "a"}, "192.0.2.9:80": {1, ""}}}
+	config := GroupConfig{Name: "api", Targets: []string{"192.0.2.9:80", "dns:api.example.com:80"}, Terms: map[string]shares.Terms{"dns:api.example.com:80": {Weight: 2, Zone: "a"}, "192.0.2.9:80": {Weight: 1}}}
 	g := named(t, f, config)
 	awaitTargets(t, g, "192.0.2.9:80", "192.0.2.1:80", "192.0.2.2:80") // from the beginning
 	stays := g.Targets()[1]

@@ -7,7 +7,7 @@ import (
 
 	"countersign.dev"
 	"countersign.dev/internal/traffic/forward/balance"
-	"countersign.dev/internal/traffic/forward/health"
+	"countersign.dev/internal/traffic/forward/upstream/shares"
 )
 
 // A ring is the set of targets that may be picked at present.
@@ -16,7 +16,7 @@ type ring struct {
 	weights []float64 // nil: all alike
 	picker  balance.Picker
 	marks   map[uint64]int32 // by Target.Mark, on a group that keeps clients at targets; nil: not made
-	source  source
+	source  shares.Source
 	none    *countersign.Denial // if there are no targets
 }
 
@@ -30,21 +30,10 @@ func (r *ring) marked(mark uint64) int {
 	return -1
 }
 
-// A source says where the targets of a ring were taken from.
-type source string
-
-const (
-	fromHealthy source = "healthy"
-	fromZone    source = "zone" // the healthy ones of the node's own zone
-	fromInitial source = "initial"
-	fromAll     source = "all"
-	fromNothing source = "none"
-)
-
 // build makes the ring of the targets that may be picked now, and has those who
 // wait for a place look at it. The caller holds mu.
 func (r *roster) build(now time.Time) {
-	usable, from := r.choose(now)
+	in, from := r.shares.Choose(now)
 	why := fmt.Sprintf("none of its %d targets is healthy, and fail_open is off", len(r.targets))
 	switch {
 	case len(r.targets) == 0:
@@ -52,69 +41,24 @@ func (r *roster) build(now time.Time) {
 		if r.names.unresolved() {
 			why = "it has no targets: " + r.names.why()
 		}
-	case !slices.ContainsFunc(r.targets, (*Target).wanted):
+	case !slices.ContainsFunc(r.targets, func(t *Target) bool { return t.share.Wanted() }):
 		why = fmt.Sprintf("the weight of all its %d targets is 0", len(r.targets))
 	}
-	r.install(usable, from, why, now)
+	r.install(r.at(in), from, why, now)
 }
 
-// choose returns which of the targets may be picked, and why these.
-func (r *roster) choose(now time.Time) ([]*Target, source) {
-	in := func(s health.State) (in []*Target) {
-		for _, t := range r.targets {
-			if t.wanted() && t.status().State == s {
-				in = append(in, t)
-			}
-		}
-		return in
+// at returns the targets with those indexes. The caller holds mu.
+func (r *roster) at(in []int) []*Target {
+	targets := make([]*Target, len(in))
+	for n, i := range in {
+		targets[n] = r.targets[i]
 	}
-	if healthy := in(health.Healthy); len(healthy) > 0 {
-		if here := r.here(healthy); len(here) > 0 && len(here) < len(healthy) {
-			if sound := sound(here, now); len(sound) > 0 {
-				return sound, fromZone
-			}
-		}
-		if sound := sound(healthy, now); len(sound) > 0 {
-			return sound, fromHealthy
-		}
-		return healthy, fromHealthy // all of them eject each other: then nobody is worse than the rest
-	}
-	if initial := in(health.Initial); len(initial) > 0 {
-		return initial, fromInitial
-	}
-	if r.plan.FailOpen {
-		all := slices.DeleteFunc(slices.Clone(r.targets), func(t *Target) bool { return !t.wanted() })
-		return all, fromAll
-	}
-	return nil, fromNothing
-}
-
-// here returns those of the node's zone, if only they are to be used.
-func (r *roster) here(targets []*Target) (here []*Target) {
-	if !r.plan.OwnZone {
-		return nil
-	}
-	for _, t := range targets {
-		if t.terms.Zone == r.plan.Zone {
-			here = append(here, t)
-		}
-	}
-	return here
-}
-
-// sound returns those that are not ejected.
-func sound(targets []*Target, now time.Time) (sound []*Target) {
-	for _, t := range targets {
-		if !now.Before(t.ejectedUntil) {
-			sound = append(sound, t)
-		}
-	}
-	return sound
+	return targets
 }
 
 // install puts a ring of usable into force; why says why there are none, if so.
 // The caller holds mu.
-func (r *roster) install(usable []*Target, from source, why string, now time.Time) {
+func (r *roster) install(usable []*Target, from shares.Source, why string, now time.Time) {
 	next := &ring{targets: usable, source: from, weights: r.weigh(usable, now)}
 	members := make([]balance.Member, len(usable))
 	for i, t := range usable {
@@ -128,7 +72,7 @@ func (r *roster) install(usable []*Target, from source, why string, now time.Tim
 		}
 	}
 	if len(usable) == 0 {
-		next.source = fromNothing
+		next.source = shares.FromNothing
 		next.none = countersign.Deny(countersign.StageForward, countersign.NoHealthyTarget, "target group %q: %s", r.name, why)
 	}
 	if before := r.ring.Load(); before != nil {
@@ -143,13 +87,12 @@ func (r *roster) install(usable []*Target, from source, why string, now time.Tim
 	r.line.serve(r)
 }
 
-// weigh returns the weights of targets as they are now: those of the
-// configuration, less what a target lacks because it has just become healthy, or
-// fails more than the others. nil: all are alike. The caller holds mu.
+// weigh returns the weights of targets as they are now. nil: all are alike. The
+// caller holds mu.
 func (r *roster) weigh(targets []*Target, now time.Time) []float64 {
 	weights, alike := make([]float64, len(targets)), true
 	for i, t := range targets {
-		weights[i] = float64(t.terms.Weight) * r.ramp(t, now) * t.mitigation()
+		weights[i] = r.shares.Weight(t.share, now)
 		alike = alike && weights[i] == weights[0]
 	}
 	if alike && r.plan.Algorithm != "hash" { // which gives a target of weight 2 twice as many points, not all of them as many

@@ -9,6 +9,7 @@ import (
 	"countersign.dev/internal/traffic/forward/balance"
 	"countersign.dev/internal/traffic/forward/health"
 	"countersign.dev/internal/traffic/forward/sticky"
+	"countersign.dev/internal/traffic/forward/upstream/shares"
 )
 
 // A roster is what the Groups of one name have in common, whatever
@@ -26,9 +27,9 @@ type roster struct {
 	targets   []*Target // in the order of the configuration
 	leaving   []*Target // removed, not yet gone
 	names     names
+	shares    shares.Group // of targets, in their order
 	algorithm balance.Algorithm
-	judged    time.Time // when the targets were compared last
-	removed   bool      // the group itself is no longer configured
+	removed   bool // the group itself is no longer configured
 }
 
 // change applies p: it returns the targets that are new, made by add, and those
@@ -50,31 +51,24 @@ func (r *roster) change(p plan, now time.Time, add func(member) *Target) (joined
 	members := r.members(&p)
 	next := make([]*Target, len(members))
 	stays := make(map[*Target]bool, len(members))
-	watch := p.lookout()
+	theirs := make([]*shares.Target, len(members))
 	for i, m := range members {
 		t := have[m.address]
 		if t == nil {
 			t = add(m)
 			joined = append(joined, t)
 		}
-		t.name, t.terms = m.name, m.terms
-		t.watch.Store(watch)
-		next[i], stays[t] = t, true
+		t.name, t.share.Terms = m.name, m.terms
+		next[i], theirs[i], stays[t] = t, t.share, true
 	}
 	for _, t := range r.targets {
 		if !stays[t] {
 			left = append(left, t)
 		}
 	}
-	first := len(r.targets) == 0
 	r.leave(left, now)
 	r.targets = next
-	for _, t := range joined {
-		t.founding = first
-		if t.tracker == nil && !first { // healthy from the beginning
-			r.rise(t, now)
-		}
-	}
+	r.shares.Apply(p.rules(), theirs, now)
 	r.build(now)
 	return joined, left
 }
@@ -107,12 +101,13 @@ func (r *roster) remove(now time.Time) (left []*Target) {
 	left = r.targets
 	r.leave(left, now)
 	r.targets, r.removed = nil, true
+	r.shares.Apply(r.plan.rules(), nil, now)
 	return left
 }
 
 func (r *roster) leave(left []*Target, now time.Time) {
 	for _, t := range left {
-		t.leftAt = now
+		t.share.Leave(now)
 	}
 	r.leaving = append(r.leaving, left...)
 }
@@ -131,20 +126,12 @@ func (r *roster) forget(t *Target, now time.Time) {
 // observe takes the result of a check of t. It reports the status after it,
 // whether that is another state, and what the ring was taken from before and
 // is now.
-func (r *roster) observe(t *Target, result health.Result, now time.Time) (s health.Status, changed bool, before, after source) {
+func (r *roster) observe(t *Target, result health.Result, now time.Time) (s health.Status, changed bool, before, after shares.Source) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before = r.ring.Load().source
-	if !t.leftAt.IsZero() {
-		return s, false, before, before // removed while the check was under way
-	}
-	together := t.founding && t.tracker.Status().State == health.Initial
-	changed = t.tracker.Observe(result, now)
-	if changed {
-		if t.tracker.Status().State == health.Healthy && !together {
-			r.rise(t, now)
-		}
+	if changed = r.shares.Observe(t.share, result, now); changed {
 		r.build(now)
 	}
-	return t.tracker.Status(), changed, before, r.ring.Load().source
+	return t.share.Status(), changed, before, r.ring.Load().source
 }

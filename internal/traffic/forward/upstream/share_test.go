@@ -7,6 +7,7 @@ import (
 
 	"countersign.dev/internal/traffic/forward/balance"
 	"countersign.dev/internal/traffic/forward/health/healthtest"
+	"countersign.dev/internal/traffic/forward/upstream/shares"
 )
 
 // picks counts how often each target is picked in n picks, by address.
@@ -24,7 +25,7 @@ func picks(t testing.TB, g *Group, n int) map[string]int {
 func TestWeightsShareOutRequests(t *testing.T) {
 	f := newFleet(t)
 	config := GroupConfig{Name: "api", Targets: []string{"192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"},
-		Terms: map[string]Terms{"192.0.2.1:80": {Weight: 3}, "192.0.2.3:80": {Weight: 0}}}
+		Terms: map[string]shares.Terms{"192.0.2.1:80": {Weight: 3}, "192.0.2.3:80": {Weight: 0}}}
 	got := picks(t, f.apply(t, config)["api"], 400)
 	if got["192.0.2.3:80"] != 0 || math.Abs(float64(got["192.0.2.1:80"]-300)) > 4 {
 		t.Errorf("with weights 3, 1 and 0: %v", got)
@@ -39,7 +40,7 @@ func TestWeightsShareOutRequests(t *testing.T) {
 }
 
 func TestNobodyHasAnythingToServe(t *testing.T) {
-	g := newFleet(t).apply(t, GroupConfig{Name: "api", Targets: []string{"192.0.2.1:80"}, Terms: map[string]Terms{"192.0.2.1:80": {}}, FailOpen: true})["api"]
+	g := newFleet(t).apply(t, GroupConfig{Name: "api", Targets: []string{"192.0.2.1:80"}, Terms: map[string]shares.Terms{"192.0.2.1:80": {}}, FailOpen: true})["api"]
 	if _, denial := g.Pick(Asker{}); denial == nil || denial.Reason != `target group "api": the weight of all its 1 targets is 0` {
 		t.Errorf("got %v", denial)
 	}
@@ -49,7 +50,7 @@ func TestTargetsOfTheOwnZoneComeFirst(t *testing.T) {
 	f := newFleet(t)
 	here, there := newBackend(t, 200), newBackend(t, 200)
 	config := GroupConfig{Name: "api", Targets: []string{here.address(), there.address()}, Health: rarely(), Zone: "a",
-		Terms: map[string]Terms{here.address(): {1, "a"}, there.address(): {1, "b"}}}
+		Terms: map[string]shares.Terms{here.address(): {Weight: 1, Zone: "a"}, there.address(): {Weight: 1, Zone: "b"}}}
 	g := f.apply(t, config)["api"]
 	f.awaitHealth(t, 2)
 	if got := picks(t, g, 10); len(got) != 2 {
@@ -164,7 +165,7 @@ func TestATargetThatFailsMoreThanTheOthersGetsLess(t *testing.T) {
 				tg.Report(200)
 			}
 		}
-		f.pass(t, judgements)
+		f.pass(t, 10*time.Second)
 		return n
 	}
 	first := serve("192.0.2.2:80")
@@ -182,15 +183,6 @@ func TestATargetThatFailsMoreThanTheOthersGetsLess(t *testing.T) {
 	}
 	if s := g.Targets()[1]; s.Anomalous || s.Share != 1 {
 		t.Errorf("when it fails no more: %+v", s)
-	}
-}
-
-func TestAllThatFailAlikeKeepTheirShares(t *testing.T) {
-	if anomalous(tally{100, 50}, tally{300, 150}) || anomalous(tally{100, 5}, tally{300, 0}) || anomalous(tally{100, 100}, tally{}) {
-		t.Error("who fails as the others do, or hardly ever, or alone, is no anomaly")
-	}
-	if !anomalous(tally{100, 50}, tally{300, 3}) {
-		t.Error("half of its exchanges against one in a hundred is one")
 	}
 }
 

@@ -32,16 +32,10 @@ func (r *roster) targetStatus(now time.Time) []TargetStatus {
 	defer r.mu.Unlock()
 	all := make([]TargetStatus, 0, len(r.targets)+len(r.leaving))
 	for _, t := range r.targets {
-		s := t.describe(t.status())
-		s.Share = r.ramp(t, now) * t.mitigation()
-		s.SlowStart = r.ramp(t, now) < 1
-		if now.Before(t.ejectedUntil) {
-			s.EjectedUntil, s.Share = t.ejectedUntil, 0
-		}
-		all = append(all, s)
+		all = append(all, t.describe(now))
 	}
 	for _, t := range r.leaving {
-		if s := t.describe(drainingStatus(t.leftAt)); s.InFlight > 0 {
+		if s := t.describe(now); s.InFlight > 0 {
 			all = append(all, s)
 		}
 	}
@@ -49,11 +43,13 @@ func (r *roster) targetStatus(now time.Time) []TargetStatus {
 }
 
 // describe is for those who hold the roster's mu.
-func (t *Target) describe(s health.Status) TargetStatus {
+func (t *Target) describe(now time.Time) TargetStatus {
+	has := t.roster.shares.Describe(t.share, now)
 	return TargetStatus{
-		Address: t.address, Status: s, Name: t.name, Weight: t.terms.Weight, Zone: t.terms.Zone, Anomalous: t.penalty > 0,
+		Address: t.address, Status: t.share.Status(), Name: t.name, Weight: t.share.Terms.Weight, Zone: t.share.Terms.Zone,
+		Share: has.Share, SlowStart: has.SlowStart, Anomalous: has.Anomalous, EjectedUntil: has.EjectedUntil,
 		InFlight: t.InFlight(), Idle: t.conns.Resting() + t.privates.Resting(),
-		ConnectErrors: t.connectErrors.Load(), Ejections: t.ejections.Load(),
+		ConnectErrors: t.connectErrors.Load(), Ejections: has.Ejections,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"countersign.dev/internal/traffic/forward/upstream/pool"
 	"countersign.dev/internal/traffic/forward/upstream/private"
 	"countersign.dev/internal/traffic/forward/upstream/reach"
+	"countersign.dev/internal/traffic/forward/upstream/shares"
 	"countersign.dev/internal/wire/proxyproto"
 )
 
@@ -21,19 +22,19 @@ type Target struct {
 	check          health.Config // zero: always healthy
 	fleet          *Fleet
 	roster         *roster
-	registered     time.Time
-
-	standing
+	mark           uint64
 
 	// Guarded by the roster's mu.
-	tracker *health.Tracker // nil: always healthy
-	leftAt  time.Time       // removed from the configuration; zero: not
+	share *shares.Target // but for Report
+	name  string         // by which the configuration has it: its address, or what that was found by
 
 	// Guarded by the fleet's mu.
 	unwatch context.CancelFunc // ends the health check
 	delay   time.Duration      // deregistration delay
 	until   time.Time          // the end of the delay, once removed
 
+	usable        atomic.Bool  // it is in the ring
+	taken         atomic.Int64 // requests, on a group that counts them
 	inFlight      atomic.Int64
 	connectErrors atomic.Uint64
 	keeps         atomic.Bool                    // connections in use stay when the delay is over
@@ -197,12 +198,4 @@ func (t *Target) end() (used int) { return t.conns.End() + t.privates.End() }
 func (t *Target) expire(now time.Time) (idleTimeout time.Duration) {
 	t.privates.Expire(now)
 	return t.conns.Expire(now)
-}
-
-// status is for those who hold the roster's mu.
-func (t *Target) status() health.Status {
-	if t.tracker == nil {
-		return health.Status{State: health.Healthy, Code: health.HealthCheckDisabled, Reason: "Health checks are disabled", Since: t.registered}
-	}
-	return t.tracker.Status()
 }

@@ -5,25 +5,31 @@ import (
 	"slices"
 	"time"
 
+	"countersign.dev/internal/traffic/forward/balance"
 	"countersign.dev/internal/traffic/forward/health"
 	"countersign.dev/internal/traffic/forward/upstream/h2pool"
 	"countersign.dev/internal/traffic/forward/upstream/pool"
 	"countersign.dev/internal/traffic/forward/upstream/private"
 	"countersign.dev/internal/traffic/forward/upstream/reach"
+	"countersign.dev/internal/traffic/forward/upstream/shares"
 )
 
 // newTarget returns the target at address, nobody watching it yet.
 func (f *Fleet) newTarget(r *roster, p plan, m member, now time.Time) *Target {
-	t := &Target{group: p.Name, address: m.address, protocol: p.Protocol, check: p.check, announces: p.Proxy, fleet: f, roster: r, registered: now, unwatch: func() {}}
+	var tracker *health.Tracker // nil: always healthy
+	if p.checker != nil {
+		tracker = health.NewTracker(p.check, now)
+	}
+	t := &Target{group: p.Name, address: m.address, mark: uint64(balance.KeyOfString(m.address)), protocol: p.Protocol, check: p.check,
+		announces: p.Proxy, fleet: f, roster: r, share: shares.NewTarget(tracker, now), unwatch: func() {}}
 	way := reach.Config{Address: m.address, OverTLS: p.TLS != nil, Now: f.now, Failed: t.failed}
 	if p.Protocol == "tcp" || p.Protocol == "tls" { // no answer will tell
-		way.Reached = func() { t.Report(Reached) }
+		way.Reached = func() { t.Report(shares.Reached) }
 	}
 	t.way = reach.New(way)
 	t.pool = pool.New(pool.Config{Way: t.way, Done: t.over})
 	t.h2 = h2pool.New(h2pool.Config{Way: t.way, Done: t.over, Dialing: f.dialing, Talkers: &f.talkers})
 	t.privates = private.NewTarget(private.Config{Plan: p.Proxy, HTTP2: t.HTTP2(), Way: t.way, Done: t.over, Dialing: f.dialing, Talkers: &f.talkers})
-	t.standing.init(m)
 	var other connections
 	t.conns, other = t.pool, t.h2
 	if t.HTTP2() {
@@ -31,9 +37,6 @@ func (f *Fleet) newTarget(r *roster, p plan, m member, now time.Time) *Target {
 	}
 	t.configure(p)
 	other.End() // nothing gets in there by mistake
-	if p.checker != nil {
-		t.tracker = health.NewTracker(p.check, now)
-	}
 	return t
 }
 
@@ -41,7 +44,7 @@ func (f *Fleet) newTarget(r *roster, p plan, m member, now time.Time) *Target {
 func (t *Target) failed(err error) {
 	t.connectErrors.Add(1)
 	t.fleet.config.OnConnectError(t.group, t.address, err)
-	t.Report(Failed)
+	t.Report(shares.Failed)
 }
 
 // watch begins to check t; a nil checker has nothing to ask. The caller holds f.mu.
@@ -78,17 +81,17 @@ func (f *Fleet) learn(t *Target, r health.Result) {
 	}
 	if before != after {
 		switch after {
-		case fromZone:
+		case shares.FromZone:
 			log.Info("target group has a healthy target in this node's zone; others are not used")
-		case fromHealthy:
-			if before == fromZone {
+		case shares.FromHealthy:
+			if before == shares.FromZone {
 				log.Warn("target group has no healthy target in this node's zone; those of other zones are used")
 			} else {
 				log.Info("target group has a healthy target")
 			}
-		case fromAll:
+		case shares.FromAll:
 			log.Warn("target group has no healthy target; it fails open: all of them are used")
-		case fromNothing:
+		case shares.FromNothing:
 			log.Error("target group has no healthy target; requests for it are refused")
 		}
 	}

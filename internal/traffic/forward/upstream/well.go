@@ -1,6 +1,10 @@
 package upstream
 
-import "fmt"
+import (
+	"fmt"
+
+	"countersign.dev/internal/traffic/forward/upstream/shares"
+)
 
 // Unwell says of each of those groups that has no healthy target why not, one
 // sentence each; nothing when all have one.
@@ -14,8 +18,8 @@ func (f *Fleet) Unwell(groups []string) (reasons []string) {
 			continue
 		}
 		switch ring := r.ring.Load(); ring.source {
-		case fromHealthy, fromZone:
-		case fromInitial:
+		case shares.FromHealthy, shares.FromZone:
+		case shares.FromInitial:
 			reasons = append(reasons, fmt.Sprintf("target group %q: no check of a target has ended yet", name))
 		default:
 			reasons = append(reasons, fmt.Sprintf("target group %q has no healthy target", name))

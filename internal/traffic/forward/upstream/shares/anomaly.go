@@ -1,9 +1,8 @@
-package upstream
+package shares
 
 import (
+	"slices"
 	"time"
-
-	"countersign.dev/internal/traffic/forward/health"
 )
 
 // How targets are judged that fail more than others (anomaly_mitigation).
@@ -17,33 +16,32 @@ const (
 // A tally is what a target has done since it was registered.
 type tally struct{ exchanges, errors uint64 }
 
-// mitigation is what part of its share a target has left. The caller holds the
-// roster's mu.
+// mitigation is what part of its share a target has left.
 func (t *Target) mitigation() float64 { return 1 / float64(int(1)<<t.penalty) }
 
 // judge compares what targets have failed since the last time: one that fails
 // more than twice as often as the others together, and by a tenth of its exchanges
 // at least, loses half of its share; one that does not gets back half of what it
 // lost. It returns those that have become anomalous, and those that are so no
-// more. The caller holds mu.
-func (r *roster) judge() (odd, normal []*Target, changed bool) {
+// more.
+func (g *Group) judge() (odd, normal []int, changed bool) {
 	var all tally
-	done := make([]tally, len(r.targets))
+	done := make([]tally, len(g.targets))
 	peers := 0
-	for i, t := range r.targets {
+	for i, t := range g.targets {
 		now := tally{t.exchanges.Load(), t.errors.Load()}
 		done[i] = tally{now.exchanges - t.before.exchanges, now.errors - t.before.errors}
 		t.before = now
-		if t.wanted() && t.status().State == health.Healthy {
+		if t.eligible() {
 			peers++
 			all.exchanges += done[i].exchanges
 			all.errors += done[i].errors
 		}
 	}
-	for i, t := range r.targets {
+	for i, t := range g.targets {
 		was := t.penalty
 		switch {
-		case !r.plan.AnomalyMitigation || peers < fewestPeers || !t.wanted() || t.status().State != health.Healthy:
+		case !g.rules.AnomalyMitigation || peers < fewestPeers || !t.eligible():
 			t.penalty = 0
 		case done[i].exchanges < fewestTries: // nothing is known
 			if done[i].exchanges == 0 && was > 0 {
@@ -56,13 +54,18 @@ func (r *roster) judge() (odd, normal []*Target, changed bool) {
 		}
 		switch {
 		case was == 0 && t.penalty > 0:
-			odd = append(odd, t)
+			odd = append(odd, i)
 		case was > 0 && t.penalty == 0:
-			normal = append(normal, t)
+			normal = append(normal, i)
 		}
 		changed = changed || was != t.penalty
 	}
 	return odd, normal, changed
+}
+
+// penalized reports whether some target has lost a part of its share.
+func (g *Group) penalized() bool {
+	return slices.ContainsFunc(g.targets, func(t *Target) bool { return t.penalty > 0 })
 }
 
 // anomalous reports whether one fails more than the others.
