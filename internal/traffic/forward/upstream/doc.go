@@ -6,6 +6,9 @@
 // snapshot keeps. Targets that stay are not disturbed, new ones are checked at
 // once, removed ones drain.
 //
+// A roster has the targets of a group, and the ring of those that may be picked
+// now: it is made anew whenever package shares says another thing of them.
+//
 // The path of a request is Group.Pick, Target.Get, the exchange over the pool.Conn,
 // its Release. Pick takes no lock, Get and Release one short one per target;
 // with an idle connection at hand none of them allocates. A Target that speaks

@@ -2,6 +2,7 @@ package shares
 
 import (
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -112,6 +113,31 @@ func TestWithoutPassiveHealthNobodyIsEjected(t *testing.T) {
 	}
 	if e := g.Eject(targets[0], start); e != (Ejection{}) { // reported under the rules before
 		t.Errorf("%+v", e)
+	}
+}
+
+// Whoever has the group changes it while exchanges end, and none of them is lost.
+func TestReportNeedsNoLock(t *testing.T) {
+	rules := Rules{AnomalyMitigation: true, Passive: passive(PassiveHealth{Failures: 3, Ejection: time.Second})}
+	g, targets := newGroup(rules, 3)
+	const workers, each = 4, 1000
+	var reporting sync.WaitGroup
+	for range workers {
+		reporting.Go(func() {
+			for n := range each {
+				targets[0].Report(500 + n%5)
+			}
+		})
+	}
+	for n := range 200 {
+		now := start.Add(time.Duration(n) * time.Second)
+		g.Eject(targets[0], now)
+		g.Apply(rules, targets, now)
+		g.Review(now)
+	}
+	reporting.Wait()
+	if n := targets[0].exchanges.Load(); n != workers*each {
+		t.Errorf("%d exchanges were counted, want %d", n, workers*each)
 	}
 }
 
