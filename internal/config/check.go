@@ -17,6 +17,7 @@ type checker struct {
 	*Config
 	stores, groups names
 	credentials    names
+	authorities    names
 	remote         map[string]placedSource // by URL
 }
 
@@ -30,7 +31,7 @@ func (c *checker) check() {
 	c.stores = c.collect("trust_stores", len(c.TrustStores), func(i int) string { return c.TrustStores[i].Name })
 	c.groups = c.collect("target_groups", len(c.TargetGroups), func(i int) string { return c.TargetGroups[i].Name })
 	c.credentials = c.collect("credentials", len(c.Credentials), func(i int) string { return c.Credentials[i].Name })
-	c.collect("authorities", len(c.Authorities), func(i int) string { return c.Authorities[i].Name })
+	c.authorities = c.collect("authorities", len(c.Authorities), func(i int) string { return c.Authorities[i].Name })
 	c.collect("listeners", len(c.Listeners), func(i int) string { return c.Listeners[i].Name })
 
 	c.Node.Admin.check(c, "node.admin")
@@ -89,8 +90,8 @@ func (c *checker) collect(list string, n int, name func(i int) string) names {
 }
 
 // refer notes that the key at path names one of known, or reports that there is
-// no such thing.
-func (c *checker) refer(path, name string, known names, kind string) {
+// no such thing. The key may have one of words instead, which the caller knows.
+func (c *checker) refer(path, name string, known names, kind string, words ...string) {
 	if _, ok := known.paths[name]; ok {
 		known.used[name] = true
 		return
@@ -101,12 +102,26 @@ func (c *checker) refer(path, name string, known names, kind string) {
 	}
 	slices.Sort(all)
 	hint := fmt.Sprintf("no %s is defined", kind)
-	if near := strictyaml.Nearest(name, all); near != "" {
+	if near := strictyaml.Nearest(name, append(words, all...)); near != "" {
 		hint = fmt.Sprintf("did you mean %s?", near)
 	} else if len(all) > 0 {
-		hint = fmt.Sprintf("%ss here: %s", kind, quotedList(all))
+		hint = fmt.Sprintf("%s here: %s", plural(kind), quotedList(all))
 	}
-	c.fault(path, quoted(name), "the name of a "+kind, hint)
+	c.fault(path, quoted(name), strings.Join(append(words, "the name of "+article(kind)), " or "), hint)
+}
+
+func article(kind string) string {
+	if strings.ContainsRune("aeiou", rune(kind[0])) {
+		return "an " + kind
+	}
+	return "a " + kind
+}
+
+func plural(kind string) string {
+	if stem, ok := strings.CutSuffix(kind, "y"); ok {
+		return stem + "ies"
+	}
+	return kind + "s"
 }
 
 // unused warns of the known things that nothing refers to.
@@ -129,8 +144,8 @@ func (l *Listener) check(c *checker, path string) {
 		hints := map[string]string{
 			"certificates":     "leave it out, or use protocol https",
 			"tls":              "leave it out, or use protocol https",
-			"client_auth":      "leave it out: only https can ask for a certificate",
-			"server_names":     "leave it out: only https can ask for a certificate",
+			"client_auth":      "leave it out, or use protocol https: without TLS no certificate can be asked for",
+			"server_names":     "leave it out, or use protocol https: without TLS no certificate can be asked for",
 			"identity_headers": "leave it out: nobody is known here, and what clients send under such names is removed anyway",
 		}
 		if l.proxied() { // who a client is, is known then

@@ -155,7 +155,7 @@ func (c *checker) required(r *Requirement, path string, l *Listener, depth int, 
 	case l.Protocol == "tls" || l.Protocol == "tcp":
 		c.fault(path, quoted(r.Name)+" with protocol "+l.Protocol, ClientCertificate, "only a request of HTTP can show something else")
 	default:
-		c.refer(path, r.Name, c.credentials, "credential")
+		c.refer(path, r.Name, c.credentials, "credential", ClientCertificate)
 	}
 }
 

@@ -192,7 +192,7 @@ func (c *checker) enrollment() {
 			c.fault("devices.authority", "nothing, and no node.data_dir", "one of the two", "without an authority devices get what operators upload, which is sealed under a key in node.data_dir")
 		}
 	case issuer == nil:
-		c.fault("devices.authority", quoted(d.Authority), "the name of one of the authorities", "")
+		c.refer("devices.authority", d.Authority, c.authorities, "authority")
 	case d.Initialize == nil && !issuer.EST:
 		c.fault("devices.authority", quoted(d.Authority)+", but no way to ask it", "devices.initialize, or est of that authority", "devices: {initialize: {}}")
 	}

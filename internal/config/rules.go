@@ -96,6 +96,8 @@ func address(s string) (clean, hint string, ok bool) {
 	switch {
 	case err != nil && strings.Count(s, ":") > 1:
 		return "", "an IPv6 address is written in [], with the port behind", false
+	case err != nil && isPort(s):
+		return "", "a colon before the port, in quotes, is every address: \":" + s + "\"", false
 	case err != nil:
 		return "", "the port is missing", false
 	case host == "localhost":
@@ -204,6 +206,8 @@ func target(s string) (clean, hint string, ok bool) {
 		return "", "write host and port alone; the group's protocol says how to speak", false
 	case err != nil && strings.Count(s, ":") > 1:
 		return "", "an IPv6 address is written in [], with the port behind", false
+	case err != nil && isPort(s):
+		return "", "the host is missing, as in 127.0.0.1:" + s, false
 	case err != nil:
 		return "", "the port is missing", false
 	case !isPort(port):

@@ -47,7 +47,11 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, f field, path string) {
 	switch kind := v.Kind(); {
 	case isText(v.Type()): // reads what is written, however it is written
 	case kind == reflect.String && !written:
-		d.refuse(path, found, expected, f.hintOr("put it in quotes if it is meant"))
+		hint := "put it in quotes if it is meant"
+		if p := d.set(v, text, f); p != nil { // quotes alone would not do
+			hint = p.hint
+		}
+		d.refuse(path, found, expected, f.hintOr(hint))
 		return
 	case (kind == reflect.Int || kind == reflect.Bool) && written && expanded == text:
 		hint := f.hint

@@ -61,7 +61,9 @@ func (d *Document) parse(data []byte) (root ast.Node) {
 	if err != nil {
 		var syntax yaml.Error
 		if errors.As(err, &syntax) {
-			d.syntax(syntax.GetToken(), "text that is not YAML: "+syntax.GetMessage(), "", syntaxHint(syntax.GetMessage()))
+			// A tab as it is would be a replacement character in the sentence.
+			message := strings.Replace(syntax.GetMessage(), "character '\t' that", "a tab, which", 1)
+			d.syntax(syntax.GetToken(), "text that is not YAML: "+message, "", syntaxHint(message))
 		} else {
 			d.Report(d.Fault("", "text that is not YAML: "+err.Error(), "", ""))
 		}
@@ -105,14 +107,18 @@ func (d *Document) syntaxAt(at place, path, found, expected, hint string) {
 	d.Report(f)
 }
 
-// syntaxHint says what to do about what the parser complains of, in the two
-// cases that are as common as they are obscure.
+// syntaxHint says what to do about what the parser complains of, in the cases that
+// are as common as they are obscure.
 func syntaxHint(message string) string {
 	switch {
-	case strings.Contains(message, "'\t'"):
+	case strings.Contains(message, "a tab"):
 		return "indent with blanks, not with tabs"
 	case strings.Contains(message, "must be specified"):
-		return "text with any of {}[],: in it needs quotes here"
+		return "a bracket is not closed, or text with any of {}[],: in it needs quotes here"
+	case strings.Contains(message, "not allowed in this context"):
+		return "is this line, or the one before it, indented as its neighbors are? the keys of one mapping begin in the same column"
+	case strings.Contains(message, "non-map value"):
+		return "behind a key there is a colon, and then a blank"
 	}
 	return ""
 }
