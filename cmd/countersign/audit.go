@@ -35,10 +35,10 @@ func trailFlags(cmd *cobra.Command, file, configuration *string) {
 
 func openTrail(file, configuration string) (*os.File, error) {
 	if configuration != "" {
-		cfg, _ := config.Inspect(configuration)
+		cfg, faults := config.Inspect(configuration)
 		switch {
 		case cfg == nil:
-			return nil, fmt.Errorf("%s cannot be read", configuration)
+			return nil, faults
 		case cfg.Node.DataDir == "":
 			return nil, fmt.Errorf("%s has no node.data_dir, so there is no audit trail", configuration)
 		}
@@ -55,7 +55,7 @@ func auditShow(std stdio) *cobra.Command {
 		Short: "Print the trail",
 		Long: `Show prints the trail, and ends with exit status 1 at a line that is not what was
 written.`,
-		Args: cobra.NoArgs,
+		Args: positional(),
 		RunE: func(*cobra.Command, []string) error {
 			f, err := openTrail(file, configuration)
 			if err != nil {
@@ -106,7 +106,7 @@ func auditVerify(std stdio) *cobra.Command {
 the last one. A trail that was cut, or written anew from some line on, is whole in
 itself: give --seen with a digest that the node wrote into its program log
 ("msg=audit"), or that you noted before. The line must still be there.`,
-		Args: cobra.NoArgs,
+		Args: positional(),
 		RunE: func(*cobra.Command, []string) error {
 			f, err := openTrail(file, configuration)
 			if err != nil {

@@ -32,12 +32,6 @@ func newCACommand(std stdio) *cobra.Command {
   countersign ca revoke pki MacID-AA-BB-CC-DD-EE-FF.crt --reason keyCompromise
   countersign ca rollover pki --root-key /media/stick/root.key --root-passphrase-file passphrase
   countersign ca show pki`,
-		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("%q is no command of countersign ca: expected init, issue, sign, revoke, crl, rollover, succeed, move-ledger or show", args[0])
-			}
-			return c.Help()
-		},
 	}
 	var secrets caSecrets
 	f := c.PersistentFlags()
@@ -84,19 +78,6 @@ func (s *caSecrets) open(dir string) (*ca.Authority, error) {
 		}
 	}
 	return ca.Open(c)
-}
-
-// positional demands exactly these arguments, and says which one is missing.
-func positional(names ...string) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		switch {
-		case len(args) < len(names):
-			return fmt.Errorf("%s is missing: usage: %s", names[len(args)], c.UseLine())
-		case len(args) > len(names):
-			return fmt.Errorf("%q is one argument too many: usage: %s", args[len(names)], c.UseLine())
-		}
-		return nil
-	}
 }
 
 func caInit(std stdio, secrets *caSecrets) *cobra.Command {

@@ -38,7 +38,7 @@ func connectionsList(std stdio) *cobra.Command {
 		Short: "List the connections of admitted clients",
 		Long: `List prints the connections of clients that were admitted and are connected: those
 over TLS, since without it nobody is admitted. Several filters must all hold.` + nodeHelp,
-		Args: cobra.NoArgs,
+		Args: positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
 				all := []client.Connection{}

@@ -33,7 +33,11 @@ func newDeviceCommand(std stdio) *cobra.Command {
 }
 
 func whyFlag(cmd *cobra.Command, why *string, demanded bool) {
-	cmd.Flags().StringVar(why, "why", "", "the `REASON`, which the device's trail keeps")
+	about := "the `REASON`, which the device's trail keeps"
+	if demanded {
+		about += "; it has to be given"
+	}
+	cmd.Flags().StringVar(why, "why", "", about)
 	if demanded {
 		cmd.MarkFlagRequired("why")
 	}
@@ -47,7 +51,7 @@ func deviceAdd(std stdio) *cobra.Command {
 		Use:   "add ID",
 		Short: "Provision a device",
 		Long:  `Add puts a device into the registry. A MAC address may be given in any spelling.` + nodeHelp,
-		Args:  cobra.ExactArgs(1),
+		Args:  positional("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			if d.Labels, err = inventory.ParseLabels(strings.Join(labels, ";")); err != nil {
@@ -98,7 +102,7 @@ func deviceVerb(std stdio, verb, short string) *cobra.Command {
 		Short: short,
 		Long: fmt.Sprintf("%s. It is %s then.\nThis is for devices that are %s.\n\nSeveral are done one after the other; the first that is refused ends it.",
 			short, to, strings.Join(from, ", ")) + nodeHelp,
-		Args: cobra.MinimumNArgs(1),
+		Args: atLeast("ID"),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
 				for _, id := range ids {
@@ -171,7 +175,7 @@ func deviceList(std stdio) *cobra.Command {
 		Short: "List devices",
 		Long: `List prints the devices for which every filter holds, in the order of their ids; with
 --seen-since or --seen-before in the order in which they were last seen.` + nodeHelp,
-		Args: cobra.NoArgs,
+		Args: positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := which.filter()
 			if err != nil {

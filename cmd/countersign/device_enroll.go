@@ -24,7 +24,7 @@ func deviceClaim(std stdio) *cobra.Command {
 		Long: `Claim says what a device has to show that comes for its first certificate with
 nothing but the one that all devices are made with. A secret is printed once, for
 a label on the device; the registry keeps its hash alone.` + nodeHelp,
-		Args: cobra.ExactArgs(1),
+		Args: positional("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			switch {
@@ -154,7 +154,7 @@ func deviceBundle(std stdio) *cobra.Command {
 		Long: `Bundle is for devices that cannot make a key. FILE (- is standard input) has in PEM
 the certificate, those behind it, and the private key, not encrypted. The key is
 sealed until the device fetches it, and is gone then.` + nodeHelp,
-		Args: cobra.ExactArgs(2),
+		Args: positional("ID", "FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := readAll(std, args[1])
 			if err != nil {

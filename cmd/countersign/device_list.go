@@ -47,7 +47,7 @@ with id, state, notes and labels. What export writes can be imported.
 
 Every line that is bad is reported. Unless --continue is given, one of them has
 nothing imported at all.` + nodeHelp,
-		Args: cobra.ExactArgs(1),
+		Args: positional("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			format, err := formatOf(how.Format, args[0])
 			if err != nil {
@@ -147,7 +147,7 @@ func deviceExport(std stdio) *cobra.Command {
 		Use:   "export",
 		Short: "Write devices as CSV or JSON lines",
 		Long:  `Export writes the devices for which every filter holds to standard output.` + nodeHelp,
-		Args:  cobra.NoArgs,
+		Args:  positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := which.filter()
 			if err != nil {

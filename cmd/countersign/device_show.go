@@ -20,7 +20,7 @@ func deviceShow(std stdio) *cobra.Command {
 to it, when, by whom and why. Attempts to get its certificate that were refused are
 in the trail, one a minute at most. The trail is checked; one that was tampered with
 is a failure.` + nodeHelp,
-		Args: cobra.ExactArgs(1),
+		Args: positional("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
 				f, err := deviceFileOf(ctx, c, args[0])

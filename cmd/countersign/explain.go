@@ -41,7 +41,7 @@ those before do not, whether what it requires holds, and where it goes.
 
 The exit status is 0 when the client would be admitted and its request served,
 else 1.`,
-		Args: cobra.NoArgs,
+		Args: positional(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			asker := ocsp.New(ocsp.Config{})
 			defer asker.Close()

@@ -41,6 +41,8 @@ func (l *lifetime) String() string {
 	d := time.Duration(*l)
 	days, rest := d/(24*time.Hour), d%(24*time.Hour)
 	switch {
+	case d == 0:
+		return "0" // as a default, none: pflag does not print it
 	case days == 0:
 		return short(d)
 	case rest == 0:

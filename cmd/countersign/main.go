@@ -70,8 +70,13 @@ func onRun(c *cobra.Command, note func()) {
 // newRoot lists every command: one constructor a noun, each in its own file.
 func newRoot(std stdio) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "countersign",
-		Short:         "A mutual-TLS load balancer with its own device authority",
+		Use:   "countersign",
+		Short: "A mutual-TLS load balancer with its own device authority",
+		Long: `A mutual-TLS load balancer with its own device authority. "countersign up" shows on
+this machine, in seconds, what it does.
+
+The exit status of every command is 0 when it is done, 1 when something was refused
+or failed, 2 when the command line was not understood or a node cannot be reached.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -89,5 +94,6 @@ func newRoot(std stdio) *cobra.Command {
 		newCACommand(std),
 		newVersionCommand(std),
 	)
+	demandCommands(root)
 	return root
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -60,13 +61,28 @@ func (f *nodeFlags) run(ctx context.Context, std stdio, ask func(context.Context
 	}
 	c, err := client.New(f.Config)
 	if err != nil {
-		return err
+		return f.aboutToken(err)
 	}
 	defer c.Close()
 	err = ask(ctx, c)
 	if unreachable, ok := errors.AsType[*client.UnreachableError](err); ok {
 		fmt.Fprintf(std.err, "countersign: %v; does it run, and is this its admin address?\n", unreachable)
 		return exitCode(2)
+	}
+	return err
+}
+
+// aboutToken says what to do about a token that cannot be read.
+func (f *nodeFlags) aboutToken(err error) error {
+	var cause *fs.PathError
+	if !errors.As(err, &cause) || cause.Path != f.TokenFile {
+		return err
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w; a node makes it when it starts: has one run with this data_dir?", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; it is for the user as whom the node runs", err)
 	}
 	return err
 }
@@ -79,9 +95,9 @@ func (f *nodeFlags) configured() error {
 		}
 		return nil
 	}
-	cfg, _ := config.Inspect(f.file) // the node may be running under a better one: a fault is its own business
+	cfg, faults := config.Inspect(f.file) // the node may be running under a better one: a fault is its own business
 	if cfg == nil {
-		return fmt.Errorf("%s cannot be read", f.file)
+		return faults
 	}
 	admin := cfg.Node.Admin
 	if f.Address == "" {

@@ -21,7 +21,7 @@ what came of the last attempt to replace it. With --reload, the node reads its
 configuration again first.
 
 The exit status is also 1 when the last configuration was refused.` + nodeHelp,
-		Args: cobra.NoArgs,
+		Args: positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
 				ask := c.Snapshot

@@ -14,7 +14,7 @@ import (
 
 func trustCheck(std stdio) *cobra.Command {
 	var asJSON bool
-	var soon time.Duration
+	soon := lifetime(30 * 24 * time.Hour)
 	cmd := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Find what is wrong with CA bundles and revocation lists, or will be soon",
@@ -26,10 +26,10 @@ no CA of the bundles has signed, what AWS's quotas do not allow. A private key i
 a file is an alarm. It needs no configuration and no running node.
 
 The exit status is 0 when there are warnings at most, else 1.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: atLeast("FILE"),
 		RunE: func(_ *cobra.Command, files []string) error {
 			now := time.Now()
-			report := inspect.Files(files, inspect.Options{Now: now, Soon: soon})
+			report := inspect.Files(files, inspect.Options{Now: now, Soon: time.Duration(soon)})
 			if asJSON {
 				out := json.NewEncoder(std.out)
 				out.SetIndent("", "  ")
@@ -46,7 +46,7 @@ The exit status is 0 when there are warnings at most, else 1.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write one JSON document for programs")
-	cmd.Flags().DurationVar(&soon, "soon", 30*24*time.Hour, "warn of what ends within this `TIME`")
+	cmd.Flags().Var(&soon, "soon", "warn of what ends within this `TIME`")
 	return cmd
 }
 

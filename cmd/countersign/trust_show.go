@@ -40,7 +40,7 @@ fetched that a node keeps in its node.data_dir. It asks nobody then, and needs n
 running node.
 
 The exit status is also 1 when something is wrong.` + nodeHelp,
-		Args: cobra.NoArgs,
+		Args: positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case !offline:

@@ -26,7 +26,7 @@ NAME, in the place of one that was staged before. Nothing comes into force. FILE
 a CA bundle or has revocation lists, and would take the place of the trust store's
 own; where that has several of the kind, say which with --for. What a reload would
 refuse is refused, with all faults.` + nodeHelp,
-		Args: cobra.ExactArgs(2),
+		Args: positional("NAME", "FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			content, err := os.ReadFile(args[1])
 			if err != nil {
@@ -69,7 +69,7 @@ func trustStaged(std stdio) *cobra.Command {
 		Use:   "staged",
 		Short: "List what is staged",
 		Long:  `Staged lists the candidates of a node's trust stores.` + nodeHelp,
-		Args:  cobra.NoArgs,
+		Args:  positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
 				all := []client.Candidate{}
@@ -109,7 +109,7 @@ Whose holder has come with a newer certificate since, which would be accepted, i
 counted as replaced, not as refused.
 
 The exit status is also 1 when clients would be refused.` + nodeHelp,
-		Args: cobra.ExactArgs(1),
+		Args: positional("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
 				d, err := c.Diff(ctx, args[0], limit)
@@ -274,7 +274,7 @@ was there is kept beside it, as FILE.before-TIME.
 It is refused if clients would be refused by it that are accepted today, more than
 --refuse allows: the number that trust diff gives. It is refused, too, if FILE is
 not what it was when the candidate was staged.` + nodeHelp,
-		Args: cobra.ExactArgs(1),
+		Args: positional("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
 				done, err := c.Commit(ctx, args[0], refuse)
@@ -304,7 +304,7 @@ func trustAbort(std stdio) *cobra.Command {
 		Use:   "abort NAME",
 		Short: "Forget what is staged",
 		Long:  `Abort forgets the candidate of the trust store NAME.` + nodeHelp,
-		Args:  cobra.ExactArgs(1),
+		Args:  positional("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
 				gone, err := c.Abort(ctx, args[0])

@@ -12,7 +12,7 @@ func newVersionCommand(std stdio) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, the revision it was built from and the Go release",
-		Args:  cobra.NoArgs,
+		Args:  positional(),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(std.out, "countersign %s %s %s %s/%s\n",
 				buildVersion(), buildRevision(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
