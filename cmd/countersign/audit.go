@@ -55,7 +55,8 @@ func auditShow(std stdio) *cobra.Command {
 		Short: "Print the trail",
 		Long: `Show prints the trail, and ends with exit status 1 at a line that is not what was
 written.`,
-		Args: positional(),
+		Example: `  countersign audit show -c countersign.yaml`,
+		Args:    positional(),
 		RunE: func(*cobra.Command, []string) error {
 			f, err := openTrail(file, configuration)
 			if err != nil {
@@ -106,7 +107,8 @@ func auditVerify(std stdio) *cobra.Command {
 the last one. A trail that was cut, or written anew from some line on, is whole in
 itself: give --seen with a digest that the node wrote into its program log
 ("msg=audit"), or that you noted before. The line must still be there.`,
-		Args: positional(),
+		Example: `  countersign audit verify --file audit.jsonl --seen 23211e0f...`,
+		Args:    positional(),
 		RunE: func(*cobra.Command, []string) error {
 			f, err := openTrail(file, configuration)
 			if err != nil {

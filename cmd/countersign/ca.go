@@ -94,6 +94,8 @@ one. With --offline-root its key is written encrypted, under the passphrase in t
 file that --root-passphrase-file names: carry the key away, and the passphrase to
 another place. With --passphrase-file the issuing authority's key is encrypted too,
 and whoever uses it names the same file.`,
+		Example: `  countersign ca init pki
+  countersign ca init pki --name "Plant 7" --offline-root --root-passphrase-file passphrase`,
 		Args: positional("DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			switch {
@@ -164,6 +166,8 @@ func caIssue(std stdio, secrets *caSecrets) *cobra.Command {
 NAME becomes the common name, and the name of the files NAME.crt (the certificate,
 then the issuing authority's) and NAME.key; characters that are awkward in a file
 name become hyphens there.`,
+		Example: `  countersign ca issue pki MacID-AA:BB:CC:DD:EE:FF
+  countersign ca issue pki gateway --profile server --san dns:gateway.example.com`,
 		Args: positional("DIR", "NAME"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir, name := args[0], args[1]
@@ -218,7 +222,8 @@ func caSign(std stdio, secrets *caSecrets) *cobra.Command {
 The subject and the alternative names are taken from the request, which must be
 signed with its own key. What it may be used for is the profile's business: a
 request that asks to be an authority, or for another purpose, is refused.`,
-		Args: positional("DIR", "CSR"),
+		Example: `  countersign ca sign pki device.csr --lifetime 90d`,
+		Args:    positional("DIR", "CSR"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir, file := args[0], args[1]
 			p, err := issuance.ParseProfile(profile)

@@ -62,7 +62,8 @@ func caMoveLedger(std stdio, secrets *caSecrets) *cobra.Command {
 FILE, which has ledger: store for it, and put the file aside. Several nodes that share
 a PostgreSQL issue from one authority then, each with a copy of DIR. Nobody may use
 the authority meanwhile; the other commands take --config from then on.`,
-		Args: positional("DIR"),
+		Example: `  countersign ca move-ledger pki --config countersign.yaml`,
+		Args:    positional("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if secrets.configuration == "" {
 				return errors.New("--config is missing: the configuration of the gateway says which store it is")

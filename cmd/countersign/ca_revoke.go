@@ -22,9 +22,10 @@ import (
 func caRevoke(std stdio, secrets *caSecrets) *cobra.Command {
 	var reason string
 	c := &cobra.Command{
-		Use:   "revoke DIR SERIAL|FILE",
-		Short: "Revoke a certificate, for good, and sign new revocation lists",
-		Args:  positional("DIR", "SERIAL or FILE"),
+		Use:     "revoke DIR SERIAL|FILE",
+		Short:   "Revoke a certificate, for good, and sign new revocation lists",
+		Example: `  countersign ca revoke pki MacID-AA-BB-CC-DD-EE-FF.crt --reason keyCompromise`,
+		Args:    positional("DIR", "SERIAL or FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			why, err := crl.ParseReason(reason)
 			if err != nil {
@@ -71,9 +72,10 @@ func caRevoke(std stdio, secrets *caSecrets) *cobra.Command {
 func caCRL(std stdio, secrets *caSecrets) *cobra.Command {
 	var life lifetime
 	c := &cobra.Command{
-		Use:   "crl DIR",
-		Short: "Sign the revocation lists anew, before the old ones run out",
-		Args:  positional("DIR"),
+		Use:     "crl DIR",
+		Short:   "Sign the revocation lists anew, before the old ones run out",
+		Example: `  countersign ca crl pki --lifetime 7d`,
+		Args:    positional("DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			a, err := secrets.open(args[0])
 			if err != nil {

@@ -22,7 +22,8 @@ func caRollover(std stdio, secrets *caSecrets) *cobra.Command {
 The one before goes on signing its own revocation list until it ends, so that what it
 has issued stays good. The list of both is in crl.pem, their certificates in ca.crt:
 give the new ca.crt to trust stores that do not have the root.`,
-		Args: positional("DIR"),
+		Example: `  countersign ca rollover pki --root-key /media/stick/root.key --root-passphrase-file passphrase`,
+		Args:    positional("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			keyType, err := issuance.ParseKeyType(key)
 			if err != nil {

@@ -26,6 +26,8 @@ func caShow(std stdio, secrets *caSecrets) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show DIR|FILE [SERIAL]",
 		Short: "Show an authority with all its certificates, one of those, or the certificates in a file",
+		Example: `  countersign ca show pki
+  countersign ca show device-1.crt`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 2 {
 				return nil

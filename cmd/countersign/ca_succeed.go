@@ -22,7 +22,8 @@ with the same name and another key, an issuing authority below it, and what the 
 root says of the new one and the new one of the old: new-with-old.crt and
 old-with-new.crt (RFC 4210 section 4.4), in both directories. It takes the keys of
 both roots. The old authority goes on until nobody needs it any more.`,
-		Args: positional("OLD", "NEW"),
+		Example: `  countersign ca succeed pki pki-2027`,
+		Args:    positional("OLD", "NEW"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			keyType, err := issuance.ParseKeyType(key)
 			if err != nil {

@@ -38,7 +38,8 @@ func connectionsList(std stdio) *cobra.Command {
 		Short: "List the connections of admitted clients",
 		Long: `List prints the connections of clients that were admitted and are connected: those
 over TLS, since without it nobody is admitted. Several filters must all hold.` + nodeHelp,
-		Args: positional(),
+		Example: `  countersign connections list --listener devices --client 10.0.0.0/8 -c countersign.yaml`,
+		Args:    positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
 				all := []client.Connection{}
@@ -84,6 +85,8 @@ func connectionsClose(std stdio) *cobra.Command {
 		Long: `Close ends the connections with these IDs, or all those that the filters mean. What
 is under way on one has a second to finish. It does not keep the client from
 connecting anew: for that, revoke its certificate.` + nodeHelp,
+		Example: `  countersign connections close TID_2cfb7ce207a1fb67b4f9cfacb44009d0 -c countersign.yaml
+  countersign connections close --subject "CN=MacID-AA:BB:*" -c countersign.yaml`,
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			if len(ids) == 0 && filter == (client.ConnectionFilter{}) || len(ids) > 0 && filter != (client.ConnectionFilter{}) {
 				return errors.New("say which: the IDs that list shows, or filters such as --fingerprint, not both")

@@ -29,7 +29,8 @@ func newAPIKeyCommand(std stdio) *cobra.Command {
 line with its digest belongs into the file that keys of the credential names; with
 --append it is put there. A node that watches the file knows the key at once. An
 id may have several keys, so that its holder can change from one to the next.`,
-		Args: positional("ID"),
+		Example: `  countersign credential api-key new acme --append keys.txt`,
+		Args:    positional("ID"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			id, key := args[0], credential.NewKey()
 			if !apikey.ValidID(id) {

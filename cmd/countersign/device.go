@@ -48,10 +48,11 @@ func deviceAdd(std stdio) *cobra.Command {
 	var d client.NewDevice
 	var labels []string
 	cmd := &cobra.Command{
-		Use:   "add ID",
-		Short: "Provision a device",
-		Long:  `Add puts a device into the registry. A MAC address may be given in any spelling.` + nodeHelp,
-		Args:  positional("ID"),
+		Use:     "add ID",
+		Short:   "Provision a device",
+		Long:    `Add puts a device into the registry. A MAC address may be given in any spelling.` + nodeHelp,
+		Example: `  countersign device add 00:1A:2B:3C:4D:5E --label site=bonn --why "order 4711" -c countersign.yaml`,
+		Args:    positional("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			if d.Labels, err = inventory.ParseLabels(strings.Join(labels, ";")); err != nil {
@@ -97,12 +98,17 @@ func deviceVerb(std stdio, verb, short string) *cobra.Command {
 			}
 		}
 	}
+	reason, demanded := "", verb == "suspend" || verb == "revoke" || verb == "retire"
+	if demanded {
+		reason = ` --why "ticket 7"`
+	}
 	cmd := &cobra.Command{
 		Use:   verb + " ID...",
 		Short: short,
 		Long: fmt.Sprintf("%s. It is %s then.\nThis is for devices that are %s.\n\nSeveral are done one after the other; the first that is refused ends it.",
 			short, to, strings.Join(from, ", ")) + nodeHelp,
-		Args: atLeast("ID"),
+		Example: "  countersign device " + verb + " 00:1A:2B:3C:4D:5E" + reason + " -c countersign.yaml",
+		Args:    atLeast("ID"),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
 				for _, id := range ids {
@@ -119,7 +125,7 @@ func deviceVerb(std stdio, verb, short string) *cobra.Command {
 		},
 	}
 	node.add(cmd)
-	whyFlag(cmd, &why, verb == "suspend" || verb == "revoke" || verb == "retire")
+	whyFlag(cmd, &why, demanded)
 	return cmd
 }
 
@@ -175,6 +181,8 @@ func deviceList(std stdio) *cobra.Command {
 		Short: "List devices",
 		Long: `List prints the devices for which every filter holds, in the order of their ids; with
 --seen-since or --seen-before in the order in which they were last seen.` + nodeHelp,
+		Example: `  countersign device list --state active,suspended --label site=bonn -c countersign.yaml
+  countersign device list --seen-before 30d -c countersign.yaml`,
 		Args: positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := which.filter()

@@ -24,6 +24,8 @@ func deviceClaim(std stdio) *cobra.Command {
 		Long: `Claim says what a device has to show that comes for its first certificate with
 nothing but the one that all devices are made with. A secret is printed once, for
 a label on the device; the registry keeps its hash alone.` + nodeHelp,
+		Example: `  countersign device claim 00:1A:2B:3C:4D:5E --secret -c countersign.yaml
+  countersign device claim 00:1A:2B:3C:4D:5E --public-key device.pub -c countersign.yaml`,
 		Args: positional("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
@@ -85,6 +87,8 @@ func deviceApprove(std stdio) *cobra.Command {
 		Long: `Approve lets the one with this key fetch the certificate of a device whose claim
 is approval. Compare the key with what the device itself shows: whoever has the
 certificate that all devices are made with can ask. Without ID it lists who waits.` + nodeHelp,
+		Example: `  countersign device approve -c countersign.yaml
+  countersign device approve 00:1A:2B:3C:4D:5E --public-key sha256:198b1a3e... -c countersign.yaml`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -154,7 +158,8 @@ func deviceBundle(std stdio) *cobra.Command {
 		Long: `Bundle is for devices that cannot make a key. FILE (- is standard input) has in PEM
 the certificate, those behind it, and the private key, not encrypted. The key is
 sealed until the device fetches it, and is gone then.` + nodeHelp,
-		Args: positional("ID", "FILE"),
+		Example: `  countersign device bundle 00:1A:2B:3C:4D:5E device.pem -c countersign.yaml`,
+		Args:    positional("ID", "FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := readAll(std, args[1])
 			if err != nil {

@@ -47,7 +47,8 @@ with id, state, notes and labels. What export writes can be imported.
 
 Every line that is bad is reported. Unless --continue is given, one of them has
 nothing imported at all.` + nodeHelp,
-		Args: positional("FILE"),
+		Example: `  countersign device import fleet.csv --why "order 4711" -c countersign.yaml`,
+		Args:    positional("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			format, err := formatOf(how.Format, args[0])
 			if err != nil {
@@ -144,10 +145,11 @@ func deviceExport(std stdio) *cobra.Command {
 	var which deviceFilter
 	var word string
 	cmd := &cobra.Command{
-		Use:   "export",
-		Short: "Write devices as CSV or JSON lines",
-		Long:  `Export writes the devices for which every filter holds to standard output.` + nodeHelp,
-		Args:  positional(),
+		Use:     "export",
+		Short:   "Write devices as CSV or JSON lines",
+		Long:    `Export writes the devices for which every filter holds to standard output.` + nodeHelp,
+		Example: `  countersign device export --state active -c countersign.yaml > fleet.csv`,
+		Args:    positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := which.filter()
 			if err != nil {

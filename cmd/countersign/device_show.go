@@ -20,7 +20,8 @@ func deviceShow(std stdio) *cobra.Command {
 to it, when, by whom and why. Attempts to get its certificate that were refused are
 in the trail, one a minute at most. The trail is checked; one that was tampered with
 is a failure.` + nodeHelp,
-		Args: positional("ID"),
+		Example: `  countersign device show 00:1A:2B:3C:4D:5E -c countersign.yaml`,
+		Args:    positional("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
 				f, err := deviceFileOf(ctx, c, args[0])

@@ -41,6 +41,8 @@ those before do not, whether what it requires holds, and where it goes.
 
 The exit status is 0 when the client would be admitted and its request served,
 else 1.`,
+		Example: `  countersign explain -c countersign.yaml --cert device-1.crt
+  countersign explain -c countersign.yaml --cert device-1.crt --request "GET https://api.example.com/admin/"`,
 		Args: positional(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			asker := ocsp.New(ocsp.Config{})

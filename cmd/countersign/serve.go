@@ -42,7 +42,8 @@ the last good one stays in force.
   SIGHUP           read the configuration again
   SIGUSR1          open the log files anew, after a rotation
   SIGTERM, SIGINT  stop accepting, finish what is under way, exit; a second one exits at once`,
-		Args: positional(),
+		Example: `  countersign serve -c countersign.yaml`,
+		Args:    positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return serve(cmd.Context(), std, file)
 		},

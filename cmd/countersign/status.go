@@ -21,6 +21,8 @@ what came of the last attempt to replace it. With --reload, the node reads its
 configuration again first.
 
 The exit status is also 1 when the last configuration was refused.` + nodeHelp,
+		Example: `  countersign status -c countersign.yaml
+  countersign status --reload --address 10.0.0.5:9901 --cert operator.crt --key operator.key`,
 		Args: positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {

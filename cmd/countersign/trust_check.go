@@ -26,7 +26,8 @@ no CA of the bundles has signed, what AWS's quotas do not allow. A private key i
 a file is an alarm. It needs no configuration and no running node.
 
 The exit status is 0 when there are warnings at most, else 1.`,
-		Args: atLeast("FILE"),
+		Example: `  countersign trust check --soon 60d pki/ca.crt pki/crl.pem`,
+		Args:    atLeast("FILE"),
 		RunE: func(_ *cobra.Command, files []string) error {
 			now := time.Now()
 			report := inspect.Files(files, inspect.Options{Now: now, Soon: time.Duration(soon)})

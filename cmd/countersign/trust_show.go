@@ -40,6 +40,8 @@ fetched that a node keeps in its node.data_dir. It asks nobody then, and needs n
 running node.
 
 The exit status is also 1 when something is wrong.` + nodeHelp,
+		Example: `  countersign trust show -c countersign.yaml
+  countersign trust show --offline -c countersign.yaml`,
 		Args: positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {

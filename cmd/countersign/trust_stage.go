@@ -26,7 +26,8 @@ NAME, in the place of one that was staged before. Nothing comes into force. FILE
 a CA bundle or has revocation lists, and would take the place of the trust store's
 own; where that has several of the kind, say which with --for. What a reload would
 refuse is refused, with all faults.` + nodeHelp,
-		Args: positional("NAME", "FILE"),
+		Example: `  countersign trust stage fleet new-ca.crt -c countersign.yaml`,
+		Args:    positional("NAME", "FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			content, err := os.ReadFile(args[1])
 			if err != nil {
@@ -66,10 +67,11 @@ func candidatePage(c *client.Candidate) *page {
 func trustStaged(std stdio) *cobra.Command {
 	var node nodeFlags
 	cmd := &cobra.Command{
-		Use:   "staged",
-		Short: "List what is staged",
-		Long:  `Staged lists the candidates of a node's trust stores.` + nodeHelp,
-		Args:  positional(),
+		Use:     "staged",
+		Short:   "List what is staged",
+		Long:    `Staged lists the candidates of a node's trust stores.` + nodeHelp,
+		Example: `  countersign trust staged -c countersign.yaml`,
+		Args:    positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
 				all := []client.Candidate{}
@@ -109,7 +111,8 @@ Whose holder has come with a newer certificate since, which would be accepted, i
 counted as replaced, not as refused.
 
 The exit status is also 1 when clients would be refused.` + nodeHelp,
-		Args: positional("NAME"),
+		Example: `  countersign trust diff fleet -c countersign.yaml`,
+		Args:    positional("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
 				d, err := c.Diff(ctx, args[0], limit)
@@ -274,6 +277,8 @@ was there is kept beside it, as FILE.before-TIME.
 It is refused if clients would be refused by it that are accepted today, more than
 --refuse allows: the number that trust diff gives. It is refused, too, if FILE is
 not what it was when the candidate was staged.` + nodeHelp,
+		Example: `  countersign trust commit fleet -c countersign.yaml
+  countersign trust commit fleet --refuse 3 -c countersign.yaml`,
 		Args: positional("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
@@ -301,10 +306,11 @@ not what it was when the candidate was staged.` + nodeHelp,
 func trustAbort(std stdio) *cobra.Command {
 	var node nodeFlags
 	cmd := &cobra.Command{
-		Use:   "abort NAME",
-		Short: "Forget what is staged",
-		Long:  `Abort forgets the candidate of the trust store NAME.` + nodeHelp,
-		Args:  positional("NAME"),
+		Use:     "abort NAME",
+		Short:   "Forget what is staged",
+		Long:    `Abort forgets the candidate of the trust store NAME.` + nodeHelp,
+		Example: `  countersign trust abort fleet -c countersign.yaml`,
+		Args:    positional("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
 				gone, err := c.Abort(ctx, args[0])

@@ -30,7 +30,8 @@ goes on serving for you to try.
 Everything is kept in one directory, yours to change, and used again the next
 time. With --once it stops after the demonstration; the exit status is 0 if all
 came out as it should.`,
-		Args: positional(),
+		Example: `  countersign up --dir demo`,
+		Args:    positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
