@@ -142,6 +142,14 @@ func (c *Conn) PeerConnect() bool {
 	return c.peer.connect
 }
 
+// PeerStreams is how many streams the peer lets us have open at once (RFC 9113
+// section 5.1.2). Before its first SETTINGS, and if they do not say, that is a guess.
+func (c *Conn) PeerStreams() uint32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.peer.streams
+}
+
 // Settled returns a channel that is closed once the peer's first SETTINGS are in.
 func (c *Conn) Settled() <-chan struct{} {
 	c.mu.Lock()

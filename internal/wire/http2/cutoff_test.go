@@ -126,7 +126,9 @@ func TestWhatAServerSaidBeforeItWasGoneIsHeard(t *testing.T) {
 	})
 }
 
-func isGone(err error) bool { return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) }
+func isGone(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+}
 
 // In TLS 1.3 a server looks at the client's certificate when the client is done
 // with the handshake (RFC 8446 section 4.4.3). A request that is begun later still

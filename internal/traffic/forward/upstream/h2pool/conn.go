@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// unsettled is how many streams are opened before the target has said how
-	// many it allows (RFC 9113 section 5.1.2 says as many as we like, and
-	// recommends that it be 100 or more).
+	// unsettled is how many streams are opened before a target has said for the
+	// first time how many it allows (RFC 9113 section 5.1.2 says as many as we like,
+	// and recommends that it be 100 or more).
 	unsettled = 100
 	// most is how many streams a connection has at once, though the target
 	// allows more.
@@ -35,6 +35,7 @@ type conn struct {
 	streams   int       // given out and not yet released
 	served    bool      // a stream was given out
 	full      bool      // the target allowed no further stream when it was asked last
+	noted     bool      // the pool knows how many streams the target has allowed at first
 	idleSince time.Time // the last stream was released; if none was, it was made
 }
 
@@ -67,7 +68,8 @@ func (c *conn) settled() bool {
 	}
 }
 
-// room reports whether c may take another stream. The caller holds the pool's mu.
-func (c *conn) room() bool {
-	return !c.full && c.streams < most && (c.streams < unsettled || c.settled())
+// room reports whether c may take another stream, of which it gets first before
+// the target has spoken. The caller holds the pool's mu.
+func (c *conn) room(first int) bool {
+	return !c.full && c.streams < most && (c.streams < first || c.noted)
 }

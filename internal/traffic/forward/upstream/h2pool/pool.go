@@ -40,11 +40,12 @@ type Pool struct {
 	waiting       list.List          // of chan grant: who found no room, in their order; then dialing holds
 	dialing       bool
 	leaving, gone bool // leaving: no connection becomes idle any more; gone: nothing is open any more
+	first         int  // streams that a connection gets before the target has spoken; see note
 	settings      Settings
 }
 
 // New returns a Pool without connections, for Configure.
-func New(c Config) *Pool { return &Pool{config: c} }
+func New(c Config) *Pool { return &Pool{config: c, first: unsettled} }
 
 // A grant is what somebody waited for.
 type grant struct {
@@ -126,7 +127,8 @@ func (p *Pool) reserve() *Stream {
 	for {
 		var c *conn
 		for _, other := range p.conns {
-			if other.room() && (other.secured.TLS == nil || other.secured.Current(p.config.Way.Now())) && (c == nil || other.streams > c.streams) {
+			p.note(other)
+			if other.room(p.first) && (other.secured.TLS == nil || other.secured.Current(p.config.Way.Now())) && (c == nil || other.streams > c.streams) {
 				c = other
 			}
 		}
@@ -144,6 +146,16 @@ func (p *Pool) reserve() *Stream {
 		default: // it goes away, or has ended
 			p.forsake(c)
 		}
+	}
+}
+
+// note looks how many streams the target allows, once it has spoken: it will say
+// the same on the next connection, and refuse what it gets beyond that. But one
+// stream there is, for each connection serves somebody. The caller holds mu.
+func (p *Pool) note(c *conn) {
+	if !c.noted && c.settled() {
+		c.noted = true
+		p.first = int(min(max(c.PeerStreams(), 1), unsettled))
 	}
 }
 

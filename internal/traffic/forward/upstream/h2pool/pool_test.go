@@ -408,6 +408,31 @@ func TestAtMostAHundredStreamsBeforeTheTargetHasSpoken(t *testing.T) {
 	}
 }
 
+// What a target allows it will allow on the next connection; more would be refused
+// there, and only so often is a request that was refused offered again.
+func TestWhatATargetAllowsIsKnownOfTheNextConnection(t *testing.T) {
+	s := pooltest.NewServer(t)
+	p := newPool(t, s.Address, h2pool.Settings{})
+	var streams []*h2pool.Stream
+	next := func() *h2pool.Stream {
+		streams = append(streams, stream(t, p))
+		return streams[len(streams)-1]
+	}
+	first := next()
+	h2pooltest.Framed(t, s, xhttp2.Setting{ID: xhttp2.SettingMaxConcurrentStreams, Val: 2})
+	first.Connect() // the settings are known after that
+	if second := next(); second.Conn() != first.Conn() {
+		t.Error("another connection, though the first one may have two streams")
+	}
+	third, fourth, fifth := next(), next(), next() // where the target has not spoken
+	if third.Conn() == first.Conn() || fourth.Conn() != third.Conn() || fifth.Conn() == third.Conn() {
+		t.Error("not two streams on each connection")
+	}
+	for _, s := range streams {
+		s.Release()
+	}
+}
+
 func TestTargetThatAllowsNoStreamsIsAnError(t *testing.T) {
 	s := pooltest.NewServer(t)
 	p := newPool(t, s.Address, h2pool.Settings{})
