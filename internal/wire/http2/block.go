@@ -100,10 +100,13 @@ func (c *Conn) takeBlock(p []byte) *ConnError {
 		return e
 	}
 	if use == toDrop || use == toRefuse {
-		if e := c.decode(nil, p); e != nil || use == toDrop {
+		if e := c.decode(nil, p); e != nil {
 			return e
 		}
-		return c.refuse()
+		if use == toRefuse {
+			return c.refuse()
+		}
+		return c.drop()
 	}
 	sec := fieldsection.Take(c.kind(use), &c.cfg.Limits)
 	if e := c.decode(sec, p); e != nil {
@@ -178,6 +181,17 @@ func (c *Conn) classify(s *Stream) (use, *ConnError) {
 		return toRefuse, nil
 	}
 	return toOpen, nil
+}
+
+// drop counts a field section that is good for nothing. Those of a server do not
+// count: it may have answered many requests that were taken back.
+func (c *Conn) drop() *ConnError {
+	if c.cfg.Client {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.charge(&c.idle, 1)
 }
 
 // refuse turns down a request that is one too many (RFC 9113 section 5.1.2).

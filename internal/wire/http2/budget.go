@@ -15,8 +15,7 @@ type budget struct {
 
 const (
 	// idleBudget is for frames without effect: PING, SETTINGS, PRIORITY, empty
-	// DATA and CONTINUATION, WINDOW_UPDATE, unknown ones and those on closed
-	// streams (CVE-2019-9511 to -9518). gRPC sends a PING for each window it
+	// DATA, WINDOW_UPDATE, unknown ones and those on closed streams (CVE-2019-9511 to -9518). gRPC sends a PING for each window it
 	// measures; some clients send two WINDOW_UPDATEs for each DATA frame.
 	idleBudget, idleRate = 2000, 200
 	// resetBudget is for requests that are refused, or taken back before there is

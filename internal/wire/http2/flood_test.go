@@ -66,6 +66,13 @@ func TestFloodsAreCut(t *testing.T) {
 			}
 			return r.WriteRSTStream(1, http2.ErrCodeCancel)
 		}},
+		{"HEADERS of a stream that was reset", "", func(r *raw, i uint32) error {
+			if i == 0 {
+				r.headers(1, false, head("POST", "content-length", "0")...)
+				r.WriteData(1, false, []byte("x"))
+			}
+			return r.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndHeaders: true})
+		}},
 		{"frames of unknown types", "", func(r *raw, i uint32) error { return r.WriteRawFrame(0x77, 0, 0, nil) }},
 		{"GOAWAY", "", func(r *raw, i uint32) error {
 			if i == 0 {
@@ -155,22 +162,34 @@ func TestAFieldLongerThanAHeadIsCut(t *testing.T) {
 }
 
 func TestAClientThatAsksAndDoesNotReadIsCut(t *testing.T) {
-	// CVE-2019-9512, -9515: the answers are bounded, though nothing can be written.
-	a, b := net.Pipe()
-	defer a.Close()
-	server := serve(b, Config{}, answer)
-	defer server.stop()
-	io.WriteString(a, preface)
-	framer := http2.NewFramer(a, nil)
-	framer.WriteSettings()
-	for range 3000 {
-		if framer.WritePing(false, [8]byte{}) != nil {
-			break
+	// The answers are bounded, though nothing can be written.
+	for _, tt := range []struct {
+		cve, name string
+		do        func(f *http2.Framer, i uint32) error
+	}{
+		{"CVE-2019-9512", "PING", func(f *http2.Framer, _ uint32) error { return f.WritePing(false, [8]byte{}) }},
+		{"CVE-2019-9514", "requests that are none", func(f *http2.Framer, i uint32) error {
+			const method = "\x82" // and nothing else
+			return f.WriteHeaders(http2.HeadersFrameParam{StreamID: 2*i + 1, EndStream: true, EndHeaders: true, BlockFragment: []byte(method)})
+		}},
+	} {
+		a, b := net.Pipe()
+		defer a.Close()
+		server := serve(b, Config{Streams: 1 << 30}, answer)
+		defer server.stop()
+		io.WriteString(a, preface)
+		framer := http2.NewFramer(a, nil)
+		framer.WriteSettings()
+		for i := range uint32(100_000) {
+			if tt.do(framer, i) != nil {
+				break
+			}
 		}
-	}
-	err, ok := errors.AsType[*ConnError](server.result(t))
-	if !ok || err.Code != http2.ErrCodeEnhanceYourCalm {
-		t.Errorf("Serve returned %v", server.err)
+		a.Close()
+		err, ok := errors.AsType[*ConnError](server.result(t))
+		if !ok || err.Code != http2.ErrCodeEnhanceYourCalm {
+			t.Errorf("%s: Serve returned %v", tt.name, server.err)
+		}
 	}
 }
 

@@ -138,7 +138,6 @@ func (c *Conn) fail(s *Stream, code http2.ErrCode, reason string) *ConnError {
 	err := &StreamError{Code: code, Reason: reason}
 	s.remoteEnded = false // What has arrived is not what was meant.
 	s.reset(err)
-	c.owed++
 	c.lose(s, err)
 	return c.charge(&c.resets, 1)
 }

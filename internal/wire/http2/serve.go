@@ -128,6 +128,9 @@ func (c *Conn) prepare(half bool) error {
 	if err := c.depart(); err != nil {
 		return err
 	}
+	if e := c.overdue(); e != nil {
+		return e
+	}
 	if c.owed > 0 {
 		c.flushOwed()
 	}

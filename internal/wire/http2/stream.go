@@ -242,6 +242,7 @@ func (s *Stream) reset(why *StreamError) {
 			c.lost.add(s.id)
 		}
 		c.put(appendWord(c.buf(), http2.FrameRSTStream, s.id, uint32(why.Code)))
+		c.owed++
 	}
 	s.readable.ring()
 	s.writable.ring()

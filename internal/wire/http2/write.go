@@ -14,8 +14,9 @@ import (
 const (
 	// mostQueued is how many octets may be queued before writers wait.
 	mostQueued = 64 << 10
-	// mostOwed is how many frames may be queued that the peer made us send: more
-	// of them means that it asks and does not read (CVE-2019-9512, -9514, -9515).
+	// mostOwed is how many frames may be queued that the peer made us send, resets
+	// by the owners of streams among them: more of them means that it asks and does
+	// not read (CVE-2019-9512, -9514, -9515).
 	mostOwed = 2048
 	// mostRounds is how often one goroutine writes what others have queued
 	// meanwhile before it goes back to its own work.
@@ -42,7 +43,13 @@ func (c *Conn) put(b []byte) {
 // takes it along; if nobody does, the reader has it written before it waits.
 func (c *Conn) owe(b []byte) *ConnError {
 	c.put(b)
-	if c.owed++; c.owed > mostOwed {
+	c.owed++
+	return c.overdue()
+}
+
+// overdue looks whether the peer reads at all. mu is held.
+func (c *Conn) overdue() *ConnError {
+	if c.owed > mostOwed {
 		return fault(http2.ErrCodeEnhanceYourCalm, "thousands of answers are due, and none is read (CVE-2019-9512)")
 	}
 	return nil
