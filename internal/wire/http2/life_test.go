@@ -416,3 +416,25 @@ func TestAPlaceReservedTooEarlyIsNotUsed(t *testing.T) {
 		t.Errorf("%d streams are open", n)
 	}
 }
+
+// A connection on which every number was used ends with its last stream.
+func TestAConnectionWithoutNumbersGoesAway(t *testing.T) {
+	// RFC 9113 section 5.1.1.
+	r, c := rawServer(t, Config{})
+	c.mu.Lock()
+	c.nextID = maxID
+	c.mu.Unlock()
+	s := begin(t, c, request("GET", "/"), End)
+	if _, err := c.NewStream(); err != ErrGoingAway {
+		t.Errorf("%v, expected ErrGoingAway", err)
+	}
+	r.expect("GOAWAY 0 NO_ERROR")
+	r.headers(maxID, true, ":status", "200")
+	if err := s.ReadHead(patience); err != nil {
+		t.Error(err)
+	}
+	s.Close()
+	if err := c.result(t); err != io.EOF {
+		t.Errorf("Serve returned %v, expected EOF", err)
+	}
+}

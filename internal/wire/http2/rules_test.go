@@ -142,6 +142,7 @@ func TestServersThatBreakTheRules(t *testing.T) {
 		{"8.2.2", "a field of the connection", func(r *raw) { r.headers(1, true, ":status", "200", "connection", "close") }, "RST_STREAM PROTOCOL_ERROR"},
 		{"8.3", "a pseudo-field of requests", func(r *raw) { r.headers(1, true, ":status", "200", ":path", "/") }, "RST_STREAM PROTOCOL_ERROR"},
 		{"8.3.2", "no status", func(r *raw) { r.headers(1, true, "x", "y") }, "RST_STREAM PROTOCOL_ERROR"},
+		{"8.3.2", "a status of four digits", func(r *raw) { r.headers(1, true, ":status", "0200") }, "RST_STREAM PROTOCOL_ERROR"},
 		{"8.3.2", "a status of two digits", func(r *raw) { r.headers(1, true, ":status", "99") }, "RST_STREAM PROTOCOL_ERROR"},
 		{"8.6", "switching protocols", func(r *raw) { r.headers(1, false, ":status", "101") }, "RST_STREAM PROTOCOL_ERROR"},
 		{"8.1", "a good answer", func(r *raw) { r.headers(1, true, ":status", "200") }, "nothing"},

@@ -46,7 +46,12 @@ func (s *Stream) WriteHead(h Head, f Flag) error {
 			return ErrFull // SETTINGS came, or lowered the limit, after the place was reserved
 		}
 		s.id = c.nextID
-		c.nextID += 2
+		if c.nextID += 2; c.nextID > maxID && c.leaving == staying {
+			// RFC 9113 section 5.1.1: there is no other number. What is under way is
+			// the last of the connection.
+			c.leaving = asked
+			c.poke()
+		}
 		c.reserved--
 		s.headAt = c.queued
 		s.sendLeft = c.peer.window

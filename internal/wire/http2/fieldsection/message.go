@@ -67,7 +67,7 @@ func (s *Section) Protocol() []byte { return s.protocol }
 func (s *Section) Respond(method []byte, ended bool) Verdict {
 	status := 0
 	for _, d := range s.status {
-		if d -= '0'; d > 9 || status > 99 {
+		if d -= '0'; d > 9 || len(s.status) != 3 { // RFC 9110 section 15
 			status = 0
 			break
 		}
