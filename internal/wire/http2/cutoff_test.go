@@ -126,8 +126,10 @@ func TestWhatAServerSaidBeforeItWasGoneIsHeard(t *testing.T) {
 	})
 }
 
+// isGone reports whether err says that the peer is, whoever of reader and writer told
+// it first.
 func isGone(err error) bool {
-	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)
 }
 
 // In TLS 1.3 a server looks at the client's certificate when the client is done
@@ -135,16 +137,17 @@ func isGone(err error) bool {
 // fails with what the server found.
 func TestARequestThatComesTooLateLearnsOfTheAlert(t *testing.T) {
 	root, other := testpki.NewRoot(t, "root"), testpki.NewRoot(t, "other")
+	leaf, stranger := root.Server("test.example").TLS(), other.Client("ours").TLS()
 	a, b := sockets(t)
 	refused := make(chan error, 1)
 	go func() {
-		err := tls.Server(b, &tls.Config{Certificates: []tls.Certificate{root.Server("test.example").TLS()},
+		err := tls.Server(b, &tls.Config{Certificates: []tls.Certificate{leaf},
 			ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: root.Pool()}).Handshake()
 		cut(t, b)
 		refused <- err
 	}()
 	d := newDeaf(a)
-	conn := tls.Client(a, &tls.Config{RootCAs: root.Pool(), ServerName: "test.example", Certificates: []tls.Certificate{other.Client("ours").TLS()}})
+	conn := tls.Client(a, &tls.Config{RootCAs: root.Pool(), ServerName: "test.example", Certificates: []tls.Certificate{stranger}})
 	if err := conn.Handshake(); err != nil {
 		t.Fatal(err)
 	}
@@ -152,15 +155,18 @@ func TestARequestThatComesTooLateLearnsOfTheAlert(t *testing.T) {
 		t.Fatal("the certificate was not refused")
 	}
 	d.Conn = conn
-	c := serve(d, Config{Client: true}, nil)
-	t.Cleanup(c.stop)
-	s, err := c.NewStream()
+	c := New(d, Config{Client: true})
+	s, err := c.NewStream() // while nobody knows
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	served := make(chan error, 1)
+	go func() { served <- c.Serve(0, nil) }()
+	defer func() { s.Close(); c.Abort(); <-served }()
 	<-d.failed // to write SETTINGS
-	err = s.WriteHead(request("POST", "/"), End)
+	if err = s.WriteHead(request("POST", "/"), End); err == nil {
+		err = s.ReadHead(patience)
+	}
 	if alert, ok := errors.AsType[*net.OpError](err); !ok || alert.Op != "remote error" || !Unprocessed(err) {
 		t.Errorf("the request ends with %v, unprocessed %v, want the alert", err, Unprocessed(err))
 	}

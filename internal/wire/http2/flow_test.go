@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -278,5 +279,40 @@ func TestTwoThatOnlyWriteDoNotWaitForEachOther(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Who writes to a server that does not read gives up when he wants to, not when the
+// connection does.
+func TestAWriteToAServerThatTakesNothingWaitsAsLongAsItsPatience(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		f    Flag
+	}{{"more follows", 0}, {"nothing follows", End}} {
+		t.Run(tt.name, func(t *testing.T) {
+			r, c := rawServer(t, Config{WriteTimeout: time.Second}, http2.Setting{ID: http2.SettingInitialWindowSize, Val: maxWindow})
+			r.WriteWindowUpdate(0, maxWindow-firstWindow)
+			<-c.Settled()
+			var all []*Stream
+			for range 3 { // one after the other, as long as the connection lasts
+				s, err := c.NewStream()
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, s)
+				s.Patience = 20 * time.Millisecond
+				err = s.WriteHead(request("POST", "/"), 0)
+				if err == nil {
+					err = s.Write(make([]byte, 64<<20), tt.f, s.Patience)
+				}
+				if err != os.ErrDeadlineExceeded {
+					t.Errorf("%v, want a timeout of this stream alone", err)
+				}
+			}
+			c.Abort()
+			for _, s := range all {
+				s.Close()
+			}
+		})
 	}
 }

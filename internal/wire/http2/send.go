@@ -29,12 +29,13 @@ func (s *Stream) writeFault() error {
 
 // WriteHead sends a field section: of a request, an interim or final response,
 // or trailers, with End. It waits while the peer does not take what is queued,
-// for WriteTimeout at most.
+// for Patience and for WriteTimeout at most.
 func (s *Stream) WriteHead(h Head, f Flag) error {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var w wait
+	w := wait{patience: s.Patience}
+	defer s.writable.done(&w)
 	if err := s.awaitRoom(&w); err != nil {
 		return err
 	}
@@ -86,12 +87,12 @@ func (s *Stream) Write(p []byte, f Flag, patience time.Duration) error {
 				continue
 			}
 			if f&More == 0 {
-				c.flush()
+				c.flushFor(f)
 			}
 			return nil
 		}
 		if c.out != nil && !c.flushing {
-			c.flush()
+			c.flushFor(f)
 			continue // The windows may have moved meanwhile.
 		}
 		c.passOn()

@@ -28,6 +28,8 @@ type Stream struct {
 	Fault     *http1.Error
 	Malformed bool
 
+	Patience time.Duration // of WriteHead; 0: the connection's
+
 	c  *Conn
 	id uint32 // 0 until HEADERS are sent
 

@@ -86,8 +86,20 @@ func (c *Conn) flush() {
 	}
 }
 
+// flushFor is flush for who writes content, behind which comes more unless f has
+// End. A server that takes nothing holds up a write for as long as WriteTimeout; who
+// writes to one has less patience, and may be told to give up. So what is likely to
+// fill the socket is not written on his goroutine. mu is held.
+func (c *Conn) flushFor(f Flag) {
+	if c.cfg.Client && (f&End == 0 || c.out != nil && len(c.out.b) > maxFrame) {
+		c.flushOwed()
+	} else {
+		c.flush()
+	}
+}
+
 // flushOwed has what is queued written by another goroutine, for the reader,
-// which must not wait for a write. mu is held.
+// which must not wait for a write, and for others who cannot. mu is held.
 func (c *Conn) flushOwed() {
 	if !c.flushing && c.out != nil {
 		c.flushing = true
@@ -174,7 +186,7 @@ func (c *Conn) passOn() {
 func (s *Stream) awaitRoom(w *wait) error {
 	c := s.c
 	for !c.roomy() && s.writeFault() == nil {
-		if c.flush(); c.roomy() {
+		if c.flushFor(0); c.roomy() {
 			break
 		}
 		c.passOn()

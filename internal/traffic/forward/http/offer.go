@@ -188,14 +188,15 @@ func (e *Exchange) over(l line, reused, mayRepeat bool) outcome {
 	sent, err := l.ask(e)
 	if err != nil {
 		_, unseen := l.repeatable(err)
-		if repeat(err) || mayRepeat && !sent && (reused || unseen) && e.leash.cutFor() == nil {
+		late := errors.Is(err, os.ErrDeadlineExceeded) // it is there, and takes nothing
+		if repeat(err) || mayRepeat && !sent && !late && (reused || unseen) && e.leash.cutFor() == nil {
 			return stale
 		}
 		if d := turnedAway(err); d != nil {
 			res.Denial = d
 			return away(whole)
 		}
-		if !sent || errors.Is(err, os.ErrDeadlineExceeded) {
+		if !sent || late {
 			res.Denial = countersign.Deny(countersign.StageForward, countersign.TargetClosed,
 				"target %s did not take the request: %v", l.target().Address(), err)
 			return spoiled

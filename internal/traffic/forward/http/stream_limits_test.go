@@ -86,3 +86,45 @@ func TestATargetOverHTTP2ThatIsSilent(t *testing.T) {
 		})
 	}
 }
+
+// A target over HTTP/2 that does not read its connection any more: neither the
+// exchange that finds out nor those behind it wait for longer than for an answer.
+func TestATargetOverHTTP2ThatDoesNotRead(t *testing.T) {
+	for _, version := range []string{v1, v2} {
+		t.Run(strings.ReplaceAll(version, "/", ""), func(t *testing.T) {
+			over := make(chan bool)
+			b := start(t, []string{target2(t, func(p *peer) {
+				p.frames.WriteWindowUpdate(0, 1<<30)
+				p.next()
+				<-over
+			}, h2.Setting{ID: h2.SettingInitialWindowSize, Val: 1<<31 - 1})}, pair{version, v2}.setup, short("wait"))
+			defer close(over)
+			for range 2 {
+				var a answered
+				sent := make(chan bool)
+				if version == v1 {
+					c := b.dial()
+					c.write("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n")
+					go func() { defer close(sent); io.CopyN(c, zeros{}, 100000000) }()
+					a = c.answered()
+					c.Close()
+				} else {
+					close(sent)
+					resp, err := b.goClient(v2).Do(request(t, "POST", "/", io.LimitReader(zeros{}, 100000000)))
+					if err != nil {
+						t.Fatal(err)
+					}
+					resp.Body.Close()
+					a.status = resp.StatusCode
+				}
+				<-sent
+				if a.status != 504 && a.status != 502 {
+					t.Errorf("%+v", a)
+				}
+				if res := b.result(); res.Denial == nil || res.Denial.Code != countersign.TargetTimeout && res.Denial.Code != countersign.TargetClosed {
+					t.Errorf("%+v", res)
+				}
+			}
+		})
+	}
+}

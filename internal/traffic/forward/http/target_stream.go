@@ -39,6 +39,7 @@ func (l *streamLine) connect(e *Exchange, t *upstream.Target) (line, bool, error
 	if err != nil {
 		return nil, false, err
 	}
+	s.Patience = e.set.Wait
 	*l = streamLine{stream: s, to: t, wait: e.set.Wait}
 	// A target that takes no extended CONNECT gets the request as if there were no
 	// wish to upgrade, which it may ignore (RFC 9110 section 7.8).
