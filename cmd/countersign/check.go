@@ -48,12 +48,7 @@ the configuration would come into force, perhaps with warnings, else 1.`,
 // unwritable says where serve could not write what cfg has it write. A directory
 // that is not there is a warning: who starts the program may make it before.
 func unwritable(cfg *config.Config) config.Faults {
-	var faults config.Faults
-	if dir := cfg.Node.DataDir; dir != "" {
-		if info, err := os.Stat(dir); err == nil && !info.IsDir() {
-			faults = append(faults, cfg.Fault("node.data_dir", dir+", which is a file", "a directory", "name another one; it is made if it is not there"))
-		}
-	}
+	faults := fileForDataDir(cfg)
 	for path, file := range logFiles(cfg.Logs) {
 		if info, err := os.Stat(file); err == nil && info.IsDir() {
 			faults = append(faults, cfg.Fault(path, file+", which is a directory", "a file", "add the name of the file: "+filepath.Join(file, "NAME.log")))
@@ -68,6 +63,19 @@ func unwritable(cfg *config.Config) config.Faults {
 		}
 	}
 	return faults
+}
+
+// fileForDataDir is the fault of a node.data_dir that is a file. A reload has to
+// find it too: the management API would end with it.
+func fileForDataDir(cfg *config.Config) config.Faults {
+	dir := cfg.Node.DataDir
+	if dir == "" {
+		return nil
+	}
+	if info, err := os.Stat(dir); err != nil || info.IsDir() {
+		return nil
+	}
+	return config.Faults{cfg.Fault("node.data_dir", dir+", which is a file", "a directory", "name another one; it is made if it is not there")}
 }
 
 // logFiles are the files of the logs, by the keys that name them.
