@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -112,7 +113,7 @@ func (m *manual) section(name, path string) {
 		m.keys++
 		_, nested := m.structs[typ]
 		def := strings.ReplaceAll(tag.Get("default"), "|", ", ")
-		meaning := plain(oneLine(f.Doc), f.Names[0].Name)
+		meaning := plain(oneLine(f.Doc), f.Names[0].Name, strings.Split(tag.Get("one"), "|")...)
 		if strings.Contains(options, "required") {
 			def = "required"
 		} else if def != "" {
@@ -142,8 +143,9 @@ func (m *manual) section(name, path string) {
 }
 
 // plain takes the Go name off the beginning of a comment: "Level is the least"
-// becomes "The least".
-func plain(doc, name string) string {
+// becomes "The least", and "Keys, of api_key, is a file" "Of api_key: a file". What
+// begins with one of words stays as it is written in the file.
+func plain(doc, name string, words ...string) string {
 	for _, begin := range []string{"A " + name, "An " + name, name} {
 		rest, ok := strings.CutPrefix(doc, begin)
 		if !ok {
@@ -151,11 +153,29 @@ func plain(doc, name string) string {
 		}
 		for _, verb := range []string{": ", " is ", " are ", " "} {
 			if text, ok := strings.CutPrefix(rest, verb); ok {
-				return strings.ToUpper(text[:1]) + text[1:]
+				return upper(text, words)
 			}
+		}
+		if of, ok := strings.CutPrefix(rest, ", "); ok {
+			end := strings.IndexAny(of, ",:")
+			text := strings.TrimSpace(of[end+1:])
+			for _, verb := range []string{"is ", "are "} {
+				text = strings.TrimPrefix(text, verb)
+			}
+			return upper(of[:end], nil) + ": " + text
 		}
 	}
 	return doc
+}
+
+func upper(text string, words []string) string {
+	first := strings.FieldsFunc(text, func(r rune) bool {
+		return r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
+	})
+	if len(first) > 0 && slices.Contains(words, first[0]) {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 func typeName(e ast.Expr) (name string, list bool) {
