@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,11 +15,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"countersign.dev/internal/testport"
 	"countersign.dev/internal/testrequire"
 )
 
@@ -150,7 +149,8 @@ func substitute(t *testing.T) *strings.Replacer {
 	t.Helper()
 	var pairs []string
 	for _, port := range []string{"8443", "8080", "9901", "9443", "9444", "8883", "1883"} {
-		pairs = append(pairs, port, freePort())
+		_, free, _ := net.SplitHostPort(testport.For(t))
+		pairs = append(pairs, port, free)
 	}
 	for _, port := range []string{"9001", "9002"} {
 		backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -165,22 +165,6 @@ func substitute(t *testing.T) *strings.Replacer {
 		pairs = append(pairs, port, strconv.Itoa(backend.Listener.Addr().(*net.TCPAddr).Port))
 	}
 	return strings.NewReplacer(pairs...)
-}
-
-// lastPort counts up so that no port is given out twice. It begins anywhere
-// below those that the kernel takes for outgoing connections, of which one might
-// be made before the gateway listens.
-var lastPort atomic.Int32
-
-func freePort() string {
-	lastPort.CompareAndSwap(0, 10_000+rand.Int32N(15_000))
-	for {
-		port := strconv.Itoa(int(lastPort.Add(1)))
-		if ln, err := net.Listen("tcp", ":"+port); err == nil {
-			ln.Close()
-			return port
-		}
-	}
 }
 
 func copyExample(t *testing.T, example, dir string, ports *strings.Replacer) {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign.dev/internal/testport"
 	"countersign.dev/internal/testrequire"
 )
 
@@ -43,7 +44,7 @@ func TestEchoAnswersWithTheRequest(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", path, "../examples/echo").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	address := "127.0.0.1:" + freePort()
+	address := testport.For(t)
 	cmd := exec.Command(path, address)
 	cmd.Stderr = t.Output()
 	if err := cmd.Start(); err != nil {

@@ -132,7 +132,7 @@ func TestImportsPointOneWay(t *testing.T) {
 			if to == "internal/traffic" && under(p.dir, "internal/traffic") {
 				t.Errorf("%s imports the pipeline: a stage does not know the order", file)
 			}
-			if (to == "internal/testpki" || to == "internal/testrequire") && p.dir != to && !under(p.dir, "test") {
+			if (to == "internal/testpki" || to == "internal/testrequire" || to == "internal/testport") && p.dir != to && !under(p.dir, "test") {
 				t.Errorf("%s imports %s: test material has no place in the program", file, to)
 			}
 		}

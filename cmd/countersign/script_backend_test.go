@@ -49,7 +49,7 @@ func cmdBackend(ts *testscript.TestScript, neg bool, args []string) {
 	switch {
 	case len(args) == 1:
 		if b == nil {
-			b = &backend{name: args[0], dir: ts.MkAbs("."), address: "127.0.0.1:0"}
+			b = &backend{name: args[0], dir: ts.MkAbs("."), address: keptAddress(ts)}
 			s.backends[b.name] = b
 			ts.Check(os.WriteFile(b.file(".heads"), nil, 0o600))
 			ts.Defer(b.stop)
@@ -74,7 +74,6 @@ func (b *backend) start() error {
 	if b.listener, err = net.Listen("tcp", b.address); err != nil {
 		return err
 	}
-	b.address = b.listener.Addr().String()
 	b.conns, b.release = map[net.Conn]bool{}, make(chan struct{})
 	b.running.Go(func() {
 		for {

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"countersign.dev/internal/testport"
 )
 
 // A web publishes files, over TLS or not.
@@ -40,13 +42,12 @@ func cmdWeb(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	if w == nil {
-		w = &web{address: "localhost:0"}
+		_, port, _ := net.SplitHostPort(keptAddress(ts))
+		w = &web{address: "localhost:" + port}
 		s.webs[args[0]] = w
 	}
 	listener, err := net.Listen("tcp4", w.address)
 	ts.Check(err)
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	w.address = "localhost:" + port
 	ts.Setenv(args[0], w.address)
 	if len(args) == 2 && args[1] == "silent" {
 		w.stop = silent(listener, ts.MkAbs(args[0]+".came"))
@@ -68,6 +69,14 @@ func cmdWeb(ts *testscript.TestScript, neg bool, args []string) {
 	running.Go(func() { server.Serve(listener) })
 	w.stop = func() { server.Close(); running.Wait() }
 	ts.Defer(w.stop)
+}
+
+// keptAddress is testport.For a script.
+func keptAddress(ts *testscript.TestScript) string {
+	address, release, err := testport.Keep()
+	ts.Check(err)
+	ts.Defer(release)
+	return address
 }
 
 // silent accepts connections, a line each in file, and keeps them until stop.

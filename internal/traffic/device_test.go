@@ -22,6 +22,7 @@ import (
 	"countersign.dev/internal/store/postgres"
 	"countersign.dev/internal/store/sqlite"
 	"countersign.dev/internal/testpki"
+	"countersign.dev/internal/testport"
 	"countersign.dev/internal/testrequire"
 	"countersign.dev/internal/traffic"
 )
@@ -429,7 +430,7 @@ func between(t *testing.T, server string) (string, *passage) {
 		t.Fatal(err)
 	}
 	q := u.Query()
-	p := &passage{t: t, socket: filepath.Join(q.Get("host"), ".s.PGSQL.5432"), address: "127.0.0.1:0"}
+	p := &passage{t: t, socket: filepath.Join(q.Get("host"), ".s.PGSQL.5432"), address: testport.For(t)}
 	p.start()
 	t.Cleanup(p.stop)
 	host, port, _ := net.SplitHostPort(p.address)
@@ -446,7 +447,6 @@ func (p *passage) start() {
 	if p.ln, err = net.Listen("tcp", p.address); err != nil {
 		p.t.Fatal(err)
 	}
-	p.address = p.ln.Addr().String()
 	p.running.Go(func() {
 		for {
 			near, err := p.ln.Accept()

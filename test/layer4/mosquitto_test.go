@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/testpki"
+	"countersign.dev/internal/testport"
 	"countersign.dev/internal/testrequire"
 	"countersign.dev/test/gateway"
 )
@@ -42,7 +43,7 @@ func (b *broker) said(what string) bool {
 func mosquitto(t *testing.T, web, root *testpki.Certificate) *broker {
 	t.Helper()
 	program := testrequire.Program(t, "mosquitto")
-	b := &broker{address: freeAddress(t)}
+	b := &broker{address: testport.For(t)}
 	_, port, _ := net.SplitHostPort(b.address)
 	dir := t.TempDir()
 	text := "listener " + port + " 127.0.0.1\nallow_anonymous true\nlog_dest stderr\nlog_type all\n"

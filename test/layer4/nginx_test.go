@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/testpki"
+	"countersign.dev/internal/testport"
 	"countersign.dev/internal/testrequire"
 	"countersign.dev/test/gateway"
 )
@@ -18,7 +19,7 @@ import (
 func laterNginx(t *testing.T) string {
 	t.Helper()
 	command := testrequire.Trixie(t, "nginx")
-	dir, address := t.TempDir(), freeAddress(t)
+	dir, address := t.TempDir(), testport.For(t)
 	file := filepath.Join(dir, "nginx.conf")
 	testpki.WriteFile(t, file, []byte(`daemon off; master_process off; pid `+dir+`/nginx.pid; error_log stderr;
 events {}

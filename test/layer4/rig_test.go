@@ -18,17 +18,6 @@ import (
 	"countersign.dev/test/gateway"
 )
 
-// freeAddress is one on loopback that nobody listens at.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 // run starts a program that ends with the test, and waits until somebody listens
 // at address.
 func run(t testing.TB, address, program string, arguments ...string) *exec.Cmd {

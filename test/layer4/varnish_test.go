@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"countersign.dev/internal/testpki"
+	"countersign.dev/internal/testport"
 	"countersign.dev/internal/testrequire"
 	"countersign.dev/test/gateway"
 )
@@ -31,7 +32,7 @@ func varnish(t *testing.T) string {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "told.vcl")
 	testpki.WriteFile(t, file, []byte(vcl))
-	address := freeAddress(t)
+	address := testport.For(t)
 	run(t, address, program, "-F", "-j", "none", "-n", filepath.Join(dir, "work"), "-a", address+",PROXY", "-f", file, "-s", "default,1m", "-p", "thread_pool_min=5", "-p", "thread_pools=1", "-p", "vcc_allow_inline_c=off")
 	return address
 }

@@ -21,6 +21,7 @@ import (
 
 	"countersign.dev/internal/control/source/origin"
 	"countersign.dev/internal/testpki"
+	"countersign.dev/internal/testport"
 	"countersign.dev/internal/testrequire"
 )
 
@@ -45,7 +46,7 @@ func newS3Server(t *testing.T) *s3Server {
 			t.Fatal(err)
 		}
 	}
-	address := freeAddress(t)
+	address := testport.For(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	server := exec.CommandContext(ctx, program, "--access", accessKey, "--secret", secretKey, "--port", address,
 		"--cert", cert, "--key", key, "--quiet",
@@ -85,16 +86,6 @@ func newS3Server(t *testing.T) *s3Server {
 		t.Fatal(err)
 	}
 	return s
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // put returns the version.
