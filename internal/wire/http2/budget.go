@@ -25,6 +25,11 @@ const (
 
 	perExchange = 8   // what an exchange that was completed is worth
 	perOctets   = 256 // octets of DATA, either way, that are worth one
+	// perFrame is what a DATA frame that the peer gets is worth of the idle budget,
+	// as Envoy has it (max_inbound_window_update_frames_per_data_frame_sent): gRPC-Go
+	// answers each small message with a WINDOW_UPDATE and a PING, gRPC for Dart with
+	// two WINDOW_UPDATEs.
+	perFrame = 10
 )
 
 // charge takes n from a budget, and ends the connection of a peer that has none
@@ -34,17 +39,18 @@ func (c *Conn) charge(b *budget, n int) *ConnError {
 		return nil
 	}
 	earned := c.completed*perExchange + int(c.flowed/perOctets)
-	c.completed, c.flowed = 0, c.flowed%perOctets
+	carried := c.framed * perFrame
+	c.completed, c.flowed, c.framed = 0, c.flowed%perOctets, 0
 	for _, f := range [...]struct {
 		*budget
-		most, rate int
-	}{{&c.idle, idleBudget, idleRate}, {&c.resets, resetBudget, resetRate}} {
+		most, rate, earned int
+	}{{&c.idle, idleBudget, idleRate, earned + carried}, {&c.resets, resetBudget, resetRate, earned}} {
 		byTime := f.most
 		if passed := c.now.Sub(f.since); passed < time.Duration(f.most)*time.Second/time.Duration(f.rate) {
 			byTime = int(passed) * f.rate / int(time.Second)
 		}
 		f.since = c.now
-		f.left = min(f.most, f.left+earned+byTime)
+		f.left = min(f.most, f.left+f.earned+byTime)
 	}
 	if b.left >= 0 {
 		return nil

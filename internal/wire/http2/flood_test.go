@@ -227,6 +227,18 @@ func TestHonestClientsLive(t *testing.T) {
 			r.WriteWindowUpdate(0, f.Length)
 			r.WriteWindowUpdate(1, f.Length)
 		}},
+		{"PING and two WINDOW_UPDATEs for each small DATA frame", func(r *raw, i uint32) {
+			if i == 0 {
+				r.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndHeaders: true,
+					BlockFragment: r.section(":method", "POST", ":scheme", "http", ":authority", "test.example", ":path", "/echo")})
+			}
+			r.WriteData(1, false, []byte("x"))
+			r.expect("DATA 1 1 end=false")
+			r.WritePing(false, [8]byte{'x'})
+			r.WriteWindowUpdate(0, 1)
+			r.WriteWindowUpdate(1, 1)
+			r.expect("PING ack=true x")
+		}},
 		{"PRIORITY and SETTINGS now and then", func(r *raw, i uint32) {
 			r.WritePriority(2*i+1, http2.PriorityParam{})
 			r.WriteSettings()
@@ -268,8 +280,12 @@ func TestABudgetFillsUpWithTime(t *testing.T) {
 	if n := spend(&c.idle); n != idleBudget {
 		t.Errorf("%d after an hour, expected %d", n, idleBudget)
 	}
-	c.completed, c.flowed = 10, 10*perOctets+1
-	if n := spend(&c.idle); n != 10*perExchange+10 {
-		t.Errorf("%d after 10 exchanges, expected %d", n, 10*perExchange+10)
+	c.completed, c.flowed, c.framed = 10, 10*perOctets+1, 5
+	if n := spend(&c.idle); n != 10*perExchange+10+5*perFrame {
+		t.Errorf("%d after 10 exchanges, expected %d", n, 10*perExchange+10+5*perFrame)
+	}
+	c.framed = 1000
+	if n := spend(&c.resets); n != resetBudget {
+		t.Errorf("%d requests may be taken back, whatever was carried, expected %d", n, resetBudget)
 	}
 }

@@ -126,5 +126,6 @@ func (s *Stream) putData(p []byte, end bool) {
 	s.sendLeft -= n
 	c.sendLeft -= n
 	c.flowed += n
+	c.framed++
 	s.sent += frameHeader + n
 }
