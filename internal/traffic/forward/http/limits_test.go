@@ -251,7 +251,12 @@ func TestATargetThatDoesNotRead(t *testing.T) {
 
 // A target whose queue of connections is full does not even refuse.
 func TestATargetThatDoesNotAccept(t *testing.T) {
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	syscall.ForkLock.RLock() // not every system has SOCK_CLOEXEC
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		t.Fatal(err)
 	}
