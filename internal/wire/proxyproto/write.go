@@ -58,7 +58,8 @@ type Connection struct {
 	// Own are the values of templates for this connection.
 	Own []Own
 	// Passed are fields of the header that the connection itself came with. What we
-	// say by a type of our own is said in their place.
+	// say by the same type is said in their place, and none is passed by a type that
+	// the Plan has a template for, whatever that comes to.
 	Passed []TLV
 }
 
@@ -175,12 +176,19 @@ func (p Plan) tlvs(c *Connection) (all []pires.TLV, err error) {
 	own := len(all)
 	for _, t := range c.Passed {
 		is := func(said pires.TLV) bool { return byte(said.Type) == t.Type }
-		if !slices.ContainsFunc(all[:own], is) {
+		if !p.speaks(t.Type) && !slices.ContainsFunc(all[:own], is) {
 			all = append(all, pires.TLV{Type: pires.PP2Type(t.Type), Value: t.Value})
 		}
 	}
 	text(CRC32C, pires.PP2_TYPE_CRC32C, "\x00\x00\x00\x00") // until all is there
 	return all, nil
+}
+
+// speaks reports whether fields of that type have a template: then they are ours
+// or nobody's, for one that names the client and is missing says that nobody is
+// verified.
+func (p *Plan) speaks(kind byte) bool {
+	return kind >= FirstOwn && kind <= LastOwn && p.Own[kind-FirstOwn] != ""
 }
 
 // tlv is PP2_TYPE_SSL (section 2.2.6).
