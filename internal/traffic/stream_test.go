@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -288,6 +289,30 @@ func TestAStreamIsIdleOnlyAsAWhole(t *testing.T) {
 	}
 	client.say("up")
 	target.hear("up")
+}
+
+// What the kernel still has to send, and sends, is traffic too: a buffer may take a
+// slow reader longer than the idle timeout.
+func TestWhoReadsSlowlyIsNotIdle(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("Linux alone says what a peer has taken")
+	}
+	r, p := streamed(t, with(tcpConfig, "default:", "timeouts: {idle: 1s}\n    default:"))
+	client, target := r.both(p, nil)
+	client.conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+	go func() {
+		for b := make([]byte, 64<<10); ; {
+			if _, err := target.conn.Write(b); err != nil {
+				return
+			}
+		}
+	}()
+	got := make([]byte, 16<<10)
+	for until := time.Now().Add(4 * time.Second); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+		if _, err := io.ReadFull(client.conn, got); err != nil {
+			t.Fatalf("heard %v while bytes still passed", err)
+		}
+	}
 }
 
 func TestABusyStreamEndsWithItsLifetime(t *testing.T) {

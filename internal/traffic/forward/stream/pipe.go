@@ -133,12 +133,32 @@ func (p *Pipe) over(now time.Time) bool {
 	switch until := p.until.Load(); {
 	case until != 0 && at >= until:
 		p.stop(&ending{how: Lifetime})
-	case at-p.moved.Load() >= int64(p.set.Idle):
+	case at-p.moved.Load() >= int64(p.set.Idle) && !p.takes(now):
 		p.stop(&ending{how: Idle, resets: p.set.ResetIdle})
 	default:
 		return false
 	}
 	return true
+}
+
+// takes looks whether a party has been taking what was written to it: then bytes
+// have moved, however slowly, that no read tells of, and the pipe is not idle yet.
+// A party that is only sent the same again takes nothing.
+func (p *Pipe) takes(now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range [...]*side{&p.client, &p.target} {
+		acked, ago := taken(s.socket)
+		if acked == s.acked || p.ending.Load() != nil {
+			continue
+		}
+		s.acked = acked
+		if last := now.Add(-ago).UnixNano(); last > p.moved.Load() {
+			p.moved.Store(last)
+			s.socket.SetWriteDeadline(now.Add(2 * p.set.Idle)) // later than writeBy knows
+		}
+	}
+	return now.UnixNano()-p.moved.Load() < int64(p.set.Idle)
 }
 
 // deadline is when over will be true if nothing happens.
@@ -150,8 +170,9 @@ func (p *Pipe) deadline() time.Time {
 	return time.Unix(0, at)
 }
 
-// patience is how long a direction waits before it looks around.
-func (p *Pipe) patience() time.Duration { return min(p.cfg.Silence, p.set.Idle) }
+// patience is how long a direction waits before it looks around, and how long the
+// kernel may splice before it is noted that bytes move.
+func (p *Pipe) patience() time.Duration { return min(p.cfg.Silence, p.set.Idle/2) }
 
 // failed ends the pipe because one side broke off: that which h writes to, or else
 // that which it reads from.

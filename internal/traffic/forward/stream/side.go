@@ -36,6 +36,7 @@ type side struct {
 	socket  *net.TCPConn // beneath
 	readBy  deadline.Lazy
 	writeBy deadline.Lazy
+	acked   uint64 // bytes that the party had taken when it was looked at last; guarded by the pipe's mu
 }
 
 func (s *side) init(conn Conn, socket *net.TCPConn) {

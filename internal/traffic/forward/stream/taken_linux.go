@@ -1,0 +1,23 @@
+package stream
+
+import (
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// taken is how many bytes the peer of socket has acknowledged so far, and how long
+// ago it was sent some, perhaps again.
+func taken(socket *net.TCPConn) (acked uint64, ago time.Duration) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return 0, 0
+	}
+	raw.Control(func(fd uintptr) {
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			acked, ago = info.Bytes_acked, time.Duration(info.Last_data_sent)*time.Millisecond
+		}
+	})
+	return acked, ago
+}
