@@ -37,7 +37,8 @@ func connectionsList(std stdio) *cobra.Command {
 		Use:   "list",
 		Short: "List the connections of admitted clients",
 		Long: `List prints the connections of clients that were admitted and are connected: those
-over TLS, since without it nobody is admitted. Several filters must all hold.` + nodeHelp,
+over TLS, and those for whose clients a balancer in front has vouched. Several
+filters must all hold.` + nodeHelp,
 		Example: `  countersign connections list --listener devices --client 10.0.0.0/8 -c countersign.yaml`,
 		Args:    positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,7 +57,7 @@ over TLS, since without it nobody is admitted. Several filters must all hold.` +
 					for _, k := range all {
 						subject, serial := "-", "-"
 						if k.Certificate != nil {
-							subject, serial = k.Certificate.Subject, k.Certificate.Serial
+							subject, serial = orNone(k.Certificate.Subject), orNone(k.Certificate.Serial)
 						}
 						row("%s\t%s\t%s\t%s\t%s\t%s\t%s", k.ID, k.Since.UTC().Format("2006-01-02T15:04:05Z"), k.Client, k.Listener, orNone(k.TrustStore), subject, serial)
 					}

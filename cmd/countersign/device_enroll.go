@@ -93,13 +93,18 @@ certificate that all devices are made with can ask. Without ID it lists who wait
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
+					waiting := 0
 					for e, err := range c.Enrollments(ctx) {
 						if err != nil {
 							return err
 						}
+						waiting += len(e.Waiting)
 						if err := node.printWaiting(std, e); err != nil {
 							return err
 						}
+					}
+					if waiting == 0 && !node.json {
+						fmt.Fprintln(std.err, "nobody waits for approval")
 					}
 					return nil
 				})

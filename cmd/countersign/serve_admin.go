@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"countersign.dev/internal/control/admin"
 	"countersign.dev/internal/control/api"
@@ -152,6 +155,9 @@ func (a *adminServer) move(cfg admin.Config) (publish.Change, error) {
 		return publish.Change{Apply: func() { a.replace(cfg, nil) }, Abandon: func() {}}, nil
 	}
 	server, err := admin.New(cfg)
+	if errors.Is(err, syscall.EADDRINUSE) { // who has never written the address does not know where it comes from
+		err = fmt.Errorf("%w; stop what listens there, or choose another address, or off, for node.admin", err)
+	}
 	if err != nil {
 		return publish.Change{}, err
 	}
