@@ -200,6 +200,31 @@ func TestCodesAreDocumented(t *testing.T) {
 	}
 }
 
+// Every code by which the management API refuses is in its documentation.
+func TestCodesOfTheManagementAPIAreDocumented(t *testing.T) {
+	said := read(t, "docs/management-api.md") + read(t, "docs/use/trust-rotation.md")
+	codes := regexp.MustCompile(`refuse\([^"\n]*"([a-z_]+)"|http\.Status\w+, "([a-z_]+)"\}|Code = "([a-z_]+)"`)
+	files, err := filepath.Glob("../internal/control/api/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, file := range append(files, "../internal/control/trust/desk.go") {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		for _, m := range codes.FindAllStringSubmatch(read(t, strings.TrimPrefix(file, "../")), -1) {
+			code := m[1] + m[2] + m[3]
+			if seen++; !strings.Contains(said, "`"+code+"`") {
+				t.Errorf("docs/management-api.md does not have the code %s of %s", code, file)
+			}
+		}
+	}
+	if seen < 30 {
+		t.Errorf("only %d codes seen", seen)
+	}
+}
+
 // Every metric is in the table of docs/use/operate.md with its labels, and
 // nothing else is, there or where a document names one.
 func TestMetricsAreDocumented(t *testing.T) {
