@@ -200,6 +200,27 @@ func TestCodesAreDocumented(t *testing.T) {
 	}
 }
 
+// Every code of the answers to devices is in the documentation.
+func TestCodesOfEnrollmentAreDocumented(t *testing.T) {
+	said, seen := read(t, "docs/use/enrollment.md")+read(t, "docs/use/logs.md"), 0
+	for _, dir := range []string{"", "answer/", "est/", "initialize/"} {
+		files, err := filepath.Glob("../internal/control/enroll/" + dir + "*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			for _, m := range regexp.MustCompile(`(?:refuse|refused|problem)\([45][0-9][0-9], "(\w+)"`).FindAllStringSubmatch(read(t, strings.TrimPrefix(file, "../")), -1) {
+				if seen++; !strings.Contains(said, "`"+m[1]+"`") {
+					t.Errorf("docs/use/enrollment.md does not have the code %s of %s", m[1], file)
+				}
+			}
+		}
+	}
+	if seen < 15 {
+		t.Errorf("only %d codes seen", seen)
+	}
+}
+
 // Every code by which the management API refuses is in its documentation.
 func TestCodesOfTheManagementAPIAreDocumented(t *testing.T) {
 	said := read(t, "docs/management-api.md") + read(t, "docs/use/trust-rotation.md")
