@@ -26,7 +26,7 @@ const (
 	perExchange = 8   // what an exchange that was completed is worth
 	perOctets   = 256 // octets of DATA, either way, that are worth one
 	// perFrame is what a DATA frame that the peer gets is worth of the idle budget,
-	// as Envoy has it (max_inbound_window_update_frames_per_data_frame_sent): gRPC-Go
+	// unless the peer's window made it small (CVE-2019-9511), as Envoy has it (max_inbound_window_update_frames_per_data_frame_sent): gRPC-Go
 	// answers each small message with a WINDOW_UPDATE and a PING, gRPC for Dart with
 	// two WINDOW_UPDATEs.
 	perFrame = 10

@@ -258,6 +258,25 @@ func TestHonestClientsLive(t *testing.T) {
 	}
 }
 
+// A frame that is small because the window is earns nothing, or a client could have
+// all it asked for octet by octet (CVE-2019-9511).
+func TestADribbleIsCut(t *testing.T) {
+	r, server := rawClient(t, Config{}, answer)
+	r.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+	r.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndStream: true, EndHeaders: true,
+		BlockFragment: r.section(":method", "GET", ":scheme", "http", ":authority", "test.example", ":path", "/size/1000000")})
+	for range 10 * idleBudget {
+		r.WriteWindowUpdate(1, 1)
+		if f, err := r.ReadFrame(); err != nil || f.Header().Type == http2.FrameGoAway {
+			break
+		}
+	}
+	r.rw.Close()
+	if err, ok := errors.AsType[*ConnError](server.result(t)); !ok || err.Code != http2.ErrCodeEnhanceYourCalm {
+		t.Errorf("Serve returned %v", server.err)
+	}
+}
+
 func TestABudgetFillsUpWithTime(t *testing.T) {
 	c := New(nil, Config{})
 	c.now = time.Unix(1000, 0)

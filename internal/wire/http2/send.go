@@ -86,6 +86,7 @@ func (s *Stream) Write(p []byte, f Flag, patience time.Duration) error {
 			if p = p[n:]; len(p) > 0 {
 				continue
 			}
+			c.framed++
 			if f&More == 0 {
 				c.flushFor(f)
 			}
@@ -126,6 +127,5 @@ func (s *Stream) putData(p []byte, end bool) {
 	s.sendLeft -= n
 	c.sendLeft -= n
 	c.flowed += n
-	c.framed++
 	s.sent += frameHeader + n
 }
