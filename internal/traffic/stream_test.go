@@ -18,6 +18,7 @@ import (
 
 	"countersign.dev/internal/testpki"
 	"countersign.dev/internal/traffic"
+	"countersign.dev/internal/traffic/direct"
 )
 
 // streamConfig is a listener that passes on what TLS carries.
@@ -426,6 +427,40 @@ func TestAStreamGoesToATargetThatIsThere(t *testing.T) {
 		client.say("hello")
 		target.hear("hello")
 	}
+}
+
+// Whoever breaks off while all targets are busy waits no longer, and nobody waits
+// behind it; who is only through with what it has to say goes on waiting.
+func TestWhoBreaksOffWaitsForNoPlace(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("Linux alone says that a peer is gone before something is written to it")
+	}
+	eachProtocol(t, func(t *testing.T, config string) {
+		r, p := streamed(t, with(config, `"BACKEND"]`, `"BACKEND"], max_connections: 1, queue: {length: 1, timeout: 1m}`))
+		first, target := r.both(p, r.root.Client("MacID-1"))
+		wait := func() *end {
+			if config == tcpConfig {
+				return newEnd(t, r.plain("127.0.0.1:0").conn)
+			}
+			return newEnd(t, r.dial(r.root.Client("MacID-2")).conn)
+		}
+		gone := wait()
+		r.journal.wait(t, event{"event": "connection", "client_port": gone.conn.LocalAddr().(*net.TCPAddr).Port})
+		direct.Socket(gone.conn).SetLinger(0)
+		direct.Socket(gone.conn).Close()
+		r.journal.wait(t, event{"event": "stream", "end": "refused", "denial_code": "ClientClosed"})
+		listens := wait()
+		listens.say("hello")
+		listens.through()
+		first.through()
+		target.through()
+		next := p.next(t)
+		next.hear("hello")
+		next.hearsEnd()
+		next.say("welcome")
+		next.through()
+		listens.hear("welcome")
+	})
 }
 
 func TestNoTargetIsABreakNotAnEnd(t *testing.T) {

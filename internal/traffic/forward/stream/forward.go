@@ -81,7 +81,7 @@ func (p *Pipe) connect(t *Terms) (denial *countersign.Denial) {
 	p.connecting(cancel)
 	defer p.connecting(nil) // nothing of it is kept for as long as bytes are carried
 	group, asker := p.result.Action.Forward, t.Asker
-	asker.Gone = ctx.Done()
+	asker.Gone, asker.Peer = ctx.Done(), caller{p.cfg.Socket}
 	for n := range min(group.Attempts(), mostTargets) {
 		target, none := group.Pick(asker, p.result.Tried...)
 		if none != nil {
