@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,7 +29,12 @@ asked.`,
 func trailFlags(cmd *cobra.Command, file, configuration *string) {
 	cmd.Flags().StringVar(file, "file", "", "the `FILE`")
 	cmd.Flags().StringVarP(configuration, "config", "c", "", "the configuration `FILE` of the node")
-	cmd.MarkFlagsOneRequired("file", "config")
+	cmd.Args = func(c *cobra.Command, args []string) error {
+		if *file == "" && *configuration == "" {
+			return errors.New("say which trail: -c FILE, the configuration of the node, or --file FILE, the trail itself")
+		}
+		return positional()(c, args)
+	}
 	cmd.MarkFlagsMutuallyExclusive("file", "config")
 	cmd.MarkFlagFilename("config", "yaml", "yml")
 }
@@ -56,7 +62,6 @@ func auditShow(std stdio) *cobra.Command {
 		Long: `Show prints the trail, and ends with exit status 1 at a line that is not what was
 written.`,
 		Example: `  countersign audit show -c countersign.yaml`,
-		Args:    positional(),
 		RunE: func(*cobra.Command, []string) error {
 			f, err := openTrail(file, configuration)
 			if err != nil {
@@ -108,7 +113,6 @@ the last one. A trail that was cut, or written anew from some line on, is whole 
 itself: give --seen with a digest that the node wrote into its program log
 ("msg=audit"), or that you noted before. The line must still be there.`,
 		Example: `  countersign audit verify --file audit.jsonl --seen 23211e0f...`,
-		Args:    positional(),
 		RunE: func(*cobra.Command, []string) error {
 			f, err := openTrail(file, configuration)
 			if err != nil {

@@ -37,7 +37,7 @@ func caShow(std stdio, secrets *caSecrets) *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			info, err := os.Stat(args[0])
 			if err != nil {
-				return err
+				return fmt.Errorf("%w: expected the directory of an authority, or a file with certificates", err)
 			}
 			switch {
 			case len(args) == 2:
