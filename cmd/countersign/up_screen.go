@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // A screen is what up tells a person, as it happens.
@@ -22,10 +25,25 @@ func (s *screen) step(format string, args ...any) {
 }
 
 func (s *screen) row(label, format string, args ...any) {
-	for _, line := range wrap(fmt.Sprintf(format, args...), 90) {
+	for _, line := range wrap(fmt.Sprintf(format, args...), s.width()) {
 		fmt.Fprintf(s.out, "    %-24s %s\n", label, line)
 		label = ""
 	}
+}
+
+// width is how long the right column of a row may be: what a narrow terminal has
+// left beside the other one.
+func (s *screen) width() int {
+	const left, widest, narrowest = 29, 90, 30
+	f, ok := s.out.(*os.File)
+	if !ok {
+		return widest
+	}
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil || size.Col == 0 { // no terminal, or one that does not say
+		return widest
+	}
+	return min(max(int(size.Col)-left, narrowest), widest)
 }
 
 // wrap breaks text between words into lines of at most width bytes; a word that
