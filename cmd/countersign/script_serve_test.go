@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -232,6 +233,9 @@ func cmdWaitfor(ts *testscript.TestScript, neg bool, args []string) {
 func look(ts *testscript.TestScript, where string) ([]byte, error) {
 	if !strings.HasPrefix(where, "http://") {
 		files, err := filepath.Glob(ts.MkAbs(where))
+		if err == nil && len(files) == 0 { // which is not an empty file: "^$" waits for that
+			err = fs.ErrNotExist
+		}
 		var all []byte
 		for _, file := range files {
 			data, failed := os.ReadFile(file)
