@@ -188,7 +188,7 @@ func (e *Exchange) over(l line, reused, mayRepeat bool) outcome {
 	sent, err := l.ask(e)
 	if err != nil {
 		_, unseen := l.repeatable(err)
-		late := errors.Is(err, os.ErrDeadlineExceeded) // it is there, and takes nothing
+		late := errors.Is(err, os.ErrDeadlineExceeded) && !unseen // it is there, and takes nothing
 		if repeat(err) || mayRepeat && !sent && !late && (reused || unseen) && e.leash.cutFor() == nil {
 			return stale
 		}
@@ -196,9 +196,14 @@ func (e *Exchange) over(l line, reused, mayRepeat bool) outcome {
 			res.Denial = d
 			return away(whole)
 		}
-		if !sent || late {
+		switch where := l.target().Address(); {
+		case late:
+			res.Denial = countersign.Deny(countersign.StageForward, countersign.TargetTimeout,
+				"target %s did not take the request for %s (timeouts.response)", where, e.set.Wait)
+			return spoiled
+		case !sent:
 			res.Denial = countersign.Deny(countersign.StageForward, countersign.TargetClosed,
-				"target %s did not take the request: %v", l.target().Address(), err)
+				"target %s did not take the request: %v", where, err)
 			return spoiled
 		}
 		// The target may have answered before it closed; read on.

@@ -118,12 +118,10 @@ func TestATargetOverHTTP2ThatDoesNotRead(t *testing.T) {
 					a.status = resp.StatusCode
 				}
 				<-sent
-				if a.status != 504 && a.status != 502 {
+				if a.status != 504 {
 					t.Errorf("%+v", a)
 				}
-				if res := b.result(); res.Denial == nil || res.Denial.Code != countersign.TargetTimeout && res.Denial.Code != countersign.TargetClosed {
-					t.Errorf("%+v", res)
-				}
+				b.ends(countersign.TargetTimeout)
 			}
 		})
 	}
