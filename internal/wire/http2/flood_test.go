@@ -25,6 +25,11 @@ func TestFloodsAreCut(t *testing.T) {
 			r.headers(2*i+1, true, head("GET")...)
 			return r.WriteRSTStream(2*i+1, http2.ErrCodeCancel)
 		}},
+		{"requests with content that are taken back", "CVE-2023-44487", func(r *raw, i uint32) error {
+			r.headers(2*i+1, false, head("POST")...)
+			r.WriteData(2*i+1, false, make([]byte, 300))
+			return r.WriteRSTStream(2*i+1, http2.ErrCodeCancel)
+		}},
 		{"requests that are one too many", "CVE-2023-44487", func(r *raw, i uint32) error {
 			r.headers(2*i+1, false, head("POST")...)
 			return nil
@@ -303,7 +308,7 @@ func TestABudgetFillsUpWithTime(t *testing.T) {
 	if n := spend(&c.idle); n != 10*perExchange+10+5*perFrame {
 		t.Errorf("%d after 10 exchanges, expected %d", n, 10*perExchange+10+5*perFrame)
 	}
-	c.framed = 1000
+	c.framed, c.flowed = 1000, 1000*perOctets
 	if n := spend(&c.resets); n != resetBudget {
 		t.Errorf("%d requests may be taken back, whatever was carried, expected %d", n, resetBudget)
 	}
