@@ -20,7 +20,8 @@ var gathers = sync.Pool{New: func() any { return new([gathered]byte) }}
 type gather struct {
 	mu      sync.Mutex
 	on      bool
-	pending atomic.Bool     // buf is there
+	writing bool            // by who pours at the end
+	pending atomic.Bool     // buf is there, and leaves before the next read
 	buf     *[gathered]byte // nil: nothing is collected
 	n       int
 	failed  error // something is missing in the stream: nothing may follow
@@ -45,7 +46,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 	if g.buf == nil {
 		g.buf = gathers.Get().(*[gathered]byte)
-		g.pending.Store(true)
+		g.pending.Store(!g.writing)
 	}
 	g.n += copy(g.buf[g.n:], p)
 	if !g.on {
@@ -60,10 +61,10 @@ func (c *conn) pour() error {
 	if g.buf == nil {
 		return nil
 	}
+	g.pending.Store(false) // it is on its way: who reads need not wait until it is taken
 	_, err := c.writeOut(g.buf[:g.n])
 	gathers.Put(g.buf)
 	g.buf, g.n, g.failed = nil, 0, err
-	g.pending.Store(false)
 	return err
 }
 
@@ -83,6 +84,7 @@ func (c *conn) set(on, atOnce bool) error {
 	g := &c.gather
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.writing = false
 	if g.on = on; atOnce {
 		return c.pour()
 	}
@@ -130,12 +132,22 @@ func Gather(c *tls.Conn) *TLS {
 	return t
 }
 
+// collect turns gathering on for who turns it off at once with everything: a read
+// meanwhile has nothing to do with that.
+func (c *conn) collect() {
+	g := &c.gather
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.on, g.writing = true, true
+	g.pending.Store(false)
+}
+
 // Write is net.Conn's. After an error the connection is of no use.
 func (t *TLS) Write(p []byte) (int, error) {
 	if len(p) <= 16<<10 || t.under == nil {
 		return t.Conn.Write(p)
 	}
-	t.under.set(true, false)
+	t.under.collect()
 	n, err := t.Conn.Write(p)
 	if left := t.under.set(false, true); err == nil {
 		err = left

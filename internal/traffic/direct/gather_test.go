@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,6 +83,44 @@ func TestFourRecordsLeaveTogether(t *testing.T) {
 	if err := c.set(false, true); err != nil || c.gather.buf != nil {
 		t.Errorf("%v, %d bytes left", err, c.gather.n)
 	}
+}
+
+// Nobody waits to be heard until he has listened: a read goes on while a large write
+// waits for the peer.
+func TestAReadDoesNotWaitForAWrite(t *testing.T) {
+	server, client := pair(t)
+	var written atomic.Int64
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for { // nobody reads
+			n, err := server.Write(make([]byte, 64<<10))
+			if written.Add(int64(n)); err != nil {
+				return
+			}
+		}
+	}()
+	heard := make(chan error, 1)
+	for stuck, had := 0, int64(-1); stuck < 50; stuck++ {
+		if now := written.Load(); now != had {
+			stuck, had = 0, now
+		}
+		if _, err := client.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, err := server.Read(make([]byte, 1)); heard <- err }()
+		select {
+		case err := <-heard:
+			if err != nil {
+				t.Fatal(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("nothing was read behind %d bytes written", had)
+		}
+		time.Sleep(time.Millisecond) // for the writer
+	}
+	server.under.TCPConn.Close()
+	<-over
 }
 
 // After a write that failed in the middle, nothing more of the stream is sent:
