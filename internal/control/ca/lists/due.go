@@ -1,7 +1,6 @@
 package lists
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -22,15 +21,14 @@ func (p *Publisher) SignIfDue(ctx context.Context) (Published, error) {
 	if err != nil {
 		return Published{}, err
 	}
-	lifetime := cmp.Or(p.cfg.Lifetime, last.NextUpdate.Sub(last.At), DefaultLifetime)
 	now := p.dir.Now()
 	switch own := lists.Issuing; {
 	case own == nil:
 	case own.Number.Int64() >= last.Number:
-		if now.Before(last.At.Add(lifetime / 2)) {
+		if now.Before(last.At.Add(p.half(last.NextUpdate.Sub(last.At)))) {
 			return Published{}, nil
 		}
-	case now.Before(own.ThisUpdate.Add(lifetime / 2)):
+	case now.Before(own.ThisUpdate.Add(p.half(own.NextUpdate.Sub(own.ThisUpdate)))):
 		// Another node has signed, or somebody was about to: is there anything new in it?
 		if told, err := p.told(ctx, lists); told || err != nil {
 			return Published{}, err
@@ -40,6 +38,16 @@ func (p *Publisher) SignIfDue(ctx context.Context) (Published, error) {
 		return Published{}, nil // foresee tells of it; there is nothing more to sign
 	}
 	return p.Sign(0)
+}
+
+// half is half of what a list lasts, or of what lists are to last from now on if
+// that is less. A list may last for less than that: it was signed by hand, or
+// before the configuration was changed.
+func (p *Publisher) half(lasts time.Duration) time.Duration {
+	if p.cfg.Lifetime > 0 {
+		lasts = min(lasts, p.cfg.Lifetime)
+	}
+	return lasts / 2
 }
 
 // told reports whether every revocation on record is on a list of this directory.

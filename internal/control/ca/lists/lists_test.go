@@ -198,3 +198,34 @@ func TestTheNumberDoesNotGoBackWithABackup(t *testing.T) {
 		t.Errorf("number %v after %d, %v", lists.Issuing.Number, last, err)
 	}
 }
+
+// A list that lasts for less than the configuration has it, by hand or from before,
+// is renewed at half of its own time; one that lasts for longer, at half of the
+// configured one.
+func TestAListIsDueByItsOwnTime(t *testing.T) {
+	const configured = 24 * time.Hour
+	for lasts, due := range map[time.Duration]time.Duration{
+		4 * time.Minute: 2 * time.Minute, configured: 12 * time.Hour, 10 * configured: 12 * time.Hour,
+	} {
+		now := start
+		a := found(t, &now)
+		if _, err := a.CRL(lasts); err != nil {
+			t.Fatal(err)
+		}
+		a, err := ca.Open(ca.Config{Dir: a.Dir(), Now: func() time.Time { return now }, CRLLifetime: configured})
+		if err != nil {
+			t.Fatal(err)
+		}
+		signs := func(at time.Duration, want bool) {
+			t.Helper()
+			now = start.Add(at)
+			if signed, err := a.SignIfDue(t.Context()); err != nil || (signed.Issuing != nil) != want {
+				t.Errorf("a list for %s after %s: signs %t, %v, want %t", lasts, at, signed.Issuing != nil, err, want)
+			} else if want && !signed.Issuing.NextUpdate.Equal(now.Add(configured)) {
+				t.Errorf("the next list lasts until %s", signed.Issuing.NextUpdate)
+			}
+		}
+		signs(due-time.Second, false)
+		signs(due, true)
+	}
+}
