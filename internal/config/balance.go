@@ -60,7 +60,8 @@ type PassiveHealth struct {
 	// percent, rounded up. One always stays. Default 50.
 	MaxEjected int `yaml:"max_ejected" default:"50" range:"1..100"`
 
-	// Statuses are those that count as failures. Default 502-504.
+	// Statuses are those that count as failures, not with protocols tcp and tls.
+	// Default 502-504.
 	Statuses Matcher `yaml:"statuses" want:"codes such as 502-504 or 500,503" default:"502-504"`
 }
 
@@ -83,6 +84,9 @@ func (g *TargetGroup) checkBalance(c *checker, path string) {
 		c.fault(path+".queue", "a queue without max_connections", "max_connections", "targets take any number of requests: nobody would ever wait")
 	}
 	if p := g.PassiveHealth; p != nil {
+		if at := path + ".passive_health.statuses"; c.doc.Has(at) && g.bytesAlone() {
+			c.fault(at, "statuses in a group of protocol "+g.Protocol, "none", "the bytes that pass have no status: what counts is a connection that cannot be made")
+		}
 		for _, r := range p.Statuses {
 			if r.From < 400 || r.To > 599 {
 				c.fault(path+".passive_health.statuses", quoted(p.Statuses.String()), "statuses from 400 to 599, such as 502-504", "")
@@ -94,9 +98,11 @@ func (g *TargetGroup) checkBalance(c *checker, path string) {
 	g.checkShares(c, path)
 }
 
+// bytesAlone reports whether what the targets get is not taken apart.
+func (g *TargetGroup) bytesAlone() bool { return g.Protocol == "tcp" || g.Protocol == "tls" }
+
 func (g *TargetGroup) checkStickiness(c *checker, path string) {
-	bytesAlone := g.Protocol == "tcp" || g.Protocol == "tls"
-	if bytesAlone && strings.HasPrefix(g.HashOn, "header:") {
+	if g.bytesAlone() && strings.HasPrefix(g.HashOn, "header:") {
 		c.fault(path+".hash_on", quoted(g.HashOn)+" in a group of protocol "+g.Protocol, "client, source_ip or flow", "the bytes that pass have no header")
 	}
 	s := g.Stickiness
@@ -114,7 +120,7 @@ func (g *TargetGroup) checkStickiness(c *checker, path string) {
 		}
 	}
 	switch {
-	case s.By == "cookie" && bytesAlone:
+	case s.By == "cookie" && g.bytesAlone():
 		c.fault(path+".stickiness.by", "cookie in a group of protocol "+g.Protocol, "client or source_ip", "the bytes that pass have no cookies")
 	case s.By == "cookie":
 		if c.Node.DataDir == "" && c.Node.StickinessKeys == "" {
