@@ -84,7 +84,7 @@ func (g *TargetGroup) checkBalance(c *checker, path string) {
 		c.fault(path+".queue", "a queue without max_connections", "max_connections", "targets take any number of requests: nobody would ever wait")
 	}
 	if p := g.PassiveHealth; p != nil {
-		if at := path + ".passive_health.statuses"; c.doc.Has(at) && g.bytesAlone() {
+		if at := path + ".passive_health.statuses"; c.doc.Has(at) && g.Streams() {
 			c.fault(at, "statuses in a group of protocol "+g.Protocol, "none", "the bytes that pass have no status: what counts is a connection that cannot be made")
 		}
 		for _, r := range p.Statuses {
@@ -98,11 +98,8 @@ func (g *TargetGroup) checkBalance(c *checker, path string) {
 	g.checkShares(c, path)
 }
 
-// bytesAlone reports whether what the targets get is not taken apart.
-func (g *TargetGroup) bytesAlone() bool { return g.Protocol == "tcp" || g.Protocol == "tls" }
-
 func (g *TargetGroup) checkStickiness(c *checker, path string) {
-	if g.bytesAlone() && strings.HasPrefix(g.HashOn, "header:") {
+	if g.Streams() && strings.HasPrefix(g.HashOn, "header:") {
 		c.fault(path+".hash_on", quoted(g.HashOn)+" in a group of protocol "+g.Protocol, "client, source_ip or flow", "the bytes that pass have no header")
 	}
 	s := g.Stickiness
@@ -120,7 +117,7 @@ func (g *TargetGroup) checkStickiness(c *checker, path string) {
 		}
 	}
 	switch {
-	case s.By == "cookie" && g.bytesAlone():
+	case s.By == "cookie" && g.Streams():
 		c.fault(path+".stickiness.by", "cookie in a group of protocol "+g.Protocol, "client or source_ip", "the bytes that pass have no cookies")
 	case s.By == "cookie":
 		if c.Node.DataDir == "" && c.Node.StickinessKeys == "" {
