@@ -109,10 +109,19 @@ func Read(ctx context.Context, path string, o Options, named func(files []string
 	if faults.Err() != nil {
 		c := newCompiler(cfg, o)
 		c.files()
-		return nil, append(faults, c.faults...).Sorted()
+		return nil, o.besides(cfg, append(faults, c.faults...))
 	}
 	draft, found := compileFetched(ctx, cfg, o)
-	return draft, append(faults, found...).Sorted()
+	return draft, o.besides(cfg, append(faults, found...))
+}
+
+// besides adds to faults that refuse a configuration those of its logs, which are
+// not opened then. Logs that are open already are not looked for.
+func (o *Options) besides(cfg *config.Config, faults config.Faults) config.Faults {
+	if faults.Err() != nil && o.InForce == nil {
+		faults = append(faults, Unwritable(cfg)...)
+	}
+	return faults.Sorted()
 }
 
 // Compile checks everything that the configuration names and compiles it; it

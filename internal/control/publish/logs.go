@@ -1,12 +1,15 @@
 package publish
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
 	"time"
 
 	"countersign.dev/internal/config"
@@ -21,32 +24,100 @@ type openLog struct {
 	path, format string
 }
 
-// open returns the logs that cfg asks for; one that is open already is kept.
-func (l logs) open(cfg config.Logs, stdout io.Writer, logger *slog.Logger) (logs, error) {
+// open returns the logs that cfg asks for; one that is open already is kept. Its
+// error is config.Faults.
+func (l logs) open(cfg *config.Config, stdout io.Writer, logger *slog.Logger) (logs, error) {
 	var next logs
-	var err, err2 error
-	if c := cfg.Connection; c != nil {
-		next.connection, err = l.connection.open(c.Path, c.Format, stdout, logger)
+	var faults config.Faults
+	open := func(key string, was openLog, path, format string) openLog {
+		if was.log != nil && was.path == path && was.format == format {
+			return was
+		}
+		log, err := accesslog.Open(accesslog.Config{Path: path, Format: accesslog.Format(format), Stdout: stdout, Logger: logger})
+		if err != nil {
+			faults = append(faults, logFault(cfg, key, path, err))
+			return openLog{}
+		}
+		return openLog{log, path, format}
 	}
-	if a := cfg.Access; a != nil {
-		next.access, err2 = l.access.open(a.Path, a.Format, stdout, logger)
+	if c := cfg.Logs.Connection; c != nil {
+		next.connection = open(connectionLogKey, l.connection, c.Path, c.Format)
 	}
-	if err := errors.Join(err, err2); err != nil {
+	if a := cfg.Logs.Access; a != nil {
+		next.access = open(accessLogKey, l.access, a.Path, a.Format)
+	}
+	if err := faults.Sorted().Err(); err != nil {
 		closeLogs(next.without(l))
 		return logs{}, err
 	}
 	return next, nil
 }
 
-func (o openLog) open(path, format string, stdout io.Writer, logger *slog.Logger) (openLog, error) {
-	if o.log != nil && o.path == path && o.format == format {
-		return o, nil
+const connectionLogKey, accessLogKey = "logs.connection.path", "logs.access.path"
+
+// Unwritable are the faults of logs that could not be opened, as far as that is
+// seen without opening them. What whoever starts the program may see to before, or
+// may be allowed to do, is a warning.
+func Unwritable(cfg *config.Config) config.Faults {
+	var faults config.Faults
+	look := func(key, file string) {
+		if file == "" || file == "-" { // refused already, or standard output
+			return
+		}
+		if err := unwritable(file); err != nil {
+			f := logFault(cfg, key, file, err)
+			f.Warning = errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
+			faults = append(faults, f)
+		}
 	}
-	log, err := accesslog.Open(accesslog.Config{Path: path, Format: accesslog.Format(format), Stdout: stdout, Logger: logger})
-	if err != nil {
-		return openLog{}, fmt.Errorf("log %s: %w", cmp.Or(path, "-"), err)
+	if c := cfg.Logs.Connection; c != nil {
+		look(connectionLogKey, c.Path)
 	}
-	return openLog{log, path, format}, nil
+	if a := cfg.Logs.Access; a != nil {
+		look(accessLogKey, a.Path)
+	}
+	return faults.Sorted()
+}
+
+// unwritable is why a file could not be appended to, or made; nil: nothing is seen
+// that is in the way.
+func unwritable(file string) error {
+	const write, search = 2, 1 // access(2)
+	info, err := os.Stat(file)
+	switch {
+	case err == nil && info.IsDir():
+		return syscall.EISDIR
+	case err == nil:
+		return syscall.Access(file, write)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if _, err := os.Stat(filepath.Dir(file)); err != nil {
+		return err
+	}
+	return syscall.Access(filepath.Dir(file), write|search)
+}
+
+// logFault says of a log that cannot be opened what is found in its place.
+func logFault(cfg *config.Config, key, file string, err error) config.Fault {
+	if cause, ok := errors.AsType[*fs.PathError](err); ok {
+		err = cause.Err
+	}
+	dir := filepath.Dir(file)
+	where, absent := os.Stat(dir)
+	switch {
+	case errors.Is(err, syscall.EISDIR):
+		return cfg.Fault(key, file+", which is a directory", "a file", "add the name of the file: "+filepath.Join(file, "NAME.log"))
+	case errors.Is(absent, fs.ErrNotExist):
+		return cfg.Fault(key, file+", but no directory "+dir, "a directory with the log in it", "make it first, for the user that the program runs as")
+	case absent == nil && !where.IsDir():
+		return cfg.Fault(key, fmt.Sprintf("%s, but %s is a file", file, dir), "a directory with the log in it", "name another one")
+	}
+	hint := "name another one"
+	if errors.Is(err, fs.ErrPermission) {
+		hint = "let the user that the program runs as write to it, and to its directory"
+	}
+	return cfg.Fault(key, fmt.Sprintf("%s, which cannot be written (%v)", file, err), "a file that can be written", hint)
 }
 
 // without returns the logs of l that other does not have.

@@ -215,7 +215,7 @@ func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
 		return err
 	}
 	undo = append(undo, sockets.Close)
-	opened, err := p.logs.open(draft.Config.Logs, p.cfg.Stdout, p.cfg.Logger)
+	opened, err := p.logs.open(draft.Config, p.cfg.Stdout, p.cfg.Logger)
 	if err != nil {
 		return refuse(err)
 	}
