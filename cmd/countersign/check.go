@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +23,7 @@ the configuration would come into force, perhaps with warnings, else 1.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			draft, faults := publish.Read(c.Context(), file, publish.Options{}, nil)
 			if draft != nil {
-				faults = append(append(faults, fileForDataDir(draft.Config)...), publish.Unwritable(draft.Config)...).Sorted()
+				faults = append(faults, publish.Unwritable(draft.Config)...).Sorted()
 			}
 			if draft == nil || faults.Err() != nil {
 				fmt.Fprintf(std.err, "%s\n%s\n", faults.Error(), summary(faults))
@@ -40,19 +39,6 @@ the configuration would come into force, perhaps with warnings, else 1.`,
 	}
 	configFlag(cmd, &file)
 	return cmd
-}
-
-// fileForDataDir is the fault of a node.data_dir that is a file. A reload has to
-// find it too: the management API would end with it.
-func fileForDataDir(cfg *config.Config) config.Faults {
-	dir := cfg.Node.DataDir
-	if dir == "" {
-		return nil
-	}
-	if info, err := os.Stat(dir); err != nil || info.IsDir() {
-		return nil
-	}
-	return config.Faults{cfg.Fault("node.data_dir", dir+", which is a file", "a directory", "name another one; it is made if it is not there")}
 }
 
 // configFlag is -c, the same for every command that has it.

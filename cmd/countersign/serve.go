@@ -191,9 +191,6 @@ func (g *gateway) start(ctx context.Context) error {
 // prepare makes ready what a snapshot does not hold.
 func (g *gateway) prepare(draft *publish.Draft) (publish.Change, error) {
 	cfg := draft.Config
-	if err := fileForDataDir(cfg).Err(); err != nil {
-		return publish.Change{}, err
-	}
 	rules, err := g.management.prepare(draft)
 	if err != nil {
 		return rules, err

@@ -109,7 +109,7 @@ func Read(ctx context.Context, path string, o Options, named func(files []string
 	if faults.Err() != nil {
 		c := newCompiler(cfg, o)
 		c.files()
-		return nil, o.besides(cfg, append(faults, c.faults...))
+		return nil, o.besides(cfg, append(append(faults, c.faults...), o.dataDir(cfg)...))
 	}
 	draft, found := compileFetched(ctx, cfg, o)
 	return draft, o.besides(cfg, append(faults, found...))

@@ -121,6 +121,7 @@ func (p *Publisher) Publish(ctx context.Context) error {
 		if !ok {
 			return err
 		}
+		p.cfg.Logger.Info("nothing is served before what is fetched for the first time has come", "sources", waiting.names)
 		if err := p.sources.Await(ctx, waiting.urls); err != nil {
 			return fmt.Errorf("%w (%w)", waiting, err)
 		}

@@ -166,6 +166,12 @@ func (j *journal) Write(p []byte) (int, error) {
 	return j.text.Write(p)
 }
 
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
 // wait returns the log once it holds n lines with s.
 func (j *journal) wait(t *testing.T, s string, n int) string {
 	t.Helper()

@@ -7,9 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"countersign.dev/internal/config"
@@ -35,6 +39,9 @@ func (e *WaitingError) Error() string {
 // compileFetched is Compile for a configuration some of whose sources are
 // fetched.
 func compileFetched(ctx context.Context, cfg *config.Config, o Options) (*Draft, config.Faults) {
+	if faults := o.dataDir(cfg); faults != nil {
+		return nil, withoutSources(cfg, o, faults)
+	}
 	keeper := o.Sources
 	if keeper == nil {
 		keeper = source.New(source.Config{Fleeting: true})
@@ -48,7 +55,7 @@ func compileFetched(ctx context.Context, cfg *config.Config, o Options) (*Draft,
 	}
 	specs := o.found.sources(cfg)
 	if err := keeper.Prepare(cfg.Node.DataDir, specs); err != nil {
-		return nil, config.Faults{cfg.Fault("node.data_dir", err.Error(), "a directory of which this program is the owner", "")}
+		return nil, withoutSources(cfg, o, config.Faults{dataDirFault(cfg, err)})
 	}
 	round, waiting := keeper.Offers(specs)
 	if len(waiting) > 0 && o.waiting != nil {
@@ -68,6 +75,45 @@ func compileFetched(ctx context.Context, cfg *config.Config, o Options) (*Draft,
 		}
 	}
 	return compileRound(cfg, o, round)
+}
+
+// withoutSources adds to faults those that are found with nothing fetched: all that
+// there are, unless something is.
+func withoutSources(cfg *config.Config, o Options, faults config.Faults) config.Faults {
+	if len(Fetched(cfg)) == 0 {
+		_, more := Compile(cfg, o)
+		return append(faults, more...)
+	}
+	c := newCompiler(cfg, o)
+	c.files()
+	return append(faults, c.faults...)
+}
+
+// dataDir looks whether node.data_dir can be used, before anything is read from it.
+// A look at a configuration may be somebody else's, who may not search it.
+func (o *Options) dataDir(cfg *config.Config) config.Faults {
+	dir := cfg.Node.DataDir
+	if dir == "" {
+		return nil
+	}
+	_, err := os.Stat(filepath.Join(dir, "sources"))
+	starting := o.Sources != nil && o.InForce == nil
+	if errors.Is(err, syscall.ENOTDIR) || starting && err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return config.Faults{dataDirFault(cfg, err)}
+	}
+	return nil
+}
+
+func dataDirFault(cfg *config.Config, err error) config.Fault {
+	dir := cfg.Node.DataDir
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return cfg.Fault("node.data_dir", dir+", which is a file", "a directory", "name another one; it is made if it is not there")
+	}
+	if cause, ok := errors.AsType[*fs.PathError](err); ok {
+		err = cause.Err
+	}
+	return cfg.Fault("node.data_dir", fmt.Sprintf("%s, which cannot be used (%v)", dir, err), "a directory of which this program is the owner",
+		"name another one, or give it to the user that the program runs as")
 }
 
 // compileRound is Compile with what is offered.

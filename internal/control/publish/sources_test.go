@@ -313,6 +313,63 @@ func TestAStartWithoutNetworkAndWithoutCopyIsRefused(t *testing.T) {
 	}
 }
 
+// Whoever waits for a start learns for what it waits.
+func TestAStartSaysForWhatItWaits(t *testing.T) {
+	f := newFetchRig(t)
+	end := f.web.hang(t, "a.crl")
+	defer end()
+	r := newRigOn(t, f.files)
+	started := make(chan error, 1)
+	go func() { started <- r.publisher.Publish(t.Context()) }()
+	said := r.program.wait(t, "nothing is served before what is fetched for the first time has come", 1)
+	if !strings.Contains(said, f.web.url+"/a.crl") {
+		t.Errorf("it does not say that it is the list:\n%s", said)
+	}
+	end()
+	if err := <-started; err != nil {
+		t.Error(err)
+	}
+}
+
+// A data_dir that cannot be used is one fault among others, said once, and hides
+// none; what would have been fetched is not missed then.
+func TestADataDirThatCannotBeUsedHidesNoOtherFault(t *testing.T) {
+	const file = ":1:30: node.data_dir: found file, which is a file, expected a directory; name another one; it is made if it is not there"
+	for name, c := range map[string]struct {
+		edit, want []string
+	}{
+		"alone": {nil, []string{file}},
+		"below a file": {[]string{"data_dir: file", "data_dir: file/data"}, []string{
+			":1:30: node.data_dir: found file/data, which cannot be used (not a directory), expected a directory of which this program is the owner; " +
+				"name another one, or give it to the user that the program runs as"}},
+		"with others in files": {[]string{"key: server.key", "key: missing.key", "node:", "logs: {access: {path: .}}\nnode:"}, []string{
+			":1:23: logs.access.path: found ., which is a directory, expected a file; add the name of the file: NAME.log",
+			strings.Replace(file, ":1:", ":2:", 1),
+			":7:44: listeners[0].certificates[0].key: found missing.key, which cannot be read (no such file or directory), expected a readable file"}},
+		"with others in the configuration": {[]string{"mode: verify", "mode: verfy"}, []string{
+			file,
+			`:7:25: listeners[0].client_auth.mode: found "verfy", expected off, passthrough, optional, verify or proxied; did you mean verify?`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFetchRig(t)
+			f.write("file", nil)
+			f.config(with(with(fetchedConfig, "data_dir: data", "data_dir: file"), c.edit...))
+			r := newRigOn(t, f.files)
+			err := r.publisher.Publish(t.Context())
+			if err == nil {
+				t.Fatal("it starts")
+			}
+			relative := strings.NewReplacer(f.path("countersign.yaml"), "", f.dir+"/", "", f.dir, ".")
+			if got, want := relative.Replace(err.Error()), strings.Join(c.want, "\n"); got != want {
+				t.Errorf("it says\n%s\nwant\n%s", got, want)
+			}
+			if said := r.program.String(); said != "" {
+				t.Errorf("the log says beside the faults:\n%s", said)
+			}
+		})
+	}
+}
+
 // The number of a list does not go back across a restart either; what is kept
 // serves in the place of what is older, or of no use.
 func TestAListMayNotGoBackAcrossARestart(t *testing.T) {
