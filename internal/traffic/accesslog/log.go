@@ -25,7 +25,7 @@ type Config struct {
 	Path   string       // a file, created with mode 0640 if need be and appended to; "-" is Stdout
 	Format Format       // "" is AWS
 	Queue  int          // events that may wait to be written; 0: 16384
-	Logger *slog.Logger // told of write errors, at most once a minute; nil: slog.Default()
+	Logger *slog.Logger // told of write errors, at most once a minute, and when they are over; nil: slog.Default()
 	Stdout io.Writer    // nil: os.Stdout
 }
 

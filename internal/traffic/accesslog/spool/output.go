@@ -21,9 +21,12 @@ type output struct {
 
 	torn     bool // the last write ended within a line
 	reported time.Time
+	failing  bool // the operator was told so, and not yet that it is over
 
 	errors atomic.Uint64 // failed writes
 	lost   atomic.Uint64 // lines in them
+	// What of both the operator has been told is over.
+	errorsBefore, lostBefore uint64
 }
 
 func openOutput(path string, stdout io.Writer, logger *slog.Logger) (*output, error) {
@@ -74,6 +77,7 @@ func (o *output) write(b []byte, lines uint64) {
 	}
 	n, err := o.w.Write(b)
 	if err == nil {
+		o.recovered()
 		return
 	}
 	for _, c := range b[:n] {
@@ -86,12 +90,27 @@ func (o *output) write(b []byte, lines uint64) {
 }
 
 // fail counts, and tells the operator once in a while: a full disk must not
-// fill the program's log too.
+// fill the program's log too. The counts are since the last time that was over.
 func (o *output) fail(err error, lines uint64) {
 	errors, lost := o.errors.Add(1), o.lost.Add(lines)
 	if now := time.Now(); o.reported.IsZero() || now.Sub(o.reported) >= time.Minute {
-		o.reported = now
+		o.reported, o.failing = now, true
 		o.logger.Error("a log cannot be written; its lines are lost",
-			"path", o.path, "error", err, "failed_writes", errors, "lines_lost", lost)
+			"path", o.path, "error", err, "failed_writes", errors-o.errorsBefore, "lines_lost", lost-o.lostBefore)
 	}
+}
+
+// recovered tells the operator that it is over, and what it has cost: after what
+// fail told at once, after what it did not tell once in a while as well.
+func (o *output) recovered() {
+	errors, lost := o.errors.Load(), o.lost.Load()
+	if errors == o.errorsBefore || !o.failing && time.Since(o.reported) < time.Minute {
+		return
+	}
+	o.logger.Info("a log can be written again",
+		"path", o.path, "failed_writes", errors-o.errorsBefore, "lines_lost", lost-o.lostBefore)
+	if !o.failing {
+		o.reported = time.Now()
+	}
+	o.failing, o.errorsBefore, o.lostBefore = false, errors, lost
 }

@@ -16,7 +16,7 @@ type Config[E any] struct {
 	Path   string       // a file, created with mode 0640 if need be and appended to; "-" is Stdout
 	Queue  int          // events that may wait to be written; 0: 16384
 	Bytes  int64        // that they may take meanwhile, by Size; 0: 64 MiB
-	Logger *slog.Logger // told of write errors, at most once a minute; nil: slog.Default()
+	Logger *slog.Logger // told of write errors, at most once a minute, and when they are over; nil: slog.Default()
 	Stdout io.Writer    // nil: os.Stdout
 	// Size says roughly how much memory an event takes; nil: events are small.
 	Size func(E) int

@@ -262,9 +262,58 @@ func TestWriteErrorsAreCountedAndToldOnce(t *testing.T) {
 	if s.Dropped() != 2 || s.WriteErrors() != 2 {
 		t.Errorf("%d lost lines in %d failed writes, want 2 and 2", s.Dropped(), s.WriteErrors())
 	}
-	if got := strings.Count(told.String(), "\n"); got != 1 || !strings.Contains(told.String(), "no space left") {
+	if got := strings.Count(told.String(), "level=ERROR"); got != 1 || !strings.Contains(told.String(), "no space left") {
 		t.Errorf("the operator was told %d times, want once: %s", got, told.String())
 	}
+}
+
+// That it is over is said once, with what it has cost since the last time; a disk
+// that is full every other moment does not fill the program's log either.
+func TestThatALogCanBeWrittenAgainIsToldOnce(t *testing.T) {
+	var told bytes.Buffer
+	out := newScreen()
+	o := &output{path: "access.log", w: out, logger: slog.New(slog.NewTextHandler(&told, nil))}
+	write := func(err error) {
+		out.err, out.n = err, 0
+		o.write([]byte("1\n2\n3\n"), 3)
+	}
+	full := errors.New("no space left on device")
+	said := func(when, want string) {
+		t.Helper()
+		var got []string
+		for line := range strings.Lines(told.String()) {
+			_, text, _ := strings.Cut(line, "msg=")
+			got = append(got, text)
+		}
+		if told.Reset(); strings.Join(got, "") != want {
+			t.Errorf("%s it says %q, want %q", when, strings.Join(got, ""), want)
+		}
+	}
+	const (
+		lost  = "\"a log cannot be written; its lines are lost\" path=access.log error=\"no space left on device\" failed_writes="
+		again = "\"a log can be written again\" path=access.log failed_writes="
+	)
+	write(nil)
+	said("while all is well", "")
+	write(full)
+	said("at the first failure", lost+"1 lines_lost=3\n")
+	write(full)
+	said("at the next one", "")
+	write(nil)
+	said("when it is over", again+"2 lines_lost=6\n")
+	write(nil)
+	said("later", "")
+	write(full)
+	write(nil)
+	write(full)
+	write(nil)
+	said("within the minute", "")
+	o.reported = o.reported.Add(-time.Minute)
+	write(nil)
+	said("after it", again+"2 lines_lost=6\n")
+	o.reported = o.reported.Add(-time.Minute)
+	write(full)
+	said("at a failure after another", lost+"1 lines_lost=3\n")
 }
 
 func TestANamedPipeThatNobodyReadsIsAnError(t *testing.T) {
