@@ -100,6 +100,7 @@ type gateway struct {
 	management management
 	seen       remembering
 	registry   registry
+	files      telemetry.Descriptors
 	admin      adminServer
 	issuers    authorities
 	enrollment enrollment
@@ -136,7 +137,7 @@ func newGateway(cfg gatewayConfig) (*gateway, error) {
 		},
 		OnConnectError: func(group, target string, err error) { g.metrics.ConnectFailed(group, target) },
 	})
-	g.seen.logger = g.logger
+	g.seen.logger, g.files.Logger = g.logger, g.logger
 	g.registry.logger = g.logger
 	g.issuers.logger = g.logger
 	g.issuers.store = g.registry.opened
@@ -240,6 +241,7 @@ func (g *gateway) prepare(draft *publish.Draft) (publish.Change, error) {
 		if err := telemetry.SetLevel(g.logger, cfg.Logs.Program.Level.String()); err != nil {
 			g.logger.Error("the level of this log stays as it was", "error", err)
 		}
+		g.files.Want(cfg.Node.MaxConnections)
 	}
 	return change, nil
 }

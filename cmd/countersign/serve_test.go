@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -198,6 +199,38 @@ func TestTheLevelOfTheProgramLogFollowsTheConfiguration(t *testing.T) {
 	}
 	if s.g.logger.Enabled(t.Context(), slog.LevelWarn) {
 		t.Error("warnings are still logged")
+	}
+}
+
+// A node that cannot hold what its configuration says is warned of, once a start.
+func TestConnectionsThatNeedMoreFilesThanMayBeOpenAreWarnedOf(t *testing.T) {
+	var was syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	less := syscall.Rlimit{Cur: min(was.Cur, 1024), Max: was.Max}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &less); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
+			t.Error(err)
+		}
+	})
+	allow := func(connections string) string {
+		return strings.Replace(gatewayConfigText, "node: {", "node: {max_connections: "+connections+", ", 1)
+	}
+	const warned = `level=WARN msg="fewer files may be open than node.max_connections needs.* max_connections=(\d+)`
+	s := serveConfig(t, allow("5000"), ok)
+	if n := s.said(warned, 1); n != "5000" {
+		t.Errorf("the warning is of %s connections", n)
+	}
+	s.write(allow("4000"))
+	s.said("configuration in force", 1)
+	s.write(allow("6000"))
+	s.said("configuration in force", 2)
+	if n := s.said(warned, 2); n != "6000" || strings.Count(s.log.String(), "fewer files may be open") != 2 {
+		t.Errorf("want warnings of 5000 and 6000:\n%s", s.log)
 	}
 }
 
