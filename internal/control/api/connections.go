@@ -21,7 +21,8 @@ type Admitted interface {
 	End(q live.Query, why *countersign.Denial) int
 }
 
-// Connections are those whose clients were admitted, over TLS.
+// Connections are those whose clients were admitted: over TLS, or on the word of a
+// balancer in front (client_auth mode proxied).
 type Connections struct{ Admitted Admitted }
 
 func (s Connections) register(a *API) {
