@@ -1,8 +1,9 @@
 package http
 
 import (
-	"countersign.dev/internal/traffic/direct"
 	"golang.org/x/sys/unix"
+
+	"countersign.dev/internal/traffic/direct"
 )
 
 // Left is upstream.Peer's. Nothing is read: behind what the client has sent already,
@@ -12,15 +13,6 @@ func (f *Front) Left() bool {
 	if tcp == nil {
 		return false
 	}
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return true
-	}
-	left := false
-	err = raw.Control(func(fd uintptr) {
-		set := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
-		n, err := unix.Poll(set, 0)
-		left = err == nil && n > 0 && set[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
-	})
-	return left || err != nil
+	is, err := direct.Poll(tcp, unix.POLLRDHUP)
+	return err != nil || is&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
 }
