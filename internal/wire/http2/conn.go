@@ -78,7 +78,7 @@ type Conn struct {
 	stirred   bool       // the last stream was closed since the deadline was armed
 	completed int        // exchanges, not yet credited to the budgets
 	flowed    int64      // octets of DATA, not yet credited to them
-	framed    int        // frames of DATA that we have sent, not cut short by a window, not yet credited to them
+	framed    int        // frames of DATA that no window cut short, not yet credited to them
 
 	out       *output // what is queued; nil: nothing
 	owed      int     // frames in it that the reader queued

@@ -190,22 +190,25 @@ func (s *Stream) awaitRoom(w *wait) error {
 			break
 		}
 		c.passOn()
-		c.crowded = append(c.crowded, s)
-		ok := s.writable.wait(&c.mu, w)
-		c.crowded = without(c.crowded, s)
-		if !ok {
+		if !s.crowd(w) {
 			return os.ErrDeadlineExceeded
 		}
 	}
 	for c.writeErr != nil && s.writeFault() == nil { // see hearOut
-		c.crowded = append(c.crowded, s)
-		ok := s.writable.wait(&c.mu, w)
-		c.crowded = without(c.crowded, s)
-		if !ok {
+		if !s.crowd(w) {
 			return os.ErrDeadlineExceeded
 		}
 	}
 	return s.writeFault()
+}
+
+// crowd waits for ringCrowded, or for the bell of s itself; false: for too long. mu
+// is held, but not meanwhile.
+func (s *Stream) crowd(w *wait) bool {
+	c := s.c
+	c.crowded = append(c.crowded, s)
+	defer func() { c.crowded = without(c.crowded, s) }()
+	return s.writable.wait(&c.mu, w)
 }
 
 // ringCrowded has whoever waits in awaitRoom look again. mu is held.
