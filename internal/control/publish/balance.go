@@ -51,7 +51,7 @@ var sameSite = map[string]string{"lax": "Lax", "strict": "Strict", "none": "None
 // are the publisher's to make.
 func (c *compiler) sealing() {
 	file := c.cfg.Node.StickinessKeys
-	data, ok := c.read("node.stickiness_keys", file, sealingSize)
+	data, ok := c.read("node.stickiness_keys", file, keysSize)
 	if !ok {
 		return
 	}

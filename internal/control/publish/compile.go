@@ -50,12 +50,12 @@ type Draft struct {
 	// Expiries are the dates that an operator must not miss.
 	Expiries []telemetry.Expiry
 
-	routes   []*routes    // of each listener
-	sealing  *sticky.Keys // of cookies; nil: the publisher has them
-	tickets  *handshake.SharedTicketKeys
-	lines    map[string]*ocsp.Line   // by which responders are asked, by trust store
-	used     map[string]*source.Copy // of what is fetched, by URL
-	until    map[string]time.Time    // by URL: when a source's lists must be replaced
+	routes   []*routes                   // of each listener
+	sealing  *sticky.Keys                // of cookies; nil: the publisher has them
+	tickets  *handshake.SharedTicketKeys // nil: this node has its own
+	lines    map[string]*ocsp.Line       // by which responders are asked, by trust store
+	used     map[string]*source.Copy     // of what is fetched, by URL
+	until    map[string]time.Time        // by URL: when a source's lists must be replaced
 	verdicts map[string]source.Verdict
 	warnings config.Faults
 	found    found                       // lists that certificates name, by trust store
@@ -107,12 +107,17 @@ func Read(ctx context.Context, path string, o Options, named func(files []string
 		named(cfg.Files())
 	}
 	if faults.Err() != nil {
-		c := newCompiler(cfg, o)
-		c.files()
-		return nil, o.besides(cfg, append(append(faults, c.faults...), o.dataDir(cfg)...))
+		return nil, o.besides(cfg, append(append(faults, o.ofFiles(cfg)...), o.dataDir(cfg)...))
 	}
 	draft, found := compileFetched(ctx, cfg, o)
 	return draft, o.besides(cfg, append(faults, found...))
+}
+
+// ofFiles are the faults of the files alone that a configuration names.
+func (o *Options) ofFiles(cfg *config.Config) config.Faults {
+	c := newCompiler(cfg, *o)
+	c.files()
+	return c.faults
 }
 
 // besides adds to faults that refuse a configuration those of its logs, which are

@@ -1,8 +1,6 @@
 package publish
 
 import (
-	"bufio"
-	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -21,28 +19,18 @@ import (
 // targets, in its data_dir.
 const sealingFile = "stickiness.keys"
 
-// sealingSize is how large such a file may be, in bytes.
-const sealingSize = 64 << 10
-
-// parseSealing reads keys, one a line in base64; # begins a comment.
+// parseSealing reads keys, one a line in base64.
 func parseSealing(data []byte) (*sticky.Keys, error) {
 	var secrets [][]byte
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for n := 1; lines.Scan(); n++ {
-		line := bytes.TrimSpace(lines.Bytes())
-		if len(line) == 0 || line[0] == '#' {
-			continue
-		}
-		secret, err := base64.StdEncoding.DecodeString(string(line))
+	err := eachKey(data, func(line string) error {
+		secret, err := base64.StdEncoding.DecodeString(line)
 		if err != nil {
-			return nil, fmt.Errorf("line %d is not base64", n)
-		}
-		if len(secret) != sticky.KeySize {
-			return nil, fmt.Errorf("line %d is a key of %d bytes, want %d", n, len(secret), sticky.KeySize)
+			return errors.New("is not base64")
 		}
 		secrets = append(secrets, secret)
-	}
-	if err := lines.Err(); err != nil {
+		return sizedKey(secret, sticky.KeySize)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return sticky.NewKeys(secrets...)

@@ -84,9 +84,7 @@ func withoutSources(cfg *config.Config, o Options, faults config.Faults) config.
 		_, more := Compile(cfg, o)
 		return append(faults, more...)
 	}
-	c := newCompiler(cfg, o)
-	c.files()
-	return append(faults, c.faults...)
+	return append(faults, o.ofFiles(cfg)...)
 }
 
 // dataDir looks whether node.data_dir can be used, before anything is read from it.

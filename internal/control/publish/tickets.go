@@ -1,17 +1,14 @@
 package publish
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"countersign.dev/internal/traffic/handshake"
 )
-
-// ticketsSize is how large a file of ticket keys may be, in bytes.
-const ticketsSize = 64 << 10
 
 // ahead is how far in the future a key may begin to seal: it has to reach every
 // node before. One dated by mistake would open tickets until long after.
@@ -21,7 +18,7 @@ const ahead = 24 * time.Hour
 func (c *compiler) tickets() {
 	const path = "node.ticket_keys"
 	file := c.cfg.Node.TicketKeys
-	data, ok := c.private(path, file, ticketsSize)
+	data, ok := c.private(path, file, keysSize)
 	if !ok {
 		return
 	}
@@ -41,37 +38,31 @@ func (c *compiler) tickets() {
 	}
 }
 
-// parseTickets reads keys, one a line; # begins a comment. No error tells a secret.
+// parseTickets reads keys, one a line behind its date.
 func parseTickets(data []byte, now time.Time) (*handshake.SharedTicketKeys, error) {
 	var keys []handshake.TicketKey
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for n := 1; lines.Scan(); n++ {
-		line := bytes.TrimSpace(lines.Bytes())
-		if len(line) == 0 || line[0] == '#' {
-			continue
-		}
-		fields := bytes.Fields(line)
+	err := eachKey(data, func(line string) error {
+		fields := strings.Fields(line)
 		if len(fields) != 2 {
-			return nil, fmt.Errorf("line %d has %d words, want two", n, len(fields))
+			return fmt.Errorf("has %d words, want two", len(fields))
 		}
-		var key handshake.TicketKey
-		var err error
-		if key.Created, err = time.Parse(time.RFC3339, string(fields[0])); err != nil {
-			return nil, fmt.Errorf("line %d does not begin with a date such as %s", n, now.UTC().Format(time.RFC3339))
-		}
-		if key.Created.After(now.Add(ahead)) {
-			return nil, fmt.Errorf("line %d is of %s, more than a day from now", n, key.Created.UTC().Format(time.RFC3339))
-		}
-		secret, err := base64.StdEncoding.DecodeString(string(fields[1]))
+		created, err := time.Parse(time.RFC3339, fields[0])
 		if err != nil {
-			return nil, fmt.Errorf("line %d does not end in base64", n)
+			return fmt.Errorf("does not begin with a date such as %s", now.UTC().Format(time.RFC3339))
 		}
-		if copy(key.Secret[:], secret) != len(key.Secret) || len(secret) != len(key.Secret) {
-			return nil, fmt.Errorf("line %d is a key of %d bytes, want %d", n, len(secret), len(key.Secret))
+		if created.After(now.Add(ahead)) {
+			return fmt.Errorf("is of %s, more than a day from now", created.UTC().Format(time.RFC3339))
 		}
+		secret, err := base64.StdEncoding.DecodeString(fields[1])
+		if err != nil {
+			return errors.New("does not end in base64")
+		}
+		key := handshake.TicketKey{Created: created}
+		copy(key.Secret[:], secret)
 		keys = append(keys, key)
-	}
-	if err := lines.Err(); err != nil {
+		return sizedKey(secret, len(key.Secret))
+	})
+	if err != nil {
 		return nil, err
 	}
 	return handshake.ShareTicketKeys(keys...)
