@@ -2,7 +2,6 @@ package traffic
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 	"time"
 
@@ -20,7 +19,7 @@ func (s *session) introduce() bool {
 	if rule == nil {
 		return true
 	}
-	h, err := rule.Ask(s.node.ctx, s.raw.(*net.TCPConn))
+	h, err := rule.Ask(s.node.ctx, s.raw)
 	if err == nil && h != nil {
 		s.proxy = &introduction{passed: rule.Passed(h), Proxy: accesslog.Proxy{
 			Peer: addrPort(s.raw.RemoteAddr()), Version: h.Version, Local: h.Local, Source: h.Source, Destination: h.Destination,

@@ -20,6 +20,7 @@ import (
 	"countersign.dev/internal/traffic/listen"
 	"countersign.dev/internal/traffic/listen/parking"
 	"countersign.dev/internal/traffic/live"
+	"countersign.dev/internal/traffic/socket"
 )
 
 // Config is what a Node needs beside its snapshots.
@@ -206,7 +207,7 @@ func (n *Node) leaveNone(before, snap *snapshot.Snapshot) {
 }
 
 func (n *Node) serve(address string, d door) {
-	d.Serve(func(conn net.Conn) {
+	d.Serve(func(conn socket.Conn) {
 		if !n.gate.Enter() {
 			n.refuseFull(address, conn)
 			return

@@ -2,7 +2,6 @@ package traffic
 
 import (
 	"crypto/tls"
-	"net"
 	"sync"
 	"time"
 
@@ -21,13 +20,14 @@ import (
 	"countersign.dev/internal/traffic/live"
 	"countersign.dev/internal/traffic/route"
 	"countersign.dev/internal/traffic/route/condition"
+	"countersign.dev/internal/traffic/socket"
 	"countersign.dev/internal/wire/http1"
 )
 
 // A session is one client connection on its way through the stages.
 type session struct {
 	node     *Node
-	raw      net.Conn
+	raw      socket.Conn
 	address  string // of the socket it came in by, as configured
 	turns    *turns.Gate
 	name     string // of the listener it came in by
@@ -298,7 +298,7 @@ func (s *session) accept() bool {
 	s.name = s.listener.Name
 	s.listener.Metrics.Opened()
 	if alive := s.listener.Alive; alive != nil {
-		alive.Apply(s.raw.(*net.TCPConn)) // which fails on one that is gone already
+		alive.Apply(s.raw) // which fails on one that is gone already
 	}
 	return true
 }
@@ -310,7 +310,7 @@ func (s *session) handshake() (http.Conn, bool) {
 	if l.TLS == nil {
 		s.policy = l.Policies.For("")
 		s.vouched()
-		return s.raw.(*net.TCPConn), true
+		return direct.Wrap(s.raw).(http.Conn), true
 	}
 	var conn *tls.Conn
 	conn, s.shook = l.TLS.Handshake(s.node.ctx, s.raw, s.turns)

@@ -14,6 +14,7 @@ import (
 	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/identify"
 	"countersign.dev/internal/traffic/route"
+	"countersign.dev/internal/traffic/socket"
 	"countersign.dev/internal/wire/http1"
 )
 
@@ -243,18 +244,17 @@ func (s *session) logConnection() {
 // explainPlainHTTP answers a client that speaks plain HTTP to a TLS port, as
 // nginx does with its status 497, instead of leaving it with a reset.
 func (s *session) explainPlainHTTP() {
-	conn, ok := s.raw.(*net.TCPConn)
-	if !ok || s.denial.Code != countersign.PlainHTTPOnTLS {
+	if s.denial.Code != countersign.PlainHTTPOnTLS {
 		s.raw.Close()
 		return
 	}
-	front := http.NewFront(conn, s.connection.Client, false)
+	front := http.NewFront(s.raw, s.connection.Client, false)
 	front.RefuseUnread(&s.listener.Exchange, s.denial)
-	handshake.Linger(conn)
+	handshake.Linger(s.raw)
 }
 
 // refuseFull turns a connection away that the node has no room for.
-func (n *Node) refuseFull(address string, conn net.Conn) {
+func (n *Node) refuseFull(address string, conn socket.Conn) {
 	defer conn.Close()
 	snap := n.current.Load()
 	l := snap.At(address)

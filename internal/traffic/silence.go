@@ -2,7 +2,6 @@ package traffic
 
 import (
 	"sync"
-	"syscall"
 	"time"
 
 	"countersign.dev/internal/traffic/forward/http"
@@ -42,15 +41,14 @@ func (s *session) await() http.Arrival {
 // park lets the session rest until there is something to read, the connection
 // has been idle for too long, or the node calls.
 func (s *session) park(until time.Time) bool {
-	conn, ok := s.raw.(syscall.Conn)
-	if !ok || s.node.lot == nil {
+	if s.node.lot == nil {
 		return false
 	}
 	s.stay.mu.Lock()
 	defer s.stay.mu.Unlock()
 	s.exchanges.Rest()
 	s.crew.dismiss()
-	spot, err := s.node.lot.Park(conn, until, s.woken)
+	spot, err := s.node.lot.Park(s.raw, until, s.woken)
 	if err != nil {
 		return false
 	}

@@ -1,12 +1,10 @@
 package traffic
 
 import (
-	"net"
 	"time"
 
 	"countersign.dev"
 	"countersign.dev/internal/traffic/accesslog"
-	"countersign.dev/internal/traffic/direct"
 	"countersign.dev/internal/traffic/forward/http"
 	"countersign.dev/internal/traffic/forward/stream"
 	"countersign.dev/internal/traffic/handshake"
@@ -20,12 +18,8 @@ import (
 //
 // It returns when the connection is over, or silent; carried is told of its end.
 func (s *session) carry(conn http.Conn, rests live.Standing) {
-	set, socket := s.listener.Stream, s.raw.(*net.TCPConn)
-	if s.listener.TLS == nil {
-		conn = direct.Wrap(socket).(http.Conn)
-	}
 	p := stream.New(stream.Config{
-		Client: conn, Socket: socket, Settings: set, Accepted: s.accepted, Grace: s.snap.ShutdownTimeout,
+		Client: conn, Socket: s.raw, Settings: s.listener.Stream, Accepted: s.accepted, Grace: s.snap.ShutdownTimeout,
 		Silence: s.node.silence, Lot: s.node.lot, Guard: s.guard, Done: s.carried,
 	})
 	s.front = p

@@ -18,7 +18,7 @@ import (
 
 	"countersign.dev/internal/testpki"
 	"countersign.dev/internal/traffic"
-	"countersign.dev/internal/traffic/direct"
+	"countersign.dev/internal/traffic/socket"
 )
 
 // streamConfig is a listener that passes on what TLS carries.
@@ -446,8 +446,8 @@ func TestWhoBreaksOffWaitsForNoPlace(t *testing.T) {
 		}
 		gone := wait()
 		r.journal.wait(t, event{"event": "connection", "client_port": gone.conn.LocalAddr().(*net.TCPAddr).Port})
-		direct.Socket(gone.conn).SetLinger(0)
-		direct.Socket(gone.conn).Close()
+		socket.Of(gone.conn).SetLinger(0)
+		socket.Of(gone.conn).Close()
 		r.journal.wait(t, event{"event": "stream", "end": "refused", "denial_code": "ClientClosed"})
 		listens := wait()
 		listens.say("hello")

@@ -11,6 +11,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"countersign.dev/internal/traffic/socket"
 )
 
 // most is how much one system call may move, in bytes: about what the kernel
@@ -21,15 +23,15 @@ const most = 128 << 10
 // directly, or c itself when it is not TCP. Deadlines and Close act on both
 // alike. One goroutine may read while another writes, not more.
 func Wrap(c net.Conn) net.Conn {
-	tcp, ok := c.(*net.TCPConn)
-	if !ok {
+	tcp, ok := c.(socket.Conn)
+	if _, wrapped := c.(*conn); wrapped || !ok {
 		return c
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
 		return c // closed already: whoever uses it will be told
 	}
-	d := &conn{TCPConn: tcp, raw: raw}
+	d := &conn{Conn: tcp, raw: raw}
 	// Made once, so that a call allocates nothing.
 	d.in.call, d.out.call = d.in.read, d.out.write
 	return d
@@ -37,7 +39,7 @@ func Wrap(c net.Conn) net.Conn {
 
 // A conn is a TCP connection whose bytes take another way than its methods.
 type conn struct {
-	*net.TCPConn
+	socket.Conn
 	raw     syscall.RawConn
 	in, out transfer
 	gather  gather
@@ -55,13 +57,7 @@ type transfer struct {
 }
 
 // NetConn returns the connection beneath.
-func (c *conn) NetConn() net.Conn { return c.TCPConn }
-
-// CloseWrite is net.TCPConn's.
-func (c *conn) CloseWrite() error { return c.raw.Control(finish) }
-
-// finish ends the outgoing half of a socket.
-func finish(fd uintptr) { syscall.RawSyscall(syscall.SYS_SHUTDOWN, fd, syscall.SHUT_WR, 0) }
+func (c *conn) NetConn() net.Conn { return c.Conn }
 
 // Read is net.Conn's.
 func (c *conn) Read(p []byte) (int, error) {

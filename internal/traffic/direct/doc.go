@@ -10,7 +10,8 @@
 // tenth of all CPU time, for nothing.
 //
 // A single announced call in each exchange is enough to wake the watchman; the
-// gain is there only when all of them go this way.
+// gain is there only when all of them go this way, and those of a connection's
+// beginning and end too (package socket).
 //
 // For the same reason what crypto/tls writes record by record can be gathered:
 // a large answer then costs one call for four records (TLS).

@@ -5,6 +5,8 @@ package direct
 import (
 	"crypto/tls"
 	"net"
+
+	"countersign.dev/internal/traffic/socket"
 )
 
 // A TLS is a TLS connection.
@@ -16,7 +18,7 @@ func Gather(c *tls.Conn) *TLS { return &TLS{c} }
 // End says that nothing more is written, in TLS and in TCP.
 func (t *TLS) End() error {
 	err := t.Conn.CloseWrite()
-	if tcp := Socket(t); tcp != nil {
+	if tcp := socket.Of(t); tcp != nil {
 		tcp.CloseWrite()
 	}
 	return err

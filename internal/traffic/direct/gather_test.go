@@ -119,7 +119,7 @@ func TestAReadDoesNotWaitForAWrite(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond) // for the writer
 	}
-	server.under.TCPConn.Close()
+	server.under.Conn.Close()
 	<-over
 }
 

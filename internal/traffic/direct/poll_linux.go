@@ -1,15 +1,15 @@
 package direct
 
 import (
-	"net"
-
 	"golang.org/x/sys/unix"
+
+	"countersign.dev/internal/traffic/socket"
 )
 
 // Poll returns what poll(2) has to say of a socket at this moment, of wanted and of
 // what it always tells: POLLHUP and POLLERR. The error is that of a connection that
 // is closed. Nothing is read.
-func Poll(c *net.TCPConn, wanted int16) (is int16, err error) {
+func Poll(c socket.Conn, wanted int16) (is int16, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return 0, err

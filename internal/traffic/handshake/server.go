@@ -193,6 +193,7 @@ type State struct {
 // before the client has proven to hold its key.
 func (s *Server) Handshake(ctx context.Context, raw net.Conn, gate *turns.Gate) (*tls.Conn, Outcome) {
 	start := time.Now()
+	deepen()
 	deadline := start.Add(s.timeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d

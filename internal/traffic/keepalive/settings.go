@@ -3,6 +3,8 @@ package keepalive
 import (
 	"net"
 	"time"
+
+	"countersign.dev/internal/traffic/socket"
 )
 
 // probes is how many are left without an answer before a peer is gone.
@@ -20,7 +22,7 @@ type Settings struct {
 }
 
 // Apply sets them on c. Nil settings leave it as it is.
-func (s *Settings) Apply(c *net.TCPConn) error {
+func (s *Settings) Apply(c socket.Conn) error {
 	if s == nil {
 		return nil
 	}

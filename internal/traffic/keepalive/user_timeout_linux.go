@@ -1,17 +1,18 @@
 package keepalive
 
 import (
-	"net"
 	"os"
 	"syscall"
 	"time"
+
+	"countersign.dev/internal/traffic/socket"
 )
 
 // userTimeout is TCP_USER_TIMEOUT, for which package syscall has no name on every
 // architecture; its value is in milliseconds (tcp(7)).
 const userTimeout = 18
 
-func setUserTimeout(c *net.TCPConn, d time.Duration) error {
+func setUserTimeout(c socket.Conn, d time.Duration) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return err

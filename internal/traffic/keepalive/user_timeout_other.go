@@ -4,10 +4,11 @@ package keepalive
 
 import (
 	"errors"
-	"net"
 	"time"
+
+	"countersign.dev/internal/traffic/socket"
 )
 
-func setUserTimeout(*net.TCPConn, time.Duration) error {
+func setUserTimeout(socket.Conn, time.Duration) error {
 	return errors.New("a TCP user timeout can be set on Linux alone")
 }

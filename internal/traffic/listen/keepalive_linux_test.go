@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"countersign.dev/internal/traffic/listen"
+	"countersign.dev/internal/traffic/socket"
 )
 
 func TestAnAcceptedConnectionIsProbed(t *testing.T) {
@@ -13,10 +14,10 @@ func TestAnAcceptedConnectionIsProbed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conns, done := make(chan net.Conn), make(chan struct{})
+	conns, done := make(chan socket.Conn), make(chan struct{})
 	go func() {
 		defer close(done)
-		s.Serve(func(c net.Conn) { conns <- c }, func(err error) { t.Error(err) })
+		s.Serve(func(c socket.Conn) { conns <- c }, func(err error) { t.Error(err) })
 	}()
 	client, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"countersign.dev/internal/traffic/socket"
 )
 
 // A Gate bounds how many connections a node holds. Its zero value lets none in.
@@ -39,7 +41,7 @@ func (g *Gate) Leave() { g.open.Add(-1) }
 
 // A Socket is one listening TCP socket.
 type Socket struct {
-	ln      net.Listener
+	ln      *socket.Listener
 	address string
 }
 
@@ -52,7 +54,7 @@ func Open(ctx context.Context, address string) (*Socket, error) {
 	var lc net.ListenConfig
 	keepAlive(&lc)
 	lc.SetMultipathTCP(false)
-	ln, err := lc.Listen(ctx, "tcp", address)
+	ln, err := socket.Listen(ctx, lc, address)
 	switch {
 	case err == nil:
 		return &Socket{ln: ln, address: address}, nil
@@ -74,7 +76,7 @@ func (s *Socket) Addr() net.Addr { return s.ln.Addr() }
 // handle, which must not block. Passing faults (too many open files) are
 // reported to report and waited out, because a listener that gives up locks
 // everybody out.
-func (s *Socket) Serve(handle func(net.Conn), report func(error)) {
+func (s *Socket) Serve(handle func(socket.Conn), report func(error)) {
 	const longest = time.Second
 	pause := 5 * time.Millisecond
 	for {

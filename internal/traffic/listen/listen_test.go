@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"countersign.dev/internal/traffic/listen"
+	"countersign.dev/internal/traffic/socket"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -82,10 +83,10 @@ func TestASocketServesUntilItIsClosed(t *testing.T) {
 	if s.Address() != "127.0.0.1:0" || s.Addr().(*net.TCPAddr).Port == 0 {
 		t.Errorf("asked for %s, bound to %s", s.Address(), s.Addr())
 	}
-	conns, done := make(chan net.Conn), make(chan struct{})
+	conns, done := make(chan socket.Conn), make(chan struct{})
 	go func() {
 		defer close(done)
-		s.Serve(func(c net.Conn) { conns <- c }, func(err error) { t.Error(err) })
+		s.Serve(func(c socket.Conn) { conns <- c }, func(err error) { t.Error(err) })
 	}()
 	for range 3 {
 		client, err := net.Dial("tcp", s.Addr().String())

@@ -2,14 +2,11 @@
 
 package proxyproto
 
-import (
-	"errors"
-	"net"
-)
+import "errors"
 
 // peek needs MSG_PEEK: elsewhere no header is accepted from anybody.
-func peek(*net.TCPConn, []byte, int) (int, error) {
+func peek(Conn, []byte, int) (int, error) {
 	return 0, errors.New("a PROXY header cannot be read on this system: " + errors.ErrUnsupported.Error())
 }
 
-func glance(*net.TCPConn, []byte) int { return 0 }
+func glance(Conn, []byte) int { return 0 }

@@ -4,7 +4,6 @@ package proxyproto
 
 import (
 	"io"
-	"net"
 	"os"
 	"syscall"
 )
@@ -12,7 +11,7 @@ import (
 // peek waits for more than known bytes and returns how many of them are in b
 // now, where they are still to be read. A connection that ends with fewer is
 // found out only if known is 0: then the error is io.EOF.
-func peek(c *net.TCPConn, b []byte, known int) (n int, err error) {
+func peek(c Conn, b []byte, known int) (n int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return 0, err
@@ -34,7 +33,7 @@ func peek(c *net.TCPConn, b []byte, known int) (n int, err error) {
 }
 
 // glance is peek that does not wait.
-func glance(c *net.TCPConn, b []byte) (n int) {
+func glance(c Conn, b []byte) (n int) {
 	if raw, err := c.SyscallConn(); err == nil {
 		raw.Control(func(fd uintptr) { n, _ = look(int(fd), b) })
 	}

@@ -6,15 +6,22 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 )
 
 // ErrSilent is the error of a connection that ended before its first byte.
 var ErrSilent = errors.New("the connection ended before its first byte")
 
+// A Conn is a socket, at which one may look before one reads.
+type Conn interface {
+	net.Conn
+	syscall.Conn
+}
+
 // Begins waits until it is certain whether a header comes first on c, within c's
 // read deadline. It takes nothing: all bytes are still there. The error is
 // ErrSilent or the connection's.
-func Begins(c *net.TCPConn) (bool, error) {
+func Begins(c Conn) (bool, error) {
 	for known := 0; ; {
 		var first [12]byte
 		n, err := peek(c, first[:], known)
@@ -62,7 +69,7 @@ func begins(b []byte) answer {
 // Read takes a header from c, and not a byte more, within c's read deadline. That
 // there is one, Begins has found out. The error is a *MalformedError, or the
 // connection's: io.ErrUnexpectedEOF if it ended in the middle.
-func Read(c *net.TCPConn) (*Header, error) {
+func Read(c Conn) (*Header, error) {
 	b := make([]byte, prefixSize, 2*MaxV1)
 	_, err := io.ReadFull(c, b[:len(signatureV1)])
 	switch {
@@ -89,7 +96,7 @@ func Read(c *net.TCPConn) (*Header, error) {
 }
 
 // readBlock reads the rest of a header of version 2, of which 5 bytes are in b.
-func readBlock(c *net.TCPConn, b []byte) ([]byte, error) {
+func readBlock(c Conn, b []byte) ([]byte, error) {
 	if _, err := io.ReadFull(c, b[len(signatureV1):prefixSize]); err != nil {
 		return nil, err
 	}
@@ -110,7 +117,7 @@ func readBlock(c *net.TCPConn, b []byte) ([]byte, error) {
 
 // readLine reads the rest of a header of version 1, the beginning of which is b.
 // Where its end is not known yet, all that is there belongs to it.
-func readLine(c *net.TCPConn, b []byte) ([]byte, error) {
+func readLine(c Conn, b []byte) ([]byte, error) {
 	for len(b) < MaxV1 {
 		var some [MaxV1]byte
 		n, err := peek(c, some[:MaxV1-len(b)], 0)
@@ -134,7 +141,7 @@ func readLine(c *net.TCPConn, b []byte) ([]byte, error) {
 
 // nested reports whether another header is there already. What comes later is
 // nonsense to every protocol that could follow.
-func nested(c *net.TCPConn) bool {
+func nested(c Conn) bool {
 	var next [12]byte
 	n := glance(c, next[:])
 	return begins(next[:n]) == yes

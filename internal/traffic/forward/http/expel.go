@@ -4,7 +4,7 @@ import (
 	"sync"
 
 	"countersign.dev"
-	"countersign.dev/internal/traffic/direct"
+	"countersign.dev/internal/traffic/socket"
 )
 
 // What becomes of a connection whose client is no longer accepted.
@@ -36,7 +36,7 @@ func (f *Front) Reset(why *countersign.Denial) {
 // It may be called from any goroutine.
 func (f *Streams) Reset(why *countersign.Denial) {
 	f.cut.CompareAndSwap(nil, why)
-	if tcp := direct.Socket(f.conn); tcp != nil {
+	if tcp := socket.Of(f.conn); tcp != nil {
 		tcp.SetLinger(0)
 		tcp.Close() // before TLS would say goodbye, and wait for room to say it
 	}

@@ -11,7 +11,7 @@ import (
 
 	"countersign.dev"
 	"countersign.dev/internal/traffic/deadline"
-	"countersign.dev/internal/traffic/direct"
+	"countersign.dev/internal/traffic/socket"
 	"countersign.dev/internal/wire/http1"
 )
 
@@ -312,7 +312,7 @@ func farewell(conn Conn, unread bool) {
 // the connection would seem to be complete (RFC 9112 section 8).
 func reset(conn Conn) {
 	defer conn.Close()
-	if tcp := direct.Socket(conn); tcp != nil {
+	if tcp := socket.Of(conn); tcp != nil {
 		tcp.SetLinger(0)
 		tcp.Close()
 	}

@@ -127,8 +127,7 @@ func dial(ctx context.Context, t *Terms, target *upstream.Target) (*pool.Conn, e
 // attach makes conn the way to target, or gives it up.
 func (p *Pipe) attach(conn *pool.Conn, target *upstream.Target) error {
 	way, ok := conn.NetConn().(Conn)
-	socket, tcp := conn.Net().(*net.TCPConn)
-	if !ok || !tcp {
+	if !ok {
 		conn.Release(false)
 		return errors.New("the connection cannot be closed in one direction alone")
 	}
@@ -138,7 +137,7 @@ func (p *Pipe) attach(conn *pool.Conn, target *upstream.Target) error {
 		conn.Release(false)
 		return errEnding
 	}
-	p.target.init(way, socket)
+	p.target.init(way, conn.Net())
 	p.conn, p.to, p.attached = conn, target, true
 	conn.OnEnd(func() {
 		p.up.call()

@@ -9,6 +9,7 @@ import (
 
 	"countersign.dev/internal/traffic/direct"
 	"countersign.dev/internal/traffic/listen/parking"
+	"countersign.dev/internal/traffic/socket"
 )
 
 // A half is one direction. One goroutine at a time has it, or it is parked.
@@ -171,16 +172,21 @@ func (h *half) splice(now time.Time) (time.Time, error) {
 	if err := h.mayWrite(now); err != nil {
 		return now, err
 	}
-	n, err := h.to.socket.ReadFrom(h.from.socket)
-	now = time.Now()
-	if n > 0 {
-		h.bytes += n
+	err := socket.Splice(h.to.socket, h.from.socket, func(n int) {
+		now = time.Now()
+		h.bytes += int64(n)
 		h.bulk = true
 		p.moved.Store(now.UnixNano())
-	}
+		h.mayWrite(now) // or the next write says why not
+	})
+	now = time.Now()
+	broken, writing := errors.AsType[*socket.WriteError](err)
 	switch {
 	case err == nil:
 		return now, io.EOF
+	case writing:
+		p.failed(h, broken.Err, true)
+		return now, nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return now, nil // the wait behind it tells a silent sender from a slow reader
 	}

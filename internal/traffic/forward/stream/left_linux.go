@@ -1,15 +1,14 @@
 package stream
 
 import (
-	"net"
-
 	"golang.org/x/sys/unix"
 
 	"countersign.dev/internal/traffic/direct"
+	"countersign.dev/internal/traffic/socket"
 )
 
 // A caller waits for a target: it is an upstream.Peer.
-type caller struct{ socket *net.TCPConn }
+type caller struct{ socket socket.Conn }
 
 // Left reports whether it has broken off. The end of its own side alone does not
 // say so: it may be through, and listen.

@@ -2,7 +2,6 @@ package stream
 
 import (
 	"context"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,13 +10,14 @@ import (
 	"countersign.dev/internal/traffic/forward/upstream"
 	"countersign.dev/internal/traffic/forward/upstream/pool"
 	"countersign.dev/internal/traffic/listen/parking"
+	"countersign.dev/internal/traffic/socket"
 	"countersign.dev/internal/wire/tlsname"
 )
 
 // Config is what a Pipe is made from.
 type Config struct {
 	Client   Conn
-	Socket   *net.TCPConn // beneath Client
+	Socket   socket.Conn // beneath Client
 	Settings *Settings
 	Accepted time.Time     // when the client came: its lifetime counts from then
 	Grace    time.Duration // what is left of the lifetime after Interrupt

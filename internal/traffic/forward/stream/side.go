@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign.dev/internal/traffic/deadline"
+	"countersign.dev/internal/traffic/socket"
 )
 
 // bufferSize is what one read can take: four of the largest TLS records.
@@ -32,14 +33,14 @@ type secure interface {
 // A side is the connection with one of the two parties.
 type side struct {
 	conn    Conn
-	tls     secure       // conn, if it is TLS
-	socket  *net.TCPConn // beneath
+	tls     secure      // conn, if it is TLS
+	socket  socket.Conn // beneath
 	readBy  deadline.Lazy
 	writeBy deadline.Lazy
 	acked   uint64 // bytes that the party had taken when it was looked at last; guarded by the pipe's mu
 }
 
-func (s *side) init(conn Conn, socket *net.TCPConn) {
+func (s *side) init(conn Conn, socket socket.Conn) {
 	s.conn, s.socket = conn, socket
 	s.tls, _ = conn.(secure)
 }

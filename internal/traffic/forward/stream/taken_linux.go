@@ -1,15 +1,16 @@
 package stream
 
 import (
-	"net"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"countersign.dev/internal/traffic/socket"
 )
 
 // taken is how many bytes the peer of socket has acknowledged so far, and how long
 // ago it was sent some, perhaps again.
-func taken(socket *net.TCPConn) (acked uint64, ago time.Duration) {
+func taken(socket socket.Conn) (acked uint64, ago time.Duration) {
 	raw, err := socket.SyscallConn()
 	if err != nil {
 		return 0, 0

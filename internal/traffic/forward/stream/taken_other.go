@@ -3,9 +3,10 @@
 package stream
 
 import (
-	"net"
 	"time"
+
+	"countersign.dev/internal/traffic/socket"
 )
 
 // taken is not known here: who reads slowly has to take a whole buffer in time.
-func taken(*net.TCPConn) (acked uint64, ago time.Duration) { return 0, 0 }
+func taken(socket.Conn) (acked uint64, ago time.Duration) { return 0, 0 }

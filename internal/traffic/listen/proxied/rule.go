@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"countersign.dev"
+	"countersign.dev/internal/traffic/socket"
 	"countersign.dev/internal/wire/proxyproto"
 )
 
@@ -47,7 +48,7 @@ var ErrSilent = proxyproto.ErrSilent
 // none has to be. It waits for the rule's timeout, less if ctx ends before. The
 // error is a *countersign.Denial or ErrSilent. conn is without read deadline
 // afterward.
-func (r *Rule) Ask(ctx context.Context, conn *net.TCPConn) (*proxyproto.Header, error) {
+func (r *Rule) Ask(ctx context.Context, conn socket.Conn) (*proxyproto.Header, error) {
 	peer := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap().WithZone("")
 	named := contains(r.From, peer)
 	if r.Required && !named {
@@ -67,7 +68,7 @@ func (r *Rule) Ask(ctx context.Context, conn *net.TCPConn) (*proxyproto.Header, 
 	return h, err
 }
 
-func (r *Rule) read(conn *net.TCPConn, peer netip.Addr, named bool) (*proxyproto.Header, error) {
+func (r *Rule) read(conn socket.Conn, peer netip.Addr, named bool) (*proxyproto.Header, error) {
 	found, err := proxyproto.Begins(conn)
 	switch {
 	case err == proxyproto.ErrSilent, errors.Is(err, syscall.ECONNRESET):

@@ -1,12 +1,12 @@
 package pool
 
 import (
-	"net"
 	"syscall"
 	"time"
 
 	"countersign.dev/internal/traffic/deadline"
 	"countersign.dev/internal/traffic/forward/upstream/reach"
+	"countersign.dev/internal/traffic/socket"
 )
 
 // A Conn is a connection to a target, held by one exchange from Get or Dial to
@@ -19,7 +19,7 @@ type Conn struct {
 	// one exchange to the next: buffers, parser state.
 	Scratch any
 
-	tcp     *net.TCPConn
+	tcp     socket.Conn
 	pool    *Pool
 	writeBy time.Time // of TLS: the deadline armed
 	probe
@@ -44,7 +44,7 @@ func newConn(m *reach.Made, p *Pool) (*Conn, error) {
 
 // Net returns the TCP connection beneath, beneath TLS too: it is for closing. Its
 // deadlines belong to the Conn.
-func (c *Conn) Net() net.Conn { return c.tcp }
+func (c *Conn) Net() socket.Conn { return c.tcp }
 
 // ArmWrite is deadline.Conn's. Over TLS no write can be resumed after a timeout:
 // there the deadline does not come early, but up to d late.

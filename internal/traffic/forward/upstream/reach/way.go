@@ -3,7 +3,6 @@ package reach
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"sync/atomic"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"countersign.dev/internal/traffic/direct"
 	"countersign.dev/internal/traffic/forward/upstream/secure"
 	"countersign.dev/internal/traffic/keepalive"
+	"countersign.dev/internal/traffic/socket"
 )
 
 // ErrDeregistered is the error of a connection to a target that was removed and
@@ -51,7 +51,7 @@ func (w *Way) Configure(client *secure.Client, keepAlive *keepalive.Settings) {
 
 // A Made is a new connection to a target.
 type Made struct {
-	TCP     *net.TCPConn
+	TCP     socket.Conn
 	Conn    net.Conn // what is read from and written to: TCP directly, or over TLS
 	Secured Secured
 }
@@ -77,20 +77,13 @@ func (w *Way) Connect(ctx context.Context, o Opening) (*Made, error) {
 }
 
 func (w *Way) connect(ctx context.Context, o Opening) (*Made, error) {
-	// The dialer's defaults are what we want: TCP_NODELAY, keep-alive probes.
-	d := net.Dialer{Timeout: o.Timeout}
 	by := time.Now().Add(o.Timeout)
-	c, err := d.DialContext(ctx, "tcp", w.Address)
+	tcp, err := socket.Dial(ctx, w.Address, o.Timeout)
 	if err == nil && o.Header != nil {
-		err = announce(c, o.Header, o.Timeout)
+		err = announce(tcp, o.Header, o.Timeout)
 	}
 	if err != nil {
 		return nil, err
-	}
-	tcp, ok := c.(*net.TCPConn)
-	if !ok {
-		c.Close()
-		return nil, fmt.Errorf("a TCP connection was dialed, got a %T", c)
 	}
 	if err := w.keepAlive.Load().Apply(tcp); err != nil {
 		tcp.Close()

@@ -1,0 +1,82 @@
+//go:build !386 && !s390x
+
+package socket
+
+import (
+	"context"
+	"net"
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+// A Listener is a listening socket. One goroutine accepts.
+type Listener struct {
+	addr net.Addr
+	file *os.File
+	raw  syscall.RawConn
+	call func(fd uintptr) (done bool)
+	from address // of the last one that was accepted
+	fd   int
+	err  syscall.Errno
+}
+
+// Listen is net.ListenConfig's. What is set on the socket, accepted connections
+// inherit; TCP_NODELAY is set here.
+func Listen(ctx context.Context, lc net.ListenConfig, at string) (*Listener, error) {
+	ln, err := lc.Listen(ctx, "tcp", at)
+	if err != nil {
+		return nil, err
+	}
+	defer ln.Close() // l has the socket by another descriptor
+	l := &Listener{addr: ln.Addr()}
+	l.call = l.accept
+	if l.file, err = ln.(*net.TCPListener).File(); err != nil {
+		return nil, err
+	}
+	var errno syscall.Errno
+	if l.raw, err = l.file.SyscallConn(); err == nil {
+		err = l.raw.Control(func(fd uintptr) { errno = setInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) })
+	}
+	if err == nil && errno != 0 {
+		err = os.NewSyscallError("setsockopt", errno)
+	}
+	if err != nil {
+		l.file.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Addr is the address that is listened on.
+func (l *Listener) Addr() net.Addr { return l.addr }
+
+// Close ends listening; Accept returns net.ErrClosed.
+func (l *Listener) Close() error { return l.file.Close() }
+
+// Accept waits for the next connection.
+func (l *Listener) Accept() (Conn, error) {
+	if err := l.raw.Read(l.call); err != nil {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.addr, Err: net.ErrClosed} // there is no deadline
+	}
+	if l.err != 0 {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.addr, Err: os.NewSyscallError("accept4", l.err)}
+	}
+	c, err := newConn(l.fd, l.from.tcp())
+	if err != nil {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.addr, Err: err}
+	}
+	return c, nil
+}
+
+func (l *Listener) accept(fd uintptr) bool {
+	for {
+		l.from.size = syscall.SizeofSockaddrAny
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_ACCEPT4, fd, uintptr(unsafe.Pointer(&l.from.raw)),
+			uintptr(unsafe.Pointer(&l.from.size)), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
+		if errno != syscall.EINTR {
+			l.fd, l.err = int(n), errno
+			return errno != syscall.EAGAIN
+		}
+	}
+}
