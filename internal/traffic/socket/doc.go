@@ -1,4 +1,4 @@
-// Package socket accepts and makes TCP connections without telling the scheduler.
+// Package socket has TCP connections that the scheduler is not told of.
 //
 // The net package announces each system call to the Go runtime, whose watchman
 // (sysmon) is woken by it when nothing runs, and then looks about every twenty
