@@ -201,7 +201,7 @@ func TestDialsFailAsThoseOfTheNetPackage(t *testing.T) {
 // full returns an address where nothing is accepted and no more can wait.
 func full(t *testing.T) string {
 	t.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func Splice(to, from Conn, moved func(n int)) error {
 		return err
 	}
 	for first := true; ; first = false {
-		n, err := splice(source.Read, func(fd int) (int64, error) { return move(fd, p.in, pipeSize) })
+		n, err := splice(source.Read, func(fd int) (int, error) { return move(fd, p.in, pipeSize) })
 		if first && (err == unix.EINVAL || err == unix.ENOSYS) { // not here
 			pipes.Put(p)
 			return copied(to, from, moved)
@@ -60,7 +60,7 @@ func Splice(to, from Conn, moved func(n int)) error {
 			return named(err)
 		}
 		for p.n = n; p.n > 0; p.n -= n {
-			n, err = splice(sink.Write, func(fd int) (int64, error) { return move(p.out, fd, p.n) })
+			n, err = splice(sink.Write, func(fd int) (int, error) { return move(p.out, fd, p.n) })
 			if err != nil { // and p with what is in it goes
 				return &WriteError{named(err), p.n}
 			}
@@ -70,11 +70,9 @@ func Splice(to, from Conn, moved func(n int)) error {
 }
 
 // splice makes one call as soon as wait finds the socket ready for it.
-func splice(wait func(func(uintptr) bool) error, call func(fd int) (int64, error)) (n int, err error) {
+func splice(wait func(func(uintptr) bool) error, call func(fd int) (int, error)) (n int, err error) {
 	failed := wait(func(fd uintptr) bool {
-		var some int64
-		some, err = call(int(fd))
-		n = int(max(some, 0))
+		n, err = call(int(fd))
 		return err != unix.EAGAIN
 	})
 	if failed != nil {
@@ -83,11 +81,11 @@ func splice(wait func(func(uintptr) bool) error, call func(fd int) (int64, error
 	return n, err
 }
 
-func move(from, to, most int) (n int64, err error) {
+func move(from, to, most int) (int, error) {
 	for {
-		n, err = unix.Splice(from, nil, to, nil, most, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
+		n, err := unix.Splice(from, nil, to, nil, most, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
 		if err != unix.EINTR {
-			return n, err
+			return max(int(n), 0), err // whose type depends on the machine
 		}
 	}
 }
