@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -70,10 +73,17 @@ func cmdBackend(ts *testscript.TestScript, neg bool, args []string) {
 func (b *backend) file(suffix string) string { return b.dir + "/" + b.name + suffix }
 
 func (b *backend) start() error {
-	var err error
-	if b.listener, err = net.Listen("tcp", b.address); err != nil {
+	listener, err := net.Listen("tcp", b.address)
+	// A program that another script is just starting has our descriptors until it runs,
+	// those of a socket too that we have closed meanwhile.
+	for end := time.Now().Add(5 * time.Second); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+		listener, err = net.Listen("tcp", b.address)
+	}
+	if err != nil {
 		return err
 	}
+	b.listener = listener
 	b.conns, b.release = map[net.Conn]bool{}, make(chan struct{})
 	b.running.Go(func() {
 		for {
