@@ -109,6 +109,9 @@ func (b *backend) hold(conn net.Conn) bool {
 }
 
 func (b *backend) stop() {
+	if b.listener == nil {
+		return // it was never there
+	}
 	b.mu.Lock()
 	b.listener.Close()
 	for conn := range b.conns {
