@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,12 +93,12 @@ func (a *ask) exchange(s *http2.Stream) (got answer, err error) {
 	if err == nil && a.content != nil {
 		err = s.Write(a.content, http2.End, forever)
 	}
-	if err != nil {
-		return got, err
-	}
+	// A target may answer before it has heard everything, and have us say no more: its
+	// answer counts (RFC 9113 section 8.1).
+	unsaid := err
 	for got.status < 200 { // an interim answer is not yet the answer (RFC 9110 section 15.2)
 		if err := s.ReadHead(forever); err != nil {
-			return got, err
+			return got, cmp.Or(unsaid, err)
 		}
 		if s.Response.Status >= 200 {
 			got.status = s.Response.Status
