@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -277,11 +278,14 @@ func TestLoadWhileConfigurationsChange(t *testing.T) {
 	var mu sync.RWMutex
 	groups := f.apply(t, config(0))
 
-	var wg sync.WaitGroup
+	var wg, begun sync.WaitGroup
 	stop := make(chan struct{})
 	var exchanges [8]int
+	begun.Add(len(exchanges))
 	for i := range exchanges {
 		wg.Go(func() {
+			once := sync.OnceFunc(begun.Done)
+			defer once()
 			for {
 				select {
 				case <-stop:
@@ -307,9 +311,12 @@ func TestLoadWhileConfigurationsChange(t *testing.T) {
 				c.ArmRead(time.Now(), time.Minute)
 				exchanges[i]++
 				c.Release(exchanges[i]%10 != 0)
+				once()
+				runtime.Gosched() // nothing here waits for anything
 			}
 		})
 	}
+	begun.Wait()
 	for i := range 100 {
 		next := f.apply(t, config(i))
 		if i%10 == 9 {
