@@ -8,16 +8,11 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"countersign.dev/internal/traffic/socket"
 )
-
-// most is how much one system call may move, in bytes: about what the kernel
-// copies in twenty microseconds.
-const most = 128 << 10
 
 // Wrap returns a connection over c that reads from the socket and writes to it
 // directly, or c itself when it is not TCP. Deadlines and Close act on both
@@ -111,7 +106,7 @@ func (t *transfer) read(fd uintptr) bool {
 	if t.lend != nil {
 		p = t.lend.Borrow()
 	}
-	n, errno := do(syscall.SYS_RECVFROM, fd, p, 0)
+	n, errno := socket.Transfer(syscall.SYS_RECVFROM, fd, p, 0)
 	if errno == syscall.EAGAIN {
 		if t.lend != nil {
 			t.lend.Return()
@@ -132,7 +127,7 @@ func (t *transfer) write(fd uintptr) bool {
 		if t.last.Load() {
 			flags |= unix.MSG_MORE // and so in one packet with it
 		}
-		n, errno := do(syscall.SYS_SENDTO, fd, t.p[t.n:], flags)
+		n, errno := socket.Transfer(syscall.SYS_SENDTO, fd, t.p[t.n:], flags)
 		if errno == syscall.EAGAIN {
 			return false
 		}
@@ -147,17 +142,4 @@ func (t *transfer) set(call string, n int, errno syscall.Errno) {
 		return
 	}
 	t.n += n
-}
-
-// do makes one call on a socket, which the net package has made non-blocking:
-// recvfrom or sendto, which are read and write without the layer for files. (Where
-// a kernel has them only behind another call, the net package does it all.)
-func do(call, fd uintptr, p []byte, flags uintptr) (int, syscall.Errno) {
-	for {
-		n, _, errno := syscall.RawSyscall6(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(min(len(p), most)),
-			flags, 0, 0)
-		if errno != syscall.EINTR {
-			return int(n), errno
-		}
-	}
 }

@@ -17,5 +17,5 @@
 // a large answer then costs one call for four records (TLS).
 //
 // The price is that whoever stops the world waits for a call under way. Calls
-// are bounded for that (most).
+// are bounded for that (socket.Transfer).
 package direct

@@ -45,16 +45,14 @@ type Socket struct {
 	address string
 }
 
+// probes find out which clients are gone without a word.
+var probes = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 9}
+
 // Open listens on address ("host:port", ":port", port 0 for any). The error
 // says what to do about the two causes people meet: a taken address and a
 // privileged port.
 func Open(ctx context.Context, address string) (*Socket, error) {
-	// Go's multipath TCP costs a little on every connection and no peer of
-	// ours uses it; plain TCP with keep-alive is what balancers in front expect.
-	var lc net.ListenConfig
-	keepAlive(&lc)
-	lc.SetMultipathTCP(false)
-	ln, err := socket.Listen(ctx, lc, address)
+	ln, err := socket.Listen(ctx, address, probes)
 	switch {
 	case err == nil:
 		return &Socket{ln: ln, address: address}, nil

@@ -61,25 +61,21 @@ func (r rawConn) Control(f func(fd uintptr)) error {
 	return r.ended(r.raw.Control(f))
 }
 
-// Read is syscall.RawConn's. A connection that was closed meanwhile has no end of
-// its stream: that was ours.
-func (r rawConn) Read(f func(fd uintptr) (done bool)) error {
-	r.waiting.Add(1)
-	defer r.waiting.Add(-1)
-	if r.closed.Load() {
-		return net.ErrClosed
-	}
-	return r.ended(r.raw.Read(f))
-}
+// Read is syscall.RawConn's.
+func (r rawConn) Read(f func(fd uintptr) (done bool)) error { return r.wait(r.raw.Read, f) }
 
 // Write is syscall.RawConn's.
-func (r rawConn) Write(f func(fd uintptr) (done bool)) error {
+func (r rawConn) Write(f func(fd uintptr) (done bool)) error { return r.wait(r.raw.Write, f) }
+
+// wait is Read or Write. A connection that was closed meanwhile has no end of its
+// stream: that was ours.
+func (r rawConn) wait(until func(func(uintptr) bool) error, f func(fd uintptr) (done bool)) error {
 	r.waiting.Add(1)
 	defer r.waiting.Add(-1)
 	if r.closed.Load() {
 		return net.ErrClosed
 	}
-	return r.ended(r.raw.Write(f))
+	return r.ended(until(f))
 }
 
 // ended is err, unless the connection was closed.
@@ -97,7 +93,7 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	}
 	var errno syscall.Errno
 	err = rawConn{c}.Read(func(fd uintptr) bool {
-		n, errno = transfer(syscall.SYS_RECVFROM, fd, p, 0)
+		n, errno = Transfer(syscall.SYS_RECVFROM, fd, p, 0)
 		return errno != syscall.EAGAIN
 	})
 	if err == nil && errno != 0 {
@@ -117,8 +113,8 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	var errno syscall.Errno
 	err = rawConn{c}.Write(func(fd uintptr) bool {
 		for n < len(p) {
-			var some int
-			if some, errno = transfer(syscall.SYS_SENDTO, fd, p[n:], syscall.MSG_NOSIGNAL); errno != 0 {
+			some, failed := Transfer(syscall.SYS_SENDTO, fd, p[n:], syscall.MSG_NOSIGNAL)
+			if errno = failed; errno != 0 {
 				return errno != syscall.EAGAIN
 			}
 			n += some
@@ -131,15 +127,19 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	return n, c.named("write", err)
 }
 
-// transfer makes one call on a socket that does not block.
-func transfer(call, fd uintptr, p []byte, flags uintptr) (int, syscall.Errno) {
+// most is how much one system call may move, in bytes: about what the kernel
+// copies in twenty microseconds.
+const most = 128 << 10
+
+// Transfer makes one call on a socket that does not block: recvfrom or sendto,
+// which are read and write without the layer for files, for no more than 128 KiB.
+// (Where a kernel has them only behind another call, the net package does it all.)
+func Transfer(call, fd uintptr, p []byte, flags uintptr) (int, syscall.Errno) {
 	for {
-		n, _, errno := syscall.RawSyscall6(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0)
-		if errno == 0 {
-			return int(n), 0
-		}
+		n, _, errno := syscall.RawSyscall6(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(min(len(p), most)),
+			flags, 0, 0)
 		if errno != syscall.EINTR {
-			return 0, errno
+			return int(n), errno
 		}
 	}
 }
@@ -165,24 +165,9 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	return c.named("set", c.ended(c.file.SetWriteDeadline(t)))
 }
 
-// set sets one option.
-func (c *conn) set(level, option, value int) error {
-	var errno syscall.Errno
-	err := rawConn{c}.Control(func(fd uintptr) { errno = setInt(int(fd), level, option, value) })
-	if err == nil && errno != 0 {
-		err = os.NewSyscallError("setsockopt", errno)
-	}
-	return c.named("set", err)
-}
-
 // SetKeepAliveConfig is net.TCPConn's.
 func (c *conn) SetKeepAliveConfig(k net.KeepAliveConfig) error {
-	var errno syscall.Errno
-	err := rawConn{c}.Control(func(fd uintptr) { errno = probe(int(fd), k) })
-	if err == nil && errno != 0 {
-		err = os.NewSyscallError("setsockopt", errno)
-	}
-	return c.named("set", err)
+	return c.named("set", control(rawConn{c}, "setsockopt", func(fd uintptr) syscall.Errno { return probe(int(fd), k) }))
 }
 
 // SetLinger is net.TCPConn's: with 0, Close sends a reset.
@@ -191,16 +176,12 @@ func (c *conn) SetLinger(seconds int) error {
 	if seconds < 0 {
 		l = syscall.Linger{}
 	}
-	var errno syscall.Errno
-	err := rawConn{c}.Control(func(fd uintptr) {
-		_, _, errno = syscall.RawSyscall6(syscall.SYS_SETSOCKOPT, fd, syscall.SOL_SOCKET, syscall.SO_LINGER,
+	return c.named("set", control(rawConn{c}, "setsockopt", func(fd uintptr) syscall.Errno {
+		_, _, errno := syscall.RawSyscall6(syscall.SYS_SETSOCKOPT, fd, syscall.SOL_SOCKET, syscall.SO_LINGER,
 			uintptr(unsafe.Pointer(&l)), unsafe.Sizeof(l), 0)
 		c.lingers.Store(seconds >= 0)
-	})
-	if err == nil && errno != 0 {
-		err = os.NewSyscallError("setsockopt", errno)
-	}
-	return c.named("set", err)
+		return errno
+	}))
 }
 
 // CloseWrite is net.TCPConn's.
@@ -208,14 +189,19 @@ func (c *conn) CloseWrite() error {
 	if c.finished.Swap(true) {
 		return nil
 	}
+	return c.named("close", control(rawConn{c}, "shutdown", func(fd uintptr) syscall.Errno { return shutdown(fd, syscall.SHUT_WR) }))
+}
+
+// control makes a call that may fail.
+func control(raw syscall.RawConn, name string, call func(fd uintptr) syscall.Errno) error {
 	var errno syscall.Errno
-	err := rawConn{c}.Control(func(fd uintptr) {
-		_, _, errno = syscall.RawSyscall(syscall.SYS_SHUTDOWN, fd, syscall.SHUT_WR, 0)
-	})
-	if err == nil && errno != 0 {
-		err = os.NewSyscallError("shutdown", errno)
+	if err := raw.Control(func(fd uintptr) { errno = call(fd) }); err != nil {
+		return err
 	}
-	return c.named("close", err)
+	if errno != 0 {
+		return os.NewSyscallError(name, errno)
+	}
+	return nil
 }
 
 // Close is net.Conn's: whoever reads or writes stops, and the peer is told that
@@ -235,7 +221,12 @@ func (c *conn) Close() error {
 }
 
 // hangUp ends both halves of a socket, and all waiting for it.
-func hangUp(fd uintptr) { syscall.RawSyscall(syscall.SYS_SHUTDOWN, fd, syscall.SHUT_RDWR, 0) }
+func hangUp(fd uintptr) { shutdown(fd, syscall.SHUT_RDWR) }
+
+func shutdown(fd, how uintptr) syscall.Errno {
+	_, _, errno := syscall.RawSyscall(syscall.SYS_SHUTDOWN, fd, how, 0)
+	return errno
+}
 
 // shut closes a descriptor that nobody else knows of.
 func shut(fd int) { syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(fd), 0, 0) }

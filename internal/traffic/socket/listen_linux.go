@@ -21,10 +21,12 @@ type Listener struct {
 	err  syscall.Errno
 }
 
-// Listen is net.ListenConfig's. What is set on the socket, accepted connections
-// inherit; TCP_NODELAY is set here.
-func Listen(ctx context.Context, lc net.ListenConfig, at string) (*Listener, error) {
-	ln, err := lc.Listen(ctx, "tcp", at)
+// Listen listens on at ("host:port"). Who is accepted is probed as k has it. That and
+// TCP_NODELAY an accepted socket inherits from the one that listens; the net package
+// would make five system calls for each connection.
+func Listen(ctx context.Context, at string, k net.KeepAliveConfig) (*Listener, error) {
+	lc := net.ListenConfig{KeepAlive: -1}
+	ln, err := listen(ctx, lc, at)
 	if err != nil {
 		return nil, err
 	}
@@ -34,12 +36,13 @@ func Listen(ctx context.Context, lc net.ListenConfig, at string) (*Listener, err
 	if l.file, err = ln.(*net.TCPListener).File(); err != nil {
 		return nil, err
 	}
-	var errno syscall.Errno
 	if l.raw, err = l.file.SyscallConn(); err == nil {
-		err = l.raw.Control(func(fd uintptr) { errno = setInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1) })
-	}
-	if err == nil && errno != 0 {
-		err = os.NewSyscallError("setsockopt", errno)
+		err = control(l.raw, "setsockopt", func(fd uintptr) syscall.Errno {
+			if errno := probe(int(fd), k); errno != 0 {
+				return errno
+			}
+			return setInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+		})
 	}
 	if err != nil {
 		l.file.Close()

@@ -11,9 +11,9 @@ import (
 // A Listener is a listening socket. One goroutine accepts.
 type Listener struct{ ln net.Listener }
 
-// Listen is net.ListenConfig's.
-func Listen(ctx context.Context, lc net.ListenConfig, at string) (*Listener, error) {
-	ln, err := lc.Listen(ctx, "tcp", at)
+// Listen listens on at ("host:port"). Who is accepted is probed after k.Idle.
+func Listen(ctx context.Context, at string, k net.KeepAliveConfig) (*Listener, error) {
+	ln, err := listen(ctx, net.ListenConfig{KeepAlive: k.Idle}, at)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func listen(t *testing.T, at string) *socket.Listener {
 	t.Helper()
-	l, err := socket.Listen(t.Context(), net.ListenConfig{}, at)
+	l, err := socket.Listen(t.Context(), at, net.KeepAliveConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,10 +37,6 @@ var pipes = sync.Pool{New: func() any {
 // os.ErrDeadlineExceeded. moved is told of each piece that has gone to the other,
 // whose faults are a *WriteError.
 func Splice(to, from Conn, moved func(n int)) error {
-	p := pipes.Get().(*pipe)
-	if p == nil { // no descriptors are left
-		return copied(to, from, moved)
-	}
 	source, err := from.SyscallConn()
 	if err != nil {
 		return err
@@ -48,6 +44,10 @@ func Splice(to, from Conn, moved func(n int)) error {
 	sink, err := to.SyscallConn()
 	if err != nil {
 		return err
+	}
+	p := pipes.Get().(*pipe)
+	if p == nil { // no descriptors are left
+		return copied(to, from, moved)
 	}
 	for first := true; ; first = false {
 		n, err := splice(source.Read, func(fd int) (int, error) { return move(fd, p.in, pipeSize) })
