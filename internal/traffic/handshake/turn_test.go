@@ -26,15 +26,15 @@ func taken(t *testing.T) (gate *turns.Gate, give func()) {
 	return gate, p.Leave
 }
 
-func bounded(t *testing.T, timeout time.Duration) (*world, *Server) {
+func bounded(t *testing.T, timeout time.Duration, waiting int) (*world, *Server) {
 	w := newWorld(t)
 	p := &Policy{Name: "p", Mode: countersign.ClientAuthVerify, Store: store(t, "fleet", verify.Config{}, w.root)}
 	return w, newServer(t, Config{Certificates: []Certificate{w.certificate()}, Policies: policies(t, p),
-		Timeout: timeout, Limits: Limits{AtOnce: 1, Waiting: 1}})
+		Timeout: timeout, Limits: Limits{AtOnce: 1, Waiting: waiting}})
 }
 
 func TestWithoutATurnInTimeAHandshakeIsRefused(t *testing.T) {
-	w, s := bounded(t, 50*time.Millisecond)
+	w, s := bounded(t, 50*time.Millisecond, 1)
 	gate, give := taken(t)
 	defer give()
 	client, raw := pair(t)
@@ -50,7 +50,7 @@ func TestWithoutATurnInTimeAHandshakeIsRefused(t *testing.T) {
 }
 
 func TestOneHandshakeTooManyIsRefusedAtOnce(t *testing.T) {
-	w, s := bounded(t, time.Minute)
+	w, s := bounded(t, time.Minute, 1)
 	gate, give := taken(t)
 	first, firstRaw := pair(t)
 	outcomes := make(chan Outcome, 1)
@@ -86,7 +86,7 @@ func TestOneHandshakeTooManyIsRefusedAtOnce(t *testing.T) {
 // Whatever becomes of a handshake, the next one finds the turn free: with one
 // turn and nobody who may wait, any that was kept would show.
 func TestTheTurnIsGivenBackHoweverAHandshakeEnds(t *testing.T) {
-	w, s := bounded(t, 300*time.Millisecond)
+	w, s := bounded(t, 300*time.Millisecond, 1)
 	gate := turns.NewGate(nil)
 	device := w.root.Client("device")
 	for _, c := range []struct {
@@ -127,7 +127,7 @@ func TestTheTurnIsGivenBackHoweverAHandshakeEnds(t *testing.T) {
 
 // A client that is waited for holds no turn: others come in past it.
 func TestASilentClientHoldsNoTurn(t *testing.T) {
-	w, s := bounded(t, time.Minute)
+	w, s := bounded(t, time.Minute, 3)
 	gate := turns.NewGate(nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{}, 3)
