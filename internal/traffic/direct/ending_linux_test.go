@@ -34,6 +34,12 @@ func segments(t *testing.T, c *net.TCPConn) (n uint32) {
 }
 
 func TestCloseNotifyAndFINAreOnePacket(t *testing.T) {
+	for name, end := range map[string]func(*direct.TLS) error{"End": (*direct.TLS).End, "Leave": (*direct.TLS).Leave} {
+		t.Run(name, func(t *testing.T) { ends(t, end) })
+	}
+}
+
+func ends(t *testing.T, end func(*direct.TLS) error) {
 	root := testpki.NewRoot(t, "Root")
 	server := root.Server("localhost")
 	ours, peer := pair(t)
@@ -52,7 +58,7 @@ func TestCloseNotifyAndFINAreOnePacket(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := segments(t, peer)
-	if err := c.End(); err != nil {
+	if err := end(c); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := client.Read(make([]byte, 1)); n != 0 || err != io.EOF {

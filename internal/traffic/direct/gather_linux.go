@@ -161,8 +161,21 @@ func (t *TLS) End() error {
 	if t.under == nil {
 		return t.Conn.CloseWrite()
 	}
+	return t.last(t.under.CloseWrite)
+}
+
+// Leave is End, and closes the connection.
+func (t *TLS) Leave() error {
+	if t.under == nil {
+		return t.Conn.Close()
+	}
+	return t.last(t.under.Close)
+}
+
+// last sends close_notify with what fin has TCP send.
+func (t *TLS) last(fin func() error) error {
 	t.under.out.last.Store(true)
 	err := t.Conn.CloseWrite()
-	t.under.CloseWrite()
+	fin()
 	return err
 }

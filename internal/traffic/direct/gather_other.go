@@ -24,6 +24,9 @@ func (t *TLS) End() error {
 	return err
 }
 
+// Leave is End, and closes the connection.
+func (t *TLS) Leave() error { return t.Conn.Close() }
+
 // Hold does nothing: what is written leaves at once.
 func Hold(net.Conn) {}
 

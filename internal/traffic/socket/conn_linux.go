@@ -22,14 +22,18 @@ type conn struct {
 	closed        atomic.Bool
 	finished      atomic.Bool  // the peer knows that nothing more comes
 	waiting       atomic.Int32 // who reads or writes at this moment
-	lingers       atomic.Bool  // SO_LINGER is set
+	lingers       atomic.Bool  // close(2) may wait for the peer
 }
 
-// newConn takes fd over, which is a connected socket and does not block.
-func newConn(fd int, remote *net.TCPAddr) (*conn, error) {
-	c := &conn{remote: remote}
+// newConn takes fd over, which is a connected socket and does not block. A local
+// address that is nil, the kernel is asked for.
+func newConn(fd int, local, remote *net.TCPAddr) (*conn, error) {
+	c := &conn{local: local, remote: remote}
 	var err error
-	if c.local, err = localAddr(fd); err != nil {
+	if local == nil {
+		c.local, err = localAddr(fd)
+	}
+	if err != nil {
 		shut(fd)
 		return nil, err
 	}
@@ -179,7 +183,7 @@ func (c *conn) SetLinger(seconds int) error {
 	return c.named("set", control(rawConn{c}, "setsockopt", func(fd uintptr) syscall.Errno {
 		_, _, errno := syscall.RawSyscall6(syscall.SYS_SETSOCKOPT, fd, syscall.SOL_SOCKET, syscall.SO_LINGER,
 			uintptr(unsafe.Pointer(&l)), unsafe.Sizeof(l), 0)
-		c.lingers.Store(seconds >= 0)
+		c.lingers.Store(seconds > 0)
 		return errno
 	}))
 }
@@ -204,24 +208,17 @@ func control(raw syscall.RawConn, name string, call func(fd uintptr) syscall.Err
 	return nil
 }
 
-// Close is net.Conn's: whoever reads or writes stops, and the peer is told that
-// nothing more comes. The descriptor follows with those of others (closing).
+// Close is net.Conn's.
 func (c *conn) Close() error {
 	if c.closed.Swap(true) {
 		return c.named("close", net.ErrClosed)
 	}
-	if c.lingers.Load() { // what the peer is told, close(2) decides
+	if c.waiting.Load() > 0 || c.lingers.Load() || !release(c.raw) {
 		return c.named("close", c.file.Close())
-	}
-	if !c.finished.Load() || c.waiting.Load() > 0 {
-		c.raw.Control(hangUp) // it fails where the peer is gone already
 	}
 	closings.add(c.file)
 	return nil
 }
-
-// hangUp ends both halves of a socket, and all waiting for it.
-func hangUp(fd uintptr) { shutdown(fd, syscall.SHUT_RDWR) }
 
 func shutdown(fd, how uintptr) syscall.Errno {
 	_, _, errno := syscall.RawSyscall(syscall.SYS_SHUTDOWN, fd, how, 0)

@@ -16,7 +16,12 @@ import (
 // Dial connects to at ("host:port") before ctx ends, and in no more than timeout. The
 // socket has TCP_NODELAY and the keep-alive probes of net.Dialer. The error is a
 // *net.OpError.
-func Dial(ctx context.Context, at string, timeout time.Duration) (Conn, error) {
+//
+// speaks says that something is written as soon as there is a connection: then it
+// takes the packet with it that the handshake of TCP ends with, and the peer is woken
+// once (as with tcp-smart-connect of HAProxy). What is not written after all, the peer
+// does not wait for: the kernel sends that packet 200 ms later.
+func Dial(ctx context.Context, at string, timeout time.Duration, speaks bool) (Conn, error) {
 	to, err := netip.ParseAddrPort(at)
 	if err != nil || to.Addr().Zone() != "" {
 		return lookUp(ctx, at, timeout)
@@ -25,7 +30,7 @@ func Dial(ctx context.Context, at string, timeout time.Duration) (Conn, error) {
 	remote := net.TCPAddrFromAddrPort(to)
 	by := time.Now().Add(timeout)
 	for tries := 0; ; tries++ {
-		c, err := dial(ctx, to, remote, by)
+		c, err := dial(ctx, to, remote, by, speaks)
 		if tries < 2 && again(c, err) {
 			if c != nil {
 				c.Close()
@@ -49,22 +54,17 @@ func again(c *conn, err error) bool {
 	return c.local != nil && c.local.Port == c.remote.Port && c.local.IP.Equal(c.remote.IP)
 }
 
-func dial(ctx context.Context, to netip.AddrPort, remote *net.TCPAddr, by time.Time) (*conn, error) {
+func dial(ctx context.Context, to netip.AddrPort, remote *net.TCPAddr, by time.Time, speaks bool) (*conn, error) {
 	if ctx.Err() != nil {
 		return nil, gaveUp(ctx)
 	}
 	var a address
 	family := a.from(to)
-	n, _, errno := syscall.RawSyscall(syscall.SYS_SOCKET, uintptr(family), syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	fd, errno := open(family)
 	if errno != 0 {
 		return nil, os.NewSyscallError("socket", errno)
 	}
-	fd := int(n)
-	errno = setInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
-	if errno == 0 {
-		errno = probe(fd, usual)
-	}
-	if errno != 0 {
+	if errno = prepare(fd, speaks); errno != 0 {
 		shut(fd)
 		return nil, os.NewSyscallError("setsockopt", errno)
 	}
@@ -76,7 +76,7 @@ func dial(ctx context.Context, to netip.AddrPort, remote *net.TCPAddr, by time.T
 		shut(fd)
 		return nil, os.NewSyscallError("connect", errno)
 	}
-	c, err := newConn(fd, remote)
+	c, err := newConn(fd, nil, remote)
 	if err == nil && errno != 0 {
 		if err = c.connected(ctx, &a, by); err != nil {
 			c.file.Close()
@@ -86,6 +86,28 @@ func dial(ctx context.Context, to netip.AddrPort, remote *net.TCPAddr, by time.T
 		return nil, err
 	}
 	return c, nil
+}
+
+// open makes a socket.
+func open(family int) (fd int, errno syscall.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_SOCKET, uintptr(family), syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+		if !closings.missing(errno) {
+			return int(n), errno
+		}
+	}
+}
+
+// prepare sets the options of a socket that is to be connected.
+func prepare(fd int, speaks bool) syscall.Errno {
+	errno := setInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+	if errno == 0 && speaks {
+		errno = setInt(fd, syscall.IPPROTO_TCP, syscall.TCP_QUICKACK, 0)
+	}
+	if errno == 0 {
+		errno = probe(fd, usual)
+	}
+	return errno
 }
 
 // underWay reports whether a call to connect has said that the connection is being

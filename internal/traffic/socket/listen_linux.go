@@ -13,6 +13,7 @@ import (
 // A Listener is a listening socket. One goroutine accepts.
 type Listener struct {
 	addr net.Addr
+	at   *net.TCPAddr // of every connection; nil: each has its own
 	file *os.File
 	raw  syscall.RawConn
 	call func(fd uintptr) (done bool)
@@ -32,6 +33,9 @@ func Listen(ctx context.Context, at string, k net.KeepAliveConfig) (*Listener, e
 	}
 	defer ln.Close() // l has the socket by another descriptor
 	l := &Listener{addr: ln.Addr()}
+	if a := l.addr.(*net.TCPAddr); !a.IP.IsUnspecified() && !a.IP.IsLinkLocalUnicast() {
+		l.at = a
+	}
 	l.call = l.accept
 	if l.file, err = ln.(*net.TCPListener).File(); err != nil {
 		return nil, err
@@ -65,7 +69,7 @@ func (l *Listener) Accept() (Conn, error) {
 	if l.err != 0 {
 		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.addr, Err: os.NewSyscallError("accept4", l.err)}
 	}
-	c, err := newConn(l.fd, l.from.tcp())
+	c, err := newConn(l.fd, l.at, l.from.tcp())
 	if err != nil {
 		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.addr, Err: err}
 	}
@@ -77,7 +81,7 @@ func (l *Listener) accept(fd uintptr) bool {
 		l.from.size = syscall.SizeofSockaddrAny
 		n, _, errno := syscall.RawSyscall6(syscall.SYS_ACCEPT4, fd, uintptr(unsafe.Pointer(&l.from.raw)),
 			uintptr(unsafe.Pointer(&l.from.size)), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
-		if errno != syscall.EINTR {
+		if errno != syscall.EINTR && !closings.missing(errno) {
 			l.fd, l.err = int(n), errno
 			return errno != syscall.EAGAIN
 		}

@@ -36,7 +36,7 @@ func (l *Listener) Accept() (Conn, error) {
 }
 
 // Dial connects to at ("host:port") before ctx ends, and in no more than timeout.
-func Dial(ctx context.Context, at string, timeout time.Duration) (Conn, error) {
+func Dial(ctx context.Context, at string, timeout time.Duration, _ bool) (Conn, error) {
 	return lookUp(ctx, at, timeout)
 }
 

@@ -4,6 +4,7 @@ package socket_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"syscall"
@@ -52,6 +53,77 @@ func TestSocketsAreSetAsTheNetPackageSetsThem(t *testing.T) {
 	}
 }
 
+// Who speaks first sends SYN and then what he says, with the packet that ends the
+// handshake; who listens sends that at once.
+func TestWhatIsSaidAtOnceGoesWithTheHandshake(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	packets := func(speaks bool) (n uint32) {
+		c, err := socket.Dial(t.Context(), l.Addr().String(), 10*time.Second, speaks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := c.SyscallConn()
+		if err == nil {
+			err = raw.Control(func(fd uintptr) {
+				info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				n = info.Segs_out
+			})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		peer, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer peer.Close()
+		peer.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if said, err := io.ReadAll(io.LimitReader(peer, 1)); string(said) != "x" {
+			t.Errorf("the peer heard %q, %v", said, err)
+		}
+		return n
+	}
+	if n := packets(false); n != 3 {
+		t.Errorf("%d packets of one who listens, want 3", n)
+	}
+	for range 5 { // a machine that is slow can take longer than the kernel waits
+		if n := packets(true); n == 2 {
+			return
+		}
+	}
+	t.Error("the handshake was ended by a packet of its own, five times out of five")
+}
+
+// Who listens may be spoken to first.
+func TestAPeerThatSpeaksFirstIsHeardAtOnce(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	for _, speaks := range []bool{false, true} { // true is wrong here, and costs a moment
+		c, err := socket.Dial(t.Context(), l.Addr().String(), 10*time.Second, speaks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		peer, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer peer.Close()
+		peer.Write([]byte("y"))
+		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if heard, err := io.ReadAll(io.LimitReader(c, 1)); string(heard) != "y" {
+			t.Errorf("speaks first %t: heard %q, %v", speaks, heard, err)
+		}
+	}
+}
+
 // A closed connection's descriptor is its own until nobody can call with it any
 // more, and does not stay for long.
 func TestDescriptorsAreGivenBack(t *testing.T) {
@@ -65,7 +137,7 @@ func TestDescriptorsAreGivenBack(t *testing.T) {
 	}
 	before := open()
 	for range 300 {
-		c, err := socket.Dial(t.Context(), l.Addr().String(), 10*time.Second)
+		c, err := socket.Dial(t.Context(), l.Addr().String(), 10*time.Second, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,6 +155,43 @@ func TestDescriptorsAreGivenBack(t *testing.T) {
 	}
 }
 
+// Descriptors that are still to be given back are there when others are wanting.
+func TestDescriptorsAreGivenBackWhereTheyAreScarce(t *testing.T) {
+	l := listen(t, "127.0.0.1:0")
+	round := func(i int) {
+		c, err := socket.Dial(t.Context(), l.Addr().String(), 10*time.Second, false)
+		if err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+		peer, err := l.Accept()
+		if err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+		peer.Close()
+		c.Close()
+	}
+	round(0) // and what is opened once is
+	next, err := os.Open("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := uint64(next.Fd())
+	next.Close()
+	var was syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	few := was
+	few.Cur = number + 8
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was)
+	for i := range 100 {
+		round(i + 1)
+	}
+}
+
 // The kernel may choose, for a socket that is to be connected with a port where
 // nobody listens, that very port: it would speak with itself. Ports are chosen one
 // after the other, so that this one's turn comes.
@@ -96,7 +205,7 @@ func TestNobodyIsConnectedWithHimself(t *testing.T) {
 	port -= port % 2 // connect(2) chooses even ones first, where a range begins with such a one
 	to := fmt.Sprintf("127.0.0.1:%d", port)
 	for range 40_000 {
-		c, err := socket.Dial(t.Context(), to, 10*time.Second)
+		c, err := socket.Dial(t.Context(), to, 10*time.Second, false)
 		if err == nil {
 			t.Fatalf("%s, where nobody listens, speaks with %s", to, c.LocalAddr())
 		}

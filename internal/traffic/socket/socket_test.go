@@ -36,7 +36,7 @@ func listen(t *testing.T, at string) *socket.Listener {
 func pairAt(t *testing.T, at string) (dialed, accepted socket.Conn) {
 	t.Helper()
 	l := listen(t, at)
-	dialed, err := socket.Dial(t.Context(), l.Addr().String(), 10*time.Second)
+	dialed, err := socket.Dial(t.Context(), l.Addr().String(), 10*time.Second, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestAddressesAreThoseOfTheNetPackage(t *testing.T) {
 						t.Errorf("%s, the other side says %s", of.ours, of.theirs)
 					}
 				}
-				again, err := socket.Dial(t.Context(), to, 10*time.Second)
+				again, err := socket.Dial(t.Context(), to, 10*time.Second, false)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -153,7 +153,7 @@ func TestAListenerThatIsClosedAcceptsNobody(t *testing.T) {
 	if err := <-heard; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("accept: %v", err)
 	}
-	if c, err := socket.Dial(t.Context(), l.Addr().String(), 10*time.Second); !errors.Is(err, syscall.ECONNREFUSED) {
+	if c, err := socket.Dial(t.Context(), l.Addr().String(), 10*time.Second, false); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("dialed a closed listener: %v, %v", c, err)
 	}
 }
@@ -183,7 +183,7 @@ func TestDialsFailAsThoseOfTheNetPackage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := net.Dialer{Timeout: tc.timeout}
 			_, theirs := d.DialContext(tc.ctx, "tcp", tc.to)
-			c, ours := socket.Dial(tc.ctx, tc.to, tc.timeout)
+			c, ours := socket.Dial(tc.ctx, tc.to, tc.timeout, false)
 			if c != nil || ours == nil || theirs == nil || ours.Error() != theirs.Error() {
 				t.Fatalf("%v, %v; the net package: %v", c, ours, theirs)
 			}
@@ -230,7 +230,7 @@ func TestADialUnderWayIsCanceled(t *testing.T) {
 	to := full(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	heard := make(chan error)
-	go func() { _, err := socket.Dial(ctx, to, time.Minute); heard <- err }()
+	go func() { _, err := socket.Dial(ctx, to, time.Minute, false); heard <- err }()
 	time.AfterFunc(20*time.Millisecond, cancel)
 	if err := <-heard; !errors.Is(err, context.Canceled) || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("it says %v", err)
@@ -241,7 +241,7 @@ func TestADialUnderWayIsCanceled(t *testing.T) {
 func TestANameIsDialed(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	c, err := socket.Dial(t.Context(), "localhost:"+port, 10*time.Second)
+	c, err := socket.Dial(t.Context(), "localhost:"+port, 10*time.Second, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -24,7 +25,7 @@ type Terms struct {
 	Asker upstream.Asker
 	// Protocol is what was agreed upon with the client by ALPN; "": nothing.
 	Protocol string
-	// Preface was read from the client already.
+	// Preface was read from the client already; nil: more may be.
 	Preface []byte
 }
 
@@ -62,6 +63,9 @@ func (p *Pipe) Forward(t Terms) {
 		return
 	}
 	p.result.Action, p.result.Began = t.Grant.Action(), time.Now()
+	if t.Preface == nil {
+		t.Preface = p.ahead()
+	}
 	if denial := p.connect(&t); denial != nil {
 		p.Refuse(denial, true) // a target that closed in order would have said so
 		return
@@ -72,6 +76,18 @@ func (p *Pipe) Forward(t Terms) {
 	p.left.Store(2)
 	go p.down.start()
 	p.up.start()
+}
+
+// ahead reads what a client of TLS has said already behind its handshake, a few
+// packets at most: so that a target hears it with the connection.
+func (p *Pipe) ahead() []byte {
+	if p.client.tls == nil {
+		return nil
+	}
+	defer p.up.Return()
+	buf := p.up.Borrow()[:firstPeek]
+	n, _ := p.client.tls.ReadNow(buf) // what was the matter, the next read says again
+	return bytes.Clone(buf[:n])
 }
 
 // connect connects to one target after the other, until one is there.
@@ -118,10 +134,11 @@ func (p *Pipe) connecting(cancel context.CancelFunc) {
 }
 
 func dial(ctx context.Context, t *Terms, target *upstream.Target) (*pool.Conn, error) {
+	listens := len(t.Preface) == 0
 	if t.Private != nil {
-		return t.Private.DialAs(ctx, target, t.Protocol)
+		return t.Private.DialAs(ctx, target, t.Protocol, listens)
 	}
-	return target.DialAs(ctx, t.Protocol)
+	return target.DialAs(ctx, t.Protocol, listens)
 }
 
 // attach makes conn the way to target, or gives it up.

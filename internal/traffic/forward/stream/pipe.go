@@ -204,11 +204,13 @@ func (p *Pipe) failed(h *half, err error, writing bool) {
 	p.stop(e)
 }
 
-// halfEnded notes that the end of a direction was passed on.
-func (p *Pipe) halfEnded(h *half) {
+// halfEnded notes that a direction has come to its end, and reports whether the other
+// one had before.
+func (p *Pipe) halfEnded(h *half) (both bool) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	h.ended = true
-	p.mu.Unlock()
+	return h.other.ended
 }
 
 // leave is called by each direction that is over. The last one says goodbye.
@@ -239,10 +241,13 @@ func (p *Pipe) finish() {
 		}
 		p.release()
 	}
-	if resets {
+	switch {
+	case resets:
 		p.client.reset()
-	} else {
-		p.client.farewell(p.down.ended && !p.up.ended)
+	case p.up.ended && p.down.ended:
+		p.client.leave()
+	default:
+		p.client.farewell(p.down.ended)
 	}
 	p.cfg.Done(r)
 }

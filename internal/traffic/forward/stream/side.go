@@ -25,6 +25,7 @@ type Conn interface {
 type secure interface {
 	Conn
 	End() error
+	Leave() error
 	Rest()
 	Buffered() bool
 	ReadNow(p []byte) (int, error)
@@ -78,6 +79,16 @@ const (
 	lingerFor   = 2 * time.Second
 	lingerBytes = 256 << 10
 )
+
+// leave closes the connection with a party that is through, as we are with it.
+func (s *side) leave() {
+	if s.tls == nil {
+		s.socket.Close()
+		return
+	}
+	s.socket.SetWriteDeadline(time.Now().Add(lingerFor))
+	s.tls.Leave()
+}
 
 // farewell says goodbye. What an unheard party still sends is read away within
 // bounds.

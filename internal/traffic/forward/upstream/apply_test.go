@@ -116,7 +116,7 @@ func TestRemovedTargetDrains(t *testing.T) {
 	old := f.apply(t, GroupConfig{Name: "api", Targets: []string{goes.Address, stays.Address}})["api"]
 	removed := pick(t, old)
 	busy, idle := get(t, removed, false), get(t, removed, false)
-	busyPeer, idlePeer := goes.Accept(t), goes.Accept(t)
+	busyPeer, idlePeer := goes.Peer(t, busy), goes.Peer(t, idle)
 	idle.Release(true)
 
 	g := f.apply(t, GroupConfig{Name: "api", Targets: []string{stays.Address}})["api"]
@@ -215,7 +215,7 @@ func TestCloseWaitsForWhatIsInFlight(t *testing.T) {
 	s := pooltest.NewServer(t)
 	tg := target(t, f, GroupConfig{Targets: []string{s.Address}})
 	busy, idle := get(t, tg, false), get(t, tg, false)
-	busyPeer, idlePeer := s.Accept(t), s.Accept(t)
+	busyPeer, idlePeer := s.Peer(t, busy), s.Peer(t, idle)
 	idle.Release(true)
 	done := make(chan error, 1)
 	go func() { done <- f.Close(t.Context()) }()

@@ -101,7 +101,7 @@ func TestConnectTimesOut(t *testing.T) {
 	}
 	tg := target(t, newFleet(t), GroupConfig{Targets: []string{l.Addr().String()}, ConnectTimeout: 50 * time.Millisecond})
 	for range 5 { // one or two fill the queue
-		c, _, err := tg.Get()
+		c, err := tg.DialAs(t.Context(), "", true)
 		if err == nil {
 			defer c.Release(false)
 			continue

@@ -40,16 +40,16 @@ func (p *Private) Dial(ctx context.Context, t *Target) (*pool.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.dial(ctx, own, "")
+	return t.dial(ctx, own, "", false)
 }
 
 // DialAs is Target.DialAs for that client.
-func (p *Private) DialAs(ctx context.Context, t *Target, protocol string) (*pool.Conn, error) {
+func (p *Private) DialAs(ctx context.Context, t *Target, protocol string, listens bool) (*pool.Conn, error) {
 	own, err := p.at(t)
 	if err != nil {
 		return nil, err
 	}
-	return t.dial(ctx, own, protocol)
+	return t.dial(ctx, own, protocol, listens)
 }
 
 // Stream is Target.Stream for that client.

@@ -99,15 +99,16 @@ func (t *Target) get(own *private.Own) (c *pool.Conn, reused bool, err error) {
 }
 
 // Dial returns a new connection to the target, to be given back with Release.
-func (t *Target) Dial(ctx context.Context) (*pool.Conn, error) { return t.dial(ctx, nil, "") }
+func (t *Target) Dial(ctx context.Context) (*pool.Conn, error) { return t.dial(ctx, nil, "", false) }
 
 // DialAs is Dial for a client with which protocol was agreed upon by ALPN, "" if
-// nothing: over TLS the target is offered that, unless its group says what is.
-func (t *Target) DialAs(ctx context.Context, protocol string) (*pool.Conn, error) {
-	return t.dial(ctx, nil, protocol)
+// nothing: over TLS the target is offered that, unless its group says what is. listens
+// says that perhaps it is the target that speaks first.
+func (t *Target) DialAs(ctx context.Context, protocol string, listens bool) (*pool.Conn, error) {
+	return t.dial(ctx, nil, protocol, listens)
 }
 
-func (t *Target) dial(ctx context.Context, own *private.Own, protocol string) (*pool.Conn, error) {
+func (t *Target) dial(ctx context.Context, own *private.Own, protocol string, listens bool) (*pool.Conn, error) {
 	from, err := t.begin(own)
 	if err != nil {
 		return nil, err
@@ -115,7 +116,7 @@ func (t *Target) dial(ctx context.Context, own *private.Own, protocol string) (*
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(t.fleet.dialing, cancel)()
-	c, err := from.Dial(ctx, protocol)
+	c, err := from.Dial(ctx, protocol, listens)
 	if err != nil {
 		t.done(own)
 	}

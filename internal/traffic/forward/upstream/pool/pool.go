@@ -47,19 +47,19 @@ func (p *Pool) Get(ctx context.Context) (c *Conn, reused bool, err error) {
 	if c := p.take(p.way.Now()); c != nil {
 		return c, true, nil
 	}
-	c, err = p.Dial(ctx, "")
+	c, err = p.Dial(ctx, "", false)
 	return c, false, err
 }
 
-// Dial returns a new connection, to be given back with Release. protocol is as for
-// secure.Client.Handshake. The error is that of reach.Way.Connect, or
+// Dial returns a new connection, to be given back with Release. protocol and listens
+// are as in a reach.Opening. The error is that of reach.Way.Connect, or
 // reach.ErrDeregistered.
-func (p *Pool) Dial(ctx context.Context, protocol string) (*Conn, error) {
+func (p *Pool) Dial(ctx context.Context, protocol string, listens bool) (*Conn, error) {
 	timeout, gone := p.dialing()
 	if gone {
 		return nil, reach.ErrDeregistered
 	}
-	made, err := p.way.Connect(ctx, reach.Opening{Timeout: timeout, Header: p.header, Protocol: protocol})
+	made, err := p.way.Connect(ctx, reach.Opening{Timeout: timeout, Header: p.header, Protocol: protocol, Listens: listens})
 	if err != nil {
 		return nil, err
 	}

@@ -87,7 +87,7 @@ func TestConnectionsAreReusedLastInFirstOut(t *testing.T) {
 	}
 	c := get(t, p, false)
 	for _, c := range []*Conn{a, b, c} {
-		pooltest.Open(t, c, s.Accept(t))
+		pooltest.Open(t, c, s.Peer(t, c))
 		c.Release(false)
 	}
 }
@@ -96,15 +96,14 @@ func TestIdleConnectionsAreBounded(t *testing.T) {
 	s := pooltest.NewServer(t)
 	p := newPool(t, s, Settings{IdleTimeout: time.Hour, MaxIdle: 1})
 	a, b := get(t, p, false), get(t, p, false)
-	s.Accept(t)
-	second := s.Accept(t)
+	second := s.Peer(t, b)
 	a.Release(true)
 	b.Release(true)
 	pooltest.Closed(t, second)
 
 	p = newPool(t, s, Settings{IdleTimeout: time.Hour, MaxIdle: -1})
 	c := get(t, p, false)
-	peer := s.Accept(t)
+	peer := s.Peer(t, c)
 	c.Release(true)
 	pooltest.Closed(t, peer)
 }
@@ -198,7 +197,7 @@ func TestDialIsAlwaysANewConnection(t *testing.T) {
 	s := pooltest.NewServer(t)
 	p := newPool(t, s, Settings{})
 	get(t, p, false).Release(true)
-	c, err := p.Dial(t.Context(), "")
+	c, err := p.Dial(t.Context(), "", false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,6 +61,7 @@ type Opening struct {
 	Timeout  time.Duration // how long it may take
 	Header   []byte        // before all else; nil: nothing
 	Protocol string        // as for secure.Client.Handshake
+	Listens  bool          // perhaps it is the target that speaks first
 }
 
 // Connect makes a connection: TCP, the header if there is one, TLS if the target
@@ -78,7 +79,7 @@ func (w *Way) Connect(ctx context.Context, o Opening) (*Made, error) {
 
 func (w *Way) connect(ctx context.Context, o Opening) (*Made, error) {
 	by := time.Now().Add(o.Timeout)
-	tcp, err := socket.Dial(ctx, w.Address, o.Timeout)
+	tcp, err := socket.Dial(ctx, w.Address, o.Timeout, o.Header != nil || w.OverTLS || !o.Listens)
 	if err == nil && o.Header != nil {
 		err = announce(tcp, o.Header, o.Timeout)
 	}

@@ -4,10 +4,13 @@ package pooltest
 import (
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"countersign.dev/internal/traffic/socket"
 )
 
 // patience bounds every wait for an event that must come.
@@ -17,6 +20,7 @@ const patience = 10 * time.Second
 type Server struct {
 	Address string // host:port
 	conns   chan net.Conn
+	other   []net.Conn // accepted, and not asked for yet
 }
 
 // NewServer returns one that ends with the test.
@@ -58,6 +62,25 @@ func (s *Server) Accept(t testing.TB) net.Conn {
 	case <-time.After(patience):
 		t.Fatal("nobody connects")
 		return nil
+	}
+}
+
+// A Dialed is one end of a connection, as pool.Conn has it.
+type Dialed interface{ Net() socket.Conn }
+
+// Peer returns the other end of c. Connections are accepted in no order: the kernel
+// takes its time with one on which nothing is written at once.
+func (s *Server) Peer(t testing.TB, c Dialed) net.Conn {
+	t.Helper()
+	at := c.Net().LocalAddr().String()
+	for {
+		for i, p := range s.other {
+			if p.RemoteAddr().String() == at {
+				s.other = slices.Delete(s.other, i, i+1)
+				return p
+			}
+		}
+		s.other = append(s.other, s.Accept(t))
 	}
 }
 
