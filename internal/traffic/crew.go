@@ -5,16 +5,17 @@ import (
 	"sync/atomic"
 )
 
-// A crew answers the requests of one HTTP/2 connection side by side. A goroutine
-// that has answered one is kept for the next, because its stack has grown to the
-// size it takes; a few are, until the connection falls silent.
+// A crew does the jobs of one who has many, side by side: the requests of an HTTP/2
+// connection, the connections of a listener. A goroutine that has done one is kept for
+// the next, because its stack has grown to the size it takes; a few are, until the
+// crew is dismissed.
 type crew struct {
 	jobs    chan func()
 	ready   atomic.Int32 // goroutines that wait for a job
 	working sync.WaitGroup
 }
 
-// mostReady is how many goroutines of a connection wait for its next request.
+// mostReady is how many goroutines of a crew wait for its next job.
 const mostReady = 8
 
 // do runs job on another goroutine. It is called by one goroutine at a time.

@@ -207,6 +207,8 @@ func (n *Node) leaveNone(before, snap *snapshot.Snapshot) {
 }
 
 func (n *Node) serve(address string, d door) {
+	var sessions crew
+	defer sessions.dismiss()
 	d.Serve(func(conn socket.Conn) {
 		if !n.gate.Enter() {
 			n.refuseFull(address, conn)
@@ -214,7 +216,7 @@ func (n *Node) serve(address string, d door) {
 		}
 		s := &session{node: n, raw: conn, address: address, turns: d.turns}
 		n.running.Add(1)
-		go s.live(s.run)
+		sessions.do(func() { s.live(s.run) })
 	}, func(err error) { n.log.Error("cannot accept connections", "error", err) })
 }
 

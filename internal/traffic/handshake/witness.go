@@ -2,6 +2,7 @@ package handshake
 
 import (
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/tls"
 	"io"
 
@@ -15,8 +16,15 @@ type witness struct {
 	scheme string
 }
 
+// Sign is crypto.Signer's. ECDSA in this process takes its nonce from key and digest
+// alone (RFC 6979, FIPS 186-5 section A.3.3): no digest comes a second time, since a
+// random number of ours is in each, so that more randomness would protect nothing; and
+// it is less work.
 func (w *witness) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	w.scheme = tlsname.SignatureScheme(w.Public(), opts)
+	if _, own := w.Signer.(*ecdsa.PrivateKey); own {
+		rand = nil
+	}
 	return w.Signer.Sign(rand, digest, opts)
 }
 

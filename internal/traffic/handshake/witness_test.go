@@ -1,6 +1,12 @@
 package handshake
 
 import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"reflect"
 	"testing"
@@ -39,5 +45,26 @@ func TestHowTheServerSignsIsTold(t *testing.T) {
 				t.Errorf("%s, %s, resumed %v: told %q, %v", key, tls.VersionName(version), state.DidResume, out.SignedBy, err)
 			}
 		}
+	}
+}
+
+// A nonce of key and digest alone: the same signature for the same digest, and
+// another one for another.
+func TestECDSASignsWithoutFurtherRandomness(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made [][]byte
+	for _, of := range []string{"one", "one", "another"} {
+		digest := sha256.Sum256([]byte(of))
+		signature, err := (&witness{Signer: key}).Sign(rand.Reader, digest[:], crypto.SHA256)
+		if err != nil || !ecdsa.VerifyASN1(&key.PublicKey, digest[:], signature) {
+			t.Fatalf("the signature of %q is not good: %v", of, err)
+		}
+		made = append(made, signature)
+	}
+	if !bytes.Equal(made[0], made[1]) || bytes.Equal(made[1], made[2]) {
+		t.Errorf("signatures %x", made)
 	}
 }

@@ -74,14 +74,18 @@ func appendEscaped(b []byte, s string) []byte {
 // zero. OpenSSL breaks the line every 35 bytes, this never does; RFC 5280
 // section 4.1.2.2 allows 20 bytes.
 func Serial(n *big.Int) string {
-	digits := fmt.Sprintf("%X", new(big.Int).Abs(n))
-	if len(digits)%2 != 0 {
-		digits = "0" + digits
+	octets := n.Bytes()
+	if len(octets) == 0 {
+		return "00"
 	}
+	b := make([]byte, 0, 1+2*len(octets))
 	if n.Sign() < 0 {
-		return "-" + digits
+		b = append(b, '-')
 	}
-	return digits
+	for _, o := range octets {
+		b = append(b, upperHex[o>>4], upperHex[o&15])
+	}
+	return string(b)
 }
 
 // objects.txt is every object identifier that OpenSSL 3.0 has a short name for,

@@ -86,8 +86,7 @@ func (s *side) leave() {
 		s.socket.Close()
 		return
 	}
-	s.socket.SetWriteDeadline(time.Now().Add(lingerFor))
-	s.tls.Leave()
+	s.tls.Leave() // for which crypto/tls gives it five seconds
 }
 
 // farewell says goodbye. What an unheard party still sends is read away within
