@@ -209,15 +209,15 @@ func (s *Server) Handshake(ctx context.Context, raw net.Conn, gate *turns.Gate) 
 		kept.line.bound(gate, s.limits, deadline, ctx.Done())
 		err = kept.make(ctx, conn)
 	}
+	state := conn.ConnectionState()
 	// An alert is the last word, and in TLS 1.2 the client waits for our Finished.
-	atOnce := err != nil || conn.ConnectionState().Version < tls.VersionTLS13
+	atOnce := err != nil || state.Version < tls.VersionTLS13
 	if failed := direct.Release(kept.line.Conn, atOnce); err == nil {
 		err = failed
 	}
 	if err == nil {
 		err = raw.SetDeadline(time.Time{})
 	}
-	state := conn.ConnectionState()
 	out := Outcome{ServerName: h.serverName, Offered: h.offered, Latency: time.Since(start), Presented: state.PeerCertificates}
 	out.State = State{state.Version, state.CipherSuite, state.CurveID, state.DidResume, state.NegotiatedProtocol}
 	if h.shown != nil {
