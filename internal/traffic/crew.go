@@ -30,6 +30,7 @@ func (c *crew) do(job func()) {
 		c.working.Go(func() {
 			for job != nil {
 				job()
+				job = nil // and what it holds
 				if c.ready.Add(1) > mostReady {
 					c.ready.Add(-1)
 					return

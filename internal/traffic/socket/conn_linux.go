@@ -208,7 +208,7 @@ func control(raw syscall.RawConn, name string, call func(fd uintptr) syscall.Err
 	return nil
 }
 
-// Close is net.Conn's.
+// Close is net.Conn's. Whoever waits for the socket has to be woken, which os.File does.
 func (c *conn) Close() error {
 	if c.closed.Swap(true) {
 		return c.named("close", net.ErrClosed)

@@ -22,7 +22,7 @@ type half struct {
 	buf      *[bufferSize]byte // borrowed
 	first    [1]byte           // what a TLS connection is waited on with
 	bulk     bool              // the last read has filled the buffer
-	ended    bool              // from is through; guarded by the pipe's mu
+	ended    bool              // the end of from was passed on; guarded by the pipe's mu
 
 	mu   sync.Mutex    // held while a place is taken
 	spot *parking.Spot // in the lot; nil: none
@@ -80,9 +80,7 @@ func (h *half) run() {
 		}
 		switch {
 		case err == io.EOF:
-			if !p.halfEnded(h) || h.to != &p.client { // else leaving tells it too
-				h.to.closeWrite()
-			}
+			p.passOn(h)
 		case errors.Is(err, os.ErrDeadlineExceeded) && p.ending.Load() == nil:
 			if !p.over(now) && h.park(now) {
 				return

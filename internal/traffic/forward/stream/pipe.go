@@ -204,13 +204,18 @@ func (p *Pipe) failed(h *half, err error, writing bool) {
 	p.stop(e)
 }
 
-// halfEnded notes that a direction has come to its end, and reports whether the other
-// one had before.
-func (p *Pipe) halfEnded(h *half) (both bool) {
+// passOn passes on that a direction has come to its end. A client who is through
+// himself is told by leaving him.
+func (p *Pipe) passOn(h *half) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	both := h.other.ended
+	p.mu.Unlock()
+	if !both || h.to != &p.client {
+		h.to.closeWrite()
+	}
+	p.mu.Lock()
 	h.ended = true
-	return h.other.ended
+	p.mu.Unlock()
 }
 
 // leave is called by each direction that is over. The last one says goodbye.
