@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"countersign.dev/internal/testpki"
+	"countersign.dev/internal/traffic/socket"
 	"countersign.dev/test/gateway"
 )
 
@@ -30,6 +31,7 @@ func TestNothingFailsNorGrowsWhileTheConfigurationChanges(t *testing.T) {
 	default:
 		took = time.Minute
 	}
+	firstSocket(t)
 	open := descriptors(t)
 
 	b, g := newBackends(t), gateway.New(t)
@@ -75,16 +77,25 @@ func TestNothingFailsNorGrowsWhileTheConfigurationChanges(t *testing.T) {
 	stillOpen(t, open)
 }
 
+// firstSocket has opened what is opened with the first connection, and stays.
+func firstSocket(t *testing.T) {
+	t.Helper()
+	ln, err := socket.Listen(t.Context(), "127.0.0.1:0", net.KeepAliveConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c, err := socket.Dial(t.Context(), ln.Addr().String(), gateway.Patience, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
 // descriptors counts the open files of the process by what they are; nil where
 // the system does not tell.
 func descriptors(t *testing.T) map[string]int {
 	t.Helper()
-	// What the runtime opens with the first socket stays.
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.Close()
 	const dir = "/proc/self/fd/"
 	files, err := os.ReadDir(dir)
 	if err != nil {
