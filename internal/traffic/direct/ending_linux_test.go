@@ -5,33 +5,12 @@ package direct_test
 import (
 	"crypto/tls"
 	"io"
-	"net"
 	"testing"
 
 	"countersign.dev/internal/testpki"
 	"countersign.dev/internal/traffic/direct"
-	"golang.org/x/sys/unix"
+	"countersign.dev/internal/traffic/socket/sockettest"
 )
-
-// segments is how many have come in on c.
-func segments(t *testing.T, c *net.TCPConn) (n uint32) {
-	t.Helper()
-	raw, err := c.SyscallConn()
-	if err == nil {
-		err = raw.Control(func(fd uintptr) {
-			info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			n = info.Segs_in
-		})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
 
 func TestCloseNotifyAndFINAreOnePacket(t *testing.T) {
 	for name, end := range map[string]func(*direct.TLS) error{"End": (*direct.TLS).End, "Leave": (*direct.TLS).Leave} {
@@ -57,7 +36,7 @@ func ends(t *testing.T, end func(*direct.TLS) error) {
 	if _, err := io.ReadFull(client, make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
-	before := segments(t, peer)
+	before := sockettest.Info(t, peer).Segs_in
 	if err := end(c); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +46,7 @@ func ends(t *testing.T, end func(*direct.TLS) error) {
 	if n, err := peer.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("below TLS the client reads %d bytes and %v, want none and the end", n, err)
 	}
-	if n := segments(t, peer) - before; n != 1 {
+	if n := sockettest.Info(t, peer).Segs_in - before; n != 1 {
 		t.Errorf("%d packets, want one", n)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"countersign.dev/internal/traffic/socket"
+	"countersign.dev/internal/traffic/socket/sockettest"
 )
 
 // option is what the kernel has of c's socket.
@@ -66,20 +67,7 @@ func TestWhatIsSaidAtOnceGoesWithTheHandshake(t *testing.T) {
 		if _, err := c.Write([]byte("x")); err != nil {
 			t.Fatal(err)
 		}
-		raw, err := c.SyscallConn()
-		if err == nil {
-			err = raw.Control(func(fd uintptr) {
-				info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				n = info.Segs_out
-			})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		n = sockettest.Info(t, c).Segs_out
 		peer, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,2 @@
+// Package sockettest looks at sockets, for tests.
+package sockettest
