@@ -41,7 +41,7 @@ func (l *connLine) connect(e *Exchange, t *upstream.Target, fresh bool) (line, b
 	var reused bool
 	var err error
 	if fresh {
-		ctx, cancel := context.WithTimeout(t.Dialing(), e.set.Wait)
+		ctx, cancel := context.WithTimeout(context.Background(), e.set.Wait)
 		if own := e.terms.Private; own != nil {
 			conn, err = own.Dial(ctx, t)
 		} else {

@@ -92,11 +92,11 @@ func (p *Pipe) ahead() []byte {
 
 // connect connects to one target after the other, until one is there.
 func (p *Pipe) connect(t *Terms) (denial *countersign.Denial) {
-	group, asker := p.result.Action.Forward, t.Asker
-	ctx, cancel := context.WithCancel(group.Dialing())
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	p.connecting(cancel)
 	defer p.connecting(nil) // nothing of it is kept for as long as bytes are carried
+	group, asker := p.result.Action.Forward, t.Asker
 	asker.Gone, asker.Peer = ctx.Done(), caller{p.cfg.Socket}
 	for n := range min(group.Attempts(), mostTargets) {
 		target, none := group.Pick(asker, p.result.Tried...)

@@ -121,7 +121,7 @@ func (f *Fleet) Apply(groups []GroupConfig) (map[string]*Group, error) {
 		f.follow(r, &p, fresh)
 		f.adopt(r, p, now)
 		rosters[name] = r
-		applied[name] = newGroup(p, r, f.dialing)
+		applied[name] = newGroup(p, r)
 	}
 	for name, r := range f.rosters {
 		if rosters[name] == nil {

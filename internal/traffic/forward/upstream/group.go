@@ -1,8 +1,6 @@
 package upstream
 
 import (
-	"context"
-
 	"countersign.dev"
 	"countersign.dev/internal/traffic/forward/balance"
 )
@@ -22,20 +20,15 @@ type Group struct {
 	queue    QueueConfig
 	keeps    *Stickiness // clients at targets; nil: it does not
 	roster   *roster
-	dialing  context.Context
 }
 
-func newGroup(p plan, r *roster, dialing context.Context) *Group {
+func newGroup(p plan, r *roster) *Group {
 	return &Group{
 		name: p.Name, protocol: p.Protocol, attempts: p.Attempts, private: p.Proxy.Version != 0,
 		hashOn: p.hashOn, limit: int64(p.MaxConnections), counts: p.MaxConnections > 0 || p.Algorithm == "hash",
-		queue: p.Queue, keeps: p.Stickiness, roster: r, dialing: dialing,
+		queue: p.Queue, keeps: p.Stickiness, roster: r,
 	}
 }
-
-// Dialing is what the context of a Target's DialAs is made from: it ends when nothing is
-// connected to any more.
-func (g *Group) Dialing() context.Context { return g.dialing }
 
 // Name returns the group's name in the configuration.
 func (g *Group) Name() string { return g.name }

@@ -98,10 +98,6 @@ func (t *Target) get(own *private.Own) (c *pool.Conn, reused bool, err error) {
 	return c, reused, err
 }
 
-// Dialing is what the context of Dial and DialAs is made from: it ends when nothing is
-// connected to any more.
-func (t *Target) Dialing() context.Context { return t.fleet.dialing }
-
 // Dial returns a new connection to the target, to be given back with Release.
 func (t *Target) Dial(ctx context.Context) (*pool.Conn, error) { return t.dial(ctx, nil, "", false) }
 
@@ -117,6 +113,9 @@ func (t *Target) dial(ctx context.Context, own *private.Own, protocol string, li
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(t.fleet.dialing, cancel)()
 	c, err := from.Dial(ctx, protocol, listens)
 	if err != nil {
 		t.done(own)
