@@ -31,11 +31,10 @@ func newConn(fd int, local, remote *net.TCPAddr) (*conn, error) {
 	c := &conn{local: local, remote: remote}
 	var err error
 	if local == nil {
-		c.local, err = localAddr(fd)
-	}
-	if err != nil {
-		shut(fd)
-		return nil, err
+		if c.local, err = localAddr(fd); err != nil {
+			shut(fd)
+			return nil, err
+		}
 	}
 	c.file = os.NewFile(uintptr(fd), "tcp")
 	if c.raw, err = c.file.SyscallConn(); err != nil {
@@ -193,7 +192,10 @@ func (c *conn) CloseWrite() error {
 	if c.finished.Swap(true) {
 		return nil
 	}
-	return c.named("close", control(rawConn{c}, "shutdown", func(fd uintptr) syscall.Errno { return shutdown(fd, syscall.SHUT_WR) }))
+	return c.named("close", control(rawConn{c}, "shutdown", func(fd uintptr) syscall.Errno {
+		_, _, errno := syscall.RawSyscall(syscall.SYS_SHUTDOWN, fd, syscall.SHUT_WR, 0)
+		return errno
+	}))
 }
 
 // control makes a call that may fail.
@@ -218,11 +220,6 @@ func (c *conn) Close() error {
 	}
 	closings.add(c.file)
 	return nil
-}
-
-func shutdown(fd, how uintptr) syscall.Errno {
-	_, _, errno := syscall.RawSyscall(syscall.SYS_SHUTDOWN, fd, how, 0)
-	return errno
 }
 
 // shut closes a descriptor that nobody else knows of.

@@ -26,8 +26,7 @@ type Listener struct {
 // TCP_NODELAY an accepted socket inherits from the one that listens; the net package
 // would make five system calls for each connection.
 func Listen(ctx context.Context, at string, k net.KeepAliveConfig) (*Listener, error) {
-	lc := net.ListenConfig{KeepAlive: -1}
-	ln, err := listen(ctx, lc, at)
+	ln, err := listen(ctx, net.ListenConfig{KeepAlive: -1}, at)
 	if err != nil {
 		return nil, err
 	}

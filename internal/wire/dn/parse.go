@@ -6,7 +6,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"sync"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -92,21 +91,9 @@ func readAttribute(set *cryptobyte.String) (attribute, error) {
 	return a, nil
 }
 
-// attributeTypes are those of X.520, 2.5.4.N, which names are made of nearly always.
-var attributeTypes = sync.OnceValue(func() *[128]string {
-	var types [128]string
-	for n := range types {
-		types[n] = "2.5.4." + strconv.Itoa(n)
-	}
-	return &types
-})
-
 // dotted returns the decimal form of the content octets of an OBJECT IDENTIFIER
 // (X.690 section 8.19).
 func dotted(content []byte) (string, error) {
-	if len(content) == 3 && content[0] == 0x55 && content[1] == 4 && content[2] < 0x80 {
-		return attributeTypes()[content[2]], nil
-	}
 	var b strings.Builder
 	var n uint64
 	inside := false // within a number

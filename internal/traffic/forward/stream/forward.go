@@ -72,8 +72,8 @@ func (p *Pipe) Forward(t Terms) {
 	}
 	p.result.Chosen = time.Now()
 	p.moved.Store(p.result.Chosen.UnixNano())
+	p.up.preface = t.Preface
 	p.left.Store(2)
-	p.up.begin(t.Preface, p.result.Chosen)
 	go p.down.start()
 	p.up.start()
 }

@@ -52,17 +52,6 @@ func (h *half) start() {
 	}
 }
 
-// begin has preface go first: at once, if it fits into a buffer of the kernel's. A
-// processor that is woken for the other direction would else find that with nothing to
-// do, while this one is busy.
-func (h *half) begin(preface []byte, now time.Time) {
-	if len(preface) > firstPeek {
-		h.preface = preface
-	} else if len(preface) > 0 {
-		h.write(preface, now)
-	}
-}
-
 // run carries bytes until the direction ends, or falls silent and is parked.
 func (h *half) run() {
 	p, now := h.pipe, time.Now()
