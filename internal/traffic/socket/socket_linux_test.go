@@ -91,18 +91,11 @@ func TestWhatIsSaidAtOnceGoesWithTheHandshake(t *testing.T) {
 }
 
 // Who listens may be spoken to first.
-func TestAPeerThatSpeaksFirstIsHeardAtOnce(t *testing.T) {
+func TestAPeerThatSpeaksFirstIsHeard(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	for _, speaks := range []bool{false, true} { // true is wrong here, and costs a moment
-		c, err := socket.Dial(t.Context(), l.Addr().String(), 10*time.Second, speaks)
-		if err != nil {
-			t.Fatal(err)
-		}
+		c, peer := connect(t, l, speaks)
 		defer c.Close()
-		peer, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
 		defer peer.Close()
 		peer.Write([]byte("y"))
 		c.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -125,14 +118,7 @@ func TestDescriptorsAreGivenBack(t *testing.T) {
 	}
 	before := open()
 	for range 300 {
-		c, err := socket.Dial(t.Context(), l.Addr().String(), 10*time.Second, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		peer, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
+		c, peer := connect(t, l, false)
 		c.Close()
 		peer.Close()
 	}
@@ -146,19 +132,12 @@ func TestDescriptorsAreGivenBack(t *testing.T) {
 // Descriptors that are still to be given back are there when others are wanting.
 func TestDescriptorsAreGivenBackWhereTheyAreScarce(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
-	round := func(i int) {
-		c, err := socket.Dial(t.Context(), l.Addr().String(), 10*time.Second, false)
-		if err != nil {
-			t.Fatalf("connection %d: %v", i, err)
-		}
-		peer, err := l.Accept()
-		if err != nil {
-			t.Fatalf("connection %d: %v", i, err)
-		}
+	round := func() {
+		c, peer := connect(t, l, false)
 		peer.Close()
 		c.Close()
 	}
-	round(0) // and what is opened once is
+	round() // and what is opened once is
 	next, err := os.Open("/")
 	if err != nil {
 		t.Fatal(err)
@@ -175,8 +154,8 @@ func TestDescriptorsAreGivenBackWhereTheyAreScarce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &was)
-	for i := range 100 {
-		round(i + 1)
+	for range 100 {
+		round()
 	}
 }
 

@@ -35,15 +35,21 @@ func listen(t *testing.T, at string) *socket.Listener {
 
 func pairAt(t *testing.T, at string) (dialed, accepted socket.Conn) {
 	t.Helper()
-	l := listen(t, at)
-	dialed, err := socket.Dial(t.Context(), l.Addr().String(), 10*time.Second, false)
+	dialed, accepted = connect(t, listen(t, at), false)
+	t.Cleanup(func() { dialed.Close(); accepted.Close() })
+	return dialed, accepted
+}
+
+// connect returns both ends of a connection with l, which are the caller's to close.
+func connect(t *testing.T, l *socket.Listener, speaks bool) (dialed, accepted socket.Conn) {
+	t.Helper()
+	dialed, err := socket.Dial(t.Context(), l.Addr().String(), 10*time.Second, speaks)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if accepted, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { dialed.Close(); accepted.Close() })
 	return dialed, accepted
 }
 
