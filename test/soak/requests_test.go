@@ -7,32 +7,62 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
+
+	h2 "golang.org/x/net/http2"
 )
 
-func http1(p *http.Protocols) { p.SetHTTP1(true) }
-func http2(p *http.Protocols) { p.SetHTTP2(true) }
+// A transport is a client of one version of HTTP, with connections of its own.
+type transport interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
+func http1(c *tls.Config) transport {
+	return &http.Transport{TLSClientConfig: c, MaxIdleConnsPerHost: 3}
+}
+
+// http2 is not http.Transport, which gives a request up that cannot be sent again
+// ("cannot rewind body") if a GOAWAY comes when it has been given to a connection and
+// nothing of it is sent: that is nobody's loss but its own. This one sends it on
+// another connection.
+func http2(c *tls.Config) transport {
+	return &h2.Transport{TLSClientConfig: c, DialTLSContext: dialWatched}
+}
+
+// dialWatched has the watchHandshake of ctx told, which h2.Transport does not do.
+func dialWatched(ctx context.Context, network, address string, c *tls.Config) (net.Conn, error) {
+	conn, err := (&tls.Dialer{Config: c}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if trace := httptrace.ContextClientTrace(ctx); trace != nil {
+		trace.TLSHandshakeDone(conn.(*tls.Conn).ConnectionState(), nil)
+	}
+	return conn, nil
+}
 
 func toWeb(l *load) string { return l.web }
 func toH2(l *load) string  { return l.h2 }
 
 // requests has several under way at a time, over connections that are kept:
 // one connection with HTTP/2.
-func requests(version func(*http.Protocols), address func(*load) string) func(*worker) (func(context.Context) error, func()) {
+func requests(version func(*tls.Config) transport, address func(*load) string) func(*worker) (func(context.Context) error, func()) {
 	return func(w *worker) (func(context.Context) error, func()) {
-		transport := &http.Transport{TLSClientConfig: w.tls(), Protocols: new(http.Protocols), MaxIdleConnsPerHost: 3}
-		version(transport.Protocols)
+		client := version(w.tls())
 		return func(ctx context.Context) error {
 			var under sync.WaitGroup
 			errs := make([]error, 3)
 			for i := range errs {
 				request, want := w.request(ctx, address(w.load))
-				under.Go(func() { errs[i] = do(transport, request, want) })
+				under.Go(func() { errs[i] = do(client, request, want) })
 			}
 			under.Wait()
 			return errors.Join(errs...)
-		}, transport.CloseIdleConnections
+		}, client.CloseIdleConnections
 	}
 }
 
@@ -59,8 +89,8 @@ func (w *worker) request(ctx context.Context, address string) (q *http.Request, 
 	return q, want
 }
 
-func do(transport *http.Transport, q *http.Request, want []byte) error {
-	r, err := transport.RoundTrip(q)
+func do(client transport, q *http.Request, want []byte) error {
+	r, err := client.RoundTrip(q)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", q.Method, q.URL.Path, err)
 	}
@@ -95,20 +125,19 @@ func handshakes(resume bool) func(*worker) (func(context.Context) error, func())
 		acts, full := 0, 0
 		act := func(ctx context.Context) error {
 			c := configs[acts%len(configs)]
-			transport := &http.Transport{TLSClientConfig: c, Protocols: new(http.Protocols)}
+			version := http2
 			if acts++; acts%len(configs) < 2 {
-				http1(transport.Protocols)
-			} else {
-				http2(transport.Protocols)
+				version = http1
 			}
-			defer transport.CloseIdleConnections()
+			client := version(c)
+			defer client.CloseIdleConnections()
 			q, want := w.request(ctx, w.web)
 			q = q.WithContext(watchHandshake(ctx, func(did bool) {
 				if !did {
 					full++
 				}
 			}))
-			return do(transport, q, want)
+			return do(client, q, want)
 		}
 		return act, func() {
 			// A ticket does not outlive the revocation list that it was given under.
