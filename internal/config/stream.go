@@ -130,8 +130,14 @@ type ConnectionTermination struct {
 	Deregistration bool `yaml:"deregistration" default:"true"`
 
 	// Unhealthy ends those to a target that turns unhealthy, at once: clients come
-	// again, and get another target. Default true.
+	// again, and get another target. While a group fails open there is no better one,
+	// and none end. Default true.
 	Unhealthy bool `yaml:"unhealthy" default:"true"`
+
+	// UnhealthyDrainingInterval, with unhealthy: false, ends them when the target has
+	// been unhealthy for so long. Meanwhile it gets no new ones, and once it is healthy
+	// again, all is as before. Default 0, never.
+	UnhealthyDrainingInterval time.Duration `yaml:"unhealthy_draining_interval" default:"0" range:"0s..100h"`
 }
 
 // TargetTimeouts say when a target is given up that is gone without a word.
@@ -151,6 +157,9 @@ func (g *TargetGroup) checkTermination(c *checker, path string) {
 	case c.doc.Refused(path + ".protocol"):
 	case g.Streams() && g.ConnectionTermination == nil:
 		g.ConnectionTermination = &ConnectionTermination{Deregistration: true, Unhealthy: true}
+	case g.Streams() && g.ConnectionTermination.Unhealthy && g.ConnectionTermination.UnhealthyDrainingInterval > 0:
+		c.fault(at+".unhealthy_draining_interval", "unhealthy_draining_interval with unhealthy: true", "unhealthy: false",
+			"connections that end at once have no time to drain")
 	case !g.Streams() && g.ConnectionTermination != nil:
 		c.fault(at, "connection_termination with protocol "+g.Protocol, "protocol tcp or tls",
 			"leave it out: requests under way finish, or end with deregistration_delay")

@@ -20,8 +20,11 @@ func TestStreamsHaveDefaultsOfTheirOwn(t *testing.T) {
 	if got := *c.TargetGroups[0].ConnectionTermination; got != (ConnectionTermination{Unhealthy: true}) {
 		t.Errorf("connection_termination is %+v, want unhealthy alone", got)
 	}
-	if got := c.TargetGroups[1].ConnectionTermination; got == nil || *got != (ConnectionTermination{true, true}) {
+	if got := c.TargetGroups[1].ConnectionTermination; got == nil || *got != (ConnectionTermination{Deregistration: true, Unhealthy: true}) {
 		t.Errorf("connection_termination is %+v, want both", got)
+	}
+	if got := *c.TargetGroups[2].ConnectionTermination; got != (ConnectionTermination{Deregistration: true, UnhealthyDrainingInterval: 5 * time.Minute}) {
+		t.Errorf("connection_termination is %+v, want deregistration and 5m", got)
 	}
 	if got := c.TargetGroups[0].HealthCheck.Protocol; got != "tcp" {
 		t.Errorf("the health check speaks %s, want tcp", got)

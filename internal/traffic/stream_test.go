@@ -675,12 +675,17 @@ func TestANewRuleEndsTheStreamsThatItKeepsOut(t *testing.T) {
 }
 
 func TestStreamsOfAnUnhealthyTargetEnd(t *testing.T) {
-	for _, ends := range []bool{true, false} {
-		t.Run(map[bool]string{true: "and do", false: "unless they may stay"}[ends], func(t *testing.T) {
-			group := `"BACKEND"], health_check: {interval: 50ms, unhealthy: 1}`
-			if !ends {
-				group += ", connection_termination: {unhealthy: false}"
-			}
+	for name, tt := range map[string]struct {
+		termination string
+		ends        bool
+	}{
+		"at once":                       {", fail_open: false", true},
+		"when their interval is over":   {", fail_open: false, connection_termination: {unhealthy: false, unhealthy_draining_interval: 100ms}", true},
+		"unless they may stay":          {", fail_open: false, connection_termination: {unhealthy: false}", false},
+		"unless there is no better one": {"", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			group := `"BACKEND"], health_check: {interval: 50ms, unhealthy: 1}` + tt.termination
 			r, p := streamed(t, with(streamConfig, `"BACKEND"]`, group))
 			client := newEnd(t, r.dial(r.root.Client("MacID-1")).conn)
 			client.say("hello")
@@ -692,7 +697,7 @@ func TestStreamsOfAnUnhealthyTargetEnd(t *testing.T) {
 			}
 			r.parked(2)
 			p.ln.Close()
-			if ends {
+			if tt.ends {
 				client.hearsReset()
 				target.hearsEnd()
 				r.journal.wait(t, event{"event": "stream", "end": "unhealthy"})

@@ -53,5 +53,9 @@ func target(group string, t upstream.TargetStatus) client.Target {
 		until := t.EjectedUntil.UTC()
 		out.EjectedUntil = &until
 	}
+	if !t.ConnectionsEnd.IsZero() {
+		at := t.ConnectionsEnd.UTC()
+		out.ConnectionsEnd = &at
+	}
 	return out
 }

@@ -306,7 +306,7 @@ func (c *compiler) targetGroup(i int) {
 		out.Proxy = c.announcement(a, fmt.Sprintf("target_groups[%d].proxy_protocol", i))
 	}
 	if t := g.ConnectionTermination; t != nil {
-		out.Termination = &upstream.Termination{Deregistration: t.Deregistration, Unhealthy: t.Unhealthy}
+		out.Termination = &upstream.Termination{Deregistration: t.Deregistration, Unhealthy: t.Unhealthy, UnhealthyDraining: t.UnhealthyDrainingInterval}
 	}
 	out.KeepAlive = probing(g.Timeouts.TCPKeepAlive, g.Timeouts.TCPUserTimeout, targetKeepAlive)
 	out.TLS = c.targetTLS(i)

@@ -21,6 +21,8 @@ type TargetStatus struct {
 	Anomalous    bool      // it fails more than the others (anomaly_mitigation)
 	EjectedUntil time.Time // left out because it failed requests in a row (passive_health); zero: it is not
 
+	ConnectionsEnd time.Time // because it is unhealthy, those in use are closed then; zero: they are not
+
 	InFlight      int64  // exchanges under way, connection attempts included
 	Idle          int    // connections that wait for the next exchange
 	ConnectErrors uint64 // connection attempts that failed, since registration
@@ -45,12 +47,16 @@ func (r *roster) targetStatus(now time.Time) []TargetStatus {
 // describe is for those who hold the roster's mu.
 func (t *Target) describe(now time.Time) TargetStatus {
 	has := t.roster.shares.Describe(t.share, now)
-	return TargetStatus{
+	s := TargetStatus{
 		Address: t.address, Status: t.share.Status(), Name: t.name, Weight: t.share.Terms.Weight, Zone: t.share.Terms.Zone,
 		Share: has.Share, SlowStart: has.SlowStart, Anomalous: has.Anomalous, EjectedUntil: has.EjectedUntil,
 		InFlight: t.InFlight(), Idle: t.conns.Resting() + t.privates.Resting(),
 		ConnectErrors: t.connectErrors.Load(), Ejections: has.Ejections,
 	}
+	if at := t.connectionsEnd(); at.After(now) {
+		s.ConnectionsEnd = at
+	}
+	return s
 }
 
 // A GroupStatus describes a target group at one instant.

@@ -38,7 +38,8 @@ type Target struct {
 	inFlight      atomic.Int64
 	connectErrors atomic.Uint64
 	keeps         atomic.Bool                    // connections in use stay when the delay is over
-	terminates    atomic.Bool                    // connections in use end when the target turns unhealthy
+	unwell        atomic.Int64                   // UnixNano since which it is unhealthy; 0: it is not
+	forgiven      atomic.Int64                   // nanoseconds that connections in use go on for then; negative: for as long as they like
 	checker       atomic.Pointer[health.Checker] // of the configuration in force; nil: always healthy
 	conns         connections                    // that of the two which the protocol needs
 	pool          *pool.Pool
@@ -179,7 +180,7 @@ func (t *Target) over() {
 func (t *Target) configure(p plan) {
 	t.way.Configure(p.TLS, p.KeepAlive) // first: it decides what is current
 	t.keeps.Store(p.Termination != nil && !p.Termination.Deregistration)
-	t.terminates.Store(p.Termination != nil && p.Termination.Unhealthy)
+	t.forgiven.Store(int64(p.Termination.forgives()))
 	if p.checker != nil {
 		t.checker.Store(&p.checker)
 	}

@@ -95,12 +95,12 @@ func (f *Fleet) learn(t *Target, r health.Result) {
 			log.Error("target group has no healthy target; requests for it are refused")
 		}
 	}
-	f.config.OnHealth(t.group, t.address, status.State == health.Healthy, status.Reason)
-	if status.State == health.Unhealthy && t.terminates.Load() {
-		if n := t.terminate(); n > 0 {
-			log.Warn("connections to an unhealthy target were closed", "target", t.address, "connections", n)
-		}
+	t.unwell.Store(0)
+	if status.State == health.Unhealthy {
+		t.unwell.Store(status.Since.UnixNano())
 	}
+	f.nudge() // it may be time for connections to it, or to others of its group, to end
+	f.config.OnHealth(t.group, t.address, status.State == health.Healthy, status.Reason)
 }
 
 // drain begins to take targets out of service. The caller holds f.mu.
@@ -112,6 +112,9 @@ func (f *Fleet) drain(targets []*Target, now time.Time) {
 		f.draining = append(f.draining, t)
 	}
 }
+
+// seldom is how often the reaper looks around when nothing is due.
+const seldom = 10 * time.Second
 
 // reap closes what has been idle or draining for too long, until the fleet stops.
 func (f *Fleet) reap() {
@@ -129,13 +132,13 @@ func (f *Fleet) reap() {
 }
 
 // sweep closes what is due at now and returns when to come again: at the end of
-// the next deregistration delay, often enough for no connection to be idle for
+// the next deregistration delay or draining interval, often enough for no connection to be idle for
 // more than an eighth longer than it may.
 func (f *Fleet) sweep(now time.Time) time.Duration {
-	const seldom, often = 10 * time.Second, 10 * time.Millisecond
+	const often = 10 * time.Millisecond
+	next := f.terminate(now)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	next := seldom
 	for _, t := range f.live {
 		next = min(next, max(often, t.expire(now)/8))
 	}
