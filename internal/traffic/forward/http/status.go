@@ -23,7 +23,7 @@ const unproven = "The service behind could not be reached securely."
 var answers = map[countersign.Code]answer{
 	countersign.BadRequest:          {400, "The request is not valid HTTP/1.1."},
 	countersign.AmbiguousPath:       {400, "The path can be read in more than one way."},
-	countersign.PlainHTTPOnTLS:      {400, "This is a TLS port; the request was plain HTTP. Use https."},
+	countersign.PlainHTTPOnTLS:      {400, "This port expects TLS, as https does; the request was plain HTTP."},
 	countersign.MethodNotAllowed:    {405, "The method is not allowed."},
 	countersign.RequestTimeout:      {408, "The request did not arrive in time."},
 	countersign.BodyTooLarge:        {413, "The request body is larger than this service takes."},

@@ -54,3 +54,14 @@ func TestNobodyElseSetsWhatSaysWhoItWas(t *testing.T) {
 		}
 	}
 }
+
+// A connection has shown nothing but its certificate, and nothing else is offered for it.
+func TestAConnectionIsOfferedWhatItCanTell(t *testing.T) {
+	_, err := idheader.CompileText("{nobody}")
+	if err == nil || !strings.Contains(err.Error(), "{tls_cipher}") || strings.Contains(err.Error(), "{auth_") {
+		t.Errorf("%v, want the placeholders that are about connections", err)
+	}
+	if _, err = idheader.CompileText("{auth_subject}"); err == nil || !strings.Contains(err.Error(), "a connection has shown nothing but its certificate") {
+		t.Errorf("%v, want to be told why not", err)
+	}
+}

@@ -117,7 +117,7 @@ func compileOwn(h Header) (own, error) {
 		fault("value %q begins or ends with white space, which readers of a header drop: leave it out", h.Value)
 	}
 	var wrong []error
-	out.template, wrong = compileTemplate(h.Value)
+	out.template, wrong = compileTemplate(h.Value, true)
 	for _, err := range wrong {
 		fault("value %q: %w", h.Value, err)
 	}
@@ -125,23 +125,27 @@ func compileOwn(h Header) (own, error) {
 }
 
 // compileTemplate returns what is wrong with s in the order in which it stands there.
-func compileTemplate(s string) (t template, faults []error) {
+// request says that it is rendered for a request, and not for a connection alone.
+func compileTemplate(s string, request bool) (t template, faults []error) {
 	for s != "" {
-		p, identifies, rest, err := nextPart(s)
+		p, identifies, rest, err := nextPart(s, request)
 		if err != nil {
 			faults = append(faults, err)
 		}
 		t.parts = append(t.parts, p)
 		t.identifies = t.identifies || identifies
-		t.authenticates = t.authenticates || strings.HasPrefix(s, "{auth_")
+		t.authenticates = t.authenticates || strings.HasPrefix(s, "{"+ofRequests)
 		s = rest
 	}
 	return t, faults
 }
 
+// ofRequests is how the placeholders begin that are about a request.
+const ofRequests = "auth_"
+
 // nextPart cuts the first part off a template. After a fault it goes on behind
 // what was wrong.
-func nextPart(s string) (p part, identifies bool, rest string, err error) {
+func nextPart(s string, request bool) (p part, identifies bool, rest string, err error) {
 	switch {
 	case strings.HasPrefix(s, "{{") || strings.HasPrefix(s, "}}"):
 		return part{literal: s[:1]}, false, s[2:], nil
@@ -157,7 +161,9 @@ func nextPart(s string) (p part, identifies bool, rest string, err error) {
 		if i < 0 {
 			var all []string
 			for _, k := range known {
-				all = append(all, "{"+k.name+"}")
+				if request || !strings.HasPrefix(k.name, ofRequests) {
+					all = append(all, "{"+k.name+"}")
+				}
 			}
 			return p, false, after, fmt.Errorf("unknown placeholder {%s}: want one of %s", name, strings.Join(all, " "))
 		}

@@ -16,7 +16,7 @@ type Text struct {
 
 // CompileText returns the Text of a template, or every fault in it, joined.
 func CompileText(source string) (*Text, error) {
-	t, faults := compileTemplate(source)
+	t, faults := compileTemplate(source, false)
 	if source == "" {
 		faults = append(faults, errors.New("it is empty: want text with placeholders, such as {subject}"))
 	}
