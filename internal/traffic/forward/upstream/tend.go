@@ -99,7 +99,9 @@ func (f *Fleet) learn(t *Target, r health.Result) {
 	if status.State == health.Unhealthy {
 		t.unwell.Store(status.Since.UnixNano())
 	}
-	f.nudge() // it may be time for connections to it, or to others of its group, to end
+	if t.forgiven.Load() >= 0 {
+		f.nudge() // it may be time for connections to it, or to others of its group, to end
+	}
 	f.config.OnHealth(t.group, t.address, status.State == health.Healthy, status.Reason)
 }
 
@@ -108,6 +110,7 @@ func (f *Fleet) drain(targets []*Target, now time.Time) {
 	for _, t := range targets {
 		t.unwatch()
 		t.until = now.Add(t.delay)
+		t.unwell.Store(0) // its deregistration delay counts now
 		t.leave()
 		f.draining = append(f.draining, t)
 	}
