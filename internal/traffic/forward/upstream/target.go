@@ -38,7 +38,7 @@ type Target struct {
 	inFlight      atomic.Int64
 	connectErrors atomic.Uint64
 	keeps         atomic.Bool                    // connections in use stay when the delay is over
-	unwell        atomic.Int64                   // UnixNano since which it is unhealthy; 0: it is not
+	unwell        atomic.Pointer[time.Time]      // since when it is unhealthy; nil: it is not
 	forgiven      atomic.Int64                   // nanoseconds that connections in use go on for then; negative: for as long as they like
 	checker       atomic.Pointer[health.Checker] // of the configuration in force; nil: always healthy
 	conns         connections                    // that of the two which the protocol needs

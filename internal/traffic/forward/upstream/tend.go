@@ -95,9 +95,9 @@ func (f *Fleet) learn(t *Target, r health.Result) {
 			log.Error("target group has no healthy target; requests for it are refused")
 		}
 	}
-	t.unwell.Store(0)
+	t.unwell.Store(nil)
 	if status.State == health.Unhealthy {
-		t.unwell.Store(status.Since.UnixNano())
+		t.unwell.Store(&status.Since)
 	}
 	if t.forgiven.Load() >= 0 {
 		f.nudge() // it may be time for connections to it, or to others of its group, to end
@@ -110,7 +110,7 @@ func (f *Fleet) drain(targets []*Target, now time.Time) {
 	for _, t := range targets {
 		t.unwatch()
 		t.until = now.Add(t.delay)
-		t.unwell.Store(0) // its deregistration delay counts now
+		t.unwell.Store(nil) // its deregistration delay counts now
 		t.leave()
 		f.draining = append(f.draining, t)
 	}

@@ -39,10 +39,10 @@ func (t *Target) stays() bool { return t.keeps.Load() && t.InFlight() > 0 }
 // which may be over; zero: they do not.
 func (t *Target) connectionsEnd() time.Time {
 	since, d := t.unwell.Load(), time.Duration(t.forgiven.Load())
-	if since == 0 || d < 0 || t.roster.ring.Load().source == shares.FromAll {
+	if since == nil || d < 0 || t.roster.ring.Load().source == shares.FromAll {
 		return time.Time{}
 	}
-	return time.Unix(0, since).Add(d)
+	return since.Add(d)
 }
 
 // terminate closes the connections in use to targets that have been unhealthy for too
