@@ -43,19 +43,12 @@ func target(group string, t upstream.TargetStatus) client.Target {
 	out := client.Target{
 		TargetGroup: group, Address: t.Address, Zone: t.Zone, Weight: t.Weight, Share: t.Share,
 		State: string(t.State), Code: string(t.Code), Reason: t.Reason, Since: t.Since.UTC(),
+		EjectedUntil: instant(t.EjectedUntil), ConnectionsEnd: instant(t.ConnectionsEnd),
 		SlowStart: t.SlowStart, Anomalous: t.Anomalous,
 		InFlight: t.InFlight, Idle: t.Idle, ConnectErrors: t.ConnectErrors, Ejections: t.Ejections,
 	}
 	if t.Name != t.Address {
 		out.Name = t.Name
-	}
-	if !t.EjectedUntil.IsZero() {
-		until := t.EjectedUntil.UTC()
-		out.EjectedUntil = &until
-	}
-	if !t.ConnectionsEnd.IsZero() {
-		at := t.ConnectionsEnd.UTC()
-		out.ConnectionsEnd = &at
 	}
 	return out
 }
