@@ -38,8 +38,7 @@ type Target struct {
 	inFlight      atomic.Int64
 	connectErrors atomic.Uint64
 	keeps         atomic.Bool                    // connections in use stay when the delay is over
-	unwell        atomic.Pointer[time.Time]      // since when it is unhealthy; nil: it is not
-	forgiven      atomic.Int64                   // nanoseconds that connections in use go on for then; negative: for as long as they like
+	forgiven      atomic.Int64                   // nanoseconds that connections in use go on when the target turns unhealthy; negative: for as long as they like
 	checker       atomic.Pointer[health.Checker] // of the configuration in force; nil: always healthy
 	conns         connections                    // that of the two which the protocol needs
 	pool          *pool.Pool

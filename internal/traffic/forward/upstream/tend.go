@@ -95,10 +95,6 @@ func (f *Fleet) learn(t *Target, r health.Result) {
 			log.Error("target group has no healthy target; requests for it are refused")
 		}
 	}
-	t.unwell.Store(nil)
-	if status.State == health.Unhealthy {
-		t.unwell.Store(&status.Since)
-	}
 	if t.forgiven.Load() >= 0 {
 		f.nudge() // it may be time for connections to it, or to others of its group, to end
 	}
@@ -110,7 +106,6 @@ func (f *Fleet) drain(targets []*Target, now time.Time) {
 	for _, t := range targets {
 		t.unwatch()
 		t.until = now.Add(t.delay)
-		t.unwell.Store(nil) // its deregistration delay counts now
 		t.leave()
 		f.draining = append(f.draining, t)
 	}
@@ -135,8 +130,8 @@ func (f *Fleet) reap() {
 }
 
 // sweep closes what is due at now and returns when to come again: at the end of
-// the next deregistration delay or draining interval, often enough for no connection to be idle for
-// more than an eighth longer than it may.
+// the next deregistration delay or draining interval, often enough for no
+// connection to be idle for more than an eighth longer than it may.
 func (f *Fleet) sweep(now time.Time) time.Duration {
 	const often = 10 * time.Millisecond
 	next := f.terminate(now)

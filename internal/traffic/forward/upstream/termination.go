@@ -3,6 +3,7 @@ package upstream
 import (
 	"time"
 
+	"countersign.dev/internal/traffic/forward/health"
 	"countersign.dev/internal/traffic/forward/upstream/shares"
 )
 
@@ -36,13 +37,13 @@ func (t *Termination) forgives() time.Duration {
 func (t *Target) stays() bool { return t.keeps.Load() && t.InFlight() > 0 }
 
 // connectionsEnd is when the connections in use to t end because it is unhealthy,
-// which may be over; zero: they do not.
+// which may be over; zero: they do not. It is for those who hold the roster's mu.
 func (t *Target) connectionsEnd() time.Time {
-	since, d := t.unwell.Load(), time.Duration(t.forgiven.Load())
-	if since == nil || d < 0 || t.roster.ring.Load().source == shares.FromAll {
+	status, d := t.share.Status(), time.Duration(t.forgiven.Load())
+	if status.State != health.Unhealthy || d < 0 || t.roster.ring.Load().source == shares.FromAll {
 		return time.Time{}
 	}
-	return since.Add(d)
+	return status.Since.Add(d)
 }
 
 // terminate closes the connections in use to targets that have been unhealthy for too
@@ -53,7 +54,13 @@ func (f *Fleet) terminate(now time.Time) time.Duration {
 	f.mu.Lock()
 	var due []*Target
 	for _, t := range f.live {
-		if at := t.connectionsEnd(); at.After(now) {
+		if t.forgiven.Load() < 0 {
+			continue
+		}
+		t.roster.mu.Lock()
+		at := t.connectionsEnd()
+		t.roster.mu.Unlock()
+		if at.After(now) {
 			next = min(next, at.Sub(now))
 		} else if !at.IsZero() {
 			due = append(due, t)

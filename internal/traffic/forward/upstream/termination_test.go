@@ -7,6 +7,26 @@ import (
 	"countersign.dev/internal/traffic/forward/upstream/pool"
 )
 
+// inUse returns a connection in use to a target of g; ended waits until others have
+// closed it.
+func inUse(t *testing.T, g *Group) (c *pool.Conn, ended func()) {
+	t.Helper()
+	c, err := pick(t, g).DialAs(t.Context(), "", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	c.OnEnd(func() { close(over) })
+	return c, func() {
+		t.Helper()
+		select {
+		case <-over:
+		case <-time.After(patience):
+			t.Fatal("the connection is still open")
+		}
+	}
+}
+
 // A connection in use to a target that turns unhealthy ends when its group says so.
 func TestAnUnhealthyTargetKeepsItsConnectionsForAsLongAsItMay(t *testing.T) {
 	at, never := &Termination{UnhealthyDraining: time.Minute}, &Termination{}
@@ -52,21 +72,12 @@ func TestAnUnhealthyTargetKeepsItsConnectionsForAsLongAsItMay(t *testing.T) {
 			}
 			g := apply(tt.begins)
 			f.await(t, "app "+b.address()+" healthy")
-			c, err := pick(t, g).DialAs(t.Context(), "", false)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ended := make(chan struct{})
-			c.OnEnd(func() { close(ended) })
+			c, ended := inUse(t, g)
 			b.status.Store(503)
 			f.check(t, g, b.address())
 			tt.then(t, f, b, apply)
 			if tt.ends {
-				select {
-				case <-ended:
-				case <-time.After(patience):
-					t.Fatal("the connection is still open")
-				}
+				ended()
 			}
 			want := pool.NotTerminated
 			if tt.ends {
@@ -89,13 +100,8 @@ func TestConnectionsStayWhileTheirGroupFailsOpen(t *testing.T) {
 	g := f.apply(t, GroupConfig{Name: "app", Protocol: "tcp", Targets: []string{b.address(), other.address()}, Health: check, FailOpen: true,
 		Termination: &Termination{Unhealthy: true}})["app"]
 	f.awaitHealth(t, 2)
-	c, err := pick(t, g).DialAs(t.Context(), "", false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, ended := inUse(t, g)
 	defer c.Release(false)
-	ended := make(chan struct{})
-	c.OnEnd(func() { close(ended) })
 	b.status.Store(503)
 	f.check(t, g, b.address())
 	f.pass(t, time.Minute)
@@ -104,11 +110,7 @@ func TestConnectionsStayWhileTheirGroupFailsOpen(t *testing.T) {
 	}
 	other.status.Store(200)
 	f.check(t, g, other.address())
-	select {
-	case <-ended:
-	case <-time.After(patience):
-		t.Fatal("another target is healthy, and the connection is still open")
-	}
+	ended() // another target is healthy
 }
 
 // An operator sees when connections will end.
