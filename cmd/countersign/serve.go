@@ -196,7 +196,7 @@ func (g *gateway) prepare(draft *publish.Draft) (publish.Change, error) {
 	if err != nil {
 		return rules, err
 	}
-	move, err := g.admin.move(admin.Config{
+	move, err := g.admin.move(cfg, admin.Config{
 		Address: cfg.Node.Admin.Address, TLS: g.management.tls.Load, API: g.management.api, WellKnown: &g.issuers, TokenKeys: g.tokens.publication(),
 		Metrics: g.metrics.Handler(), Ready: g.notReady, Well: g.unwell, Draining: g.node.Draining, Logger: g.logger,
 	})

@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
+	"countersign.dev/internal/config"
 	"countersign.dev/internal/control/admin"
 	"countersign.dev/internal/control/api"
 	"countersign.dev/internal/control/audit"
@@ -145,7 +143,7 @@ type adminServer struct {
 
 // move binds cfg.Address, "" being nowhere, and returns what serves there
 // instead of where it was.
-func (a *adminServer) move(cfg admin.Config) (publish.Change, error) {
+func (a *adminServer) move(file *config.Config, cfg admin.Config) (publish.Change, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if cfg.Address == a.address {
@@ -155,11 +153,10 @@ func (a *adminServer) move(cfg admin.Config) (publish.Change, error) {
 		return publish.Change{Apply: func() { a.replace(cfg, nil) }, Abandon: func() {}}, nil
 	}
 	server, err := admin.New(cfg)
-	if errors.Is(err, syscall.EADDRINUSE) { // who has never written the address does not know where it comes from
-		err = fmt.Errorf("%w; stop what listens there, or choose another address, or off, for node.admin", err)
-	}
 	if err != nil {
-		return publish.Change{}, err
+		fault := publish.AddressFault(file, "node.admin.address", cfg.Address, err)
+		fault.Hint += "; admin may be off, too"
+		return publish.Change{}, config.Faults{fault}
 	}
 	return publish.Change{Apply: func() { a.replace(cfg, server) }, Abandon: func() { server.Close() }}, nil
 }

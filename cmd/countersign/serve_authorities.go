@@ -85,7 +85,7 @@ func (a *authorities) prepare(cfg *config.Config) (publish.Change, error) {
 		var err error
 		if server, err = wellknown.Listen(address, a, a.logger); err != nil {
 			abandon()
-			return publish.Change{}, err
+			return publish.Change{}, config.Faults{publish.AddressFault(cfg, "node.revocation.address", address, err)}
 		}
 	}
 	return publish.Change{

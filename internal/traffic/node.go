@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -129,27 +131,46 @@ func (s Sockets) Close() {
 	}
 }
 
+// Unopened are the addresses that cannot be listened on, with the net package's
+// errors.
+type Unopened map[string]error
+
+// Error names each of them.
+func (u Unopened) Error() string {
+	lines := make([]string, 0, len(u))
+	for _, address := range slices.Sorted(maps.Keys(u)) {
+		lines = append(lines, u[address].Error())
+	}
+	return strings.Join(lines, "\n")
+}
+
 // Open opens those of addresses that the node does not listen on yet, all or
-// none. Nothing is accepted before Publish.
+// none: its error is Unopened. Nothing is accepted before Publish.
 func (n *Node) Open(ctx context.Context, addresses []string) (Sockets, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s := Sockets{opened: map[string]*listen.Socket{}}
-	var errs []error
+	var leaving []*listen.Socket
+	for address, d := range n.doors {
+		if !slices.Contains(addresses, address) {
+			leaving = append(leaving, d.Socket)
+		}
+	}
+	unopened := Unopened{}
 	for _, address := range addresses {
 		if _, open := n.doors[address]; open {
 			continue
 		}
-		socket, err := listen.Open(ctx, address)
+		socket, err := listen.Open(ctx, address, leaving...)
 		if err != nil {
-			errs = append(errs, err)
+			unopened[address] = err
 			continue
 		}
 		s.opened[address] = socket
 	}
-	if err := errors.Join(errs...); err != nil {
+	if len(unopened) > 0 {
 		s.Close()
-		return Sockets{}, err
+		return Sockets{}, unopened
 	}
 	return s, nil
 }

@@ -213,7 +213,7 @@ func (p *Publisher) swap(ctx context.Context, draft *Draft) error {
 	}
 	sockets, err := p.cfg.Node.Open(ctx, addresses)
 	if err != nil {
-		return err
+		return addressFaults(draft.Config, err)
 	}
 	undo = append(undo, sockets.Close)
 	opened, err := p.logs.open(draft.Config, p.cfg.Stdout, p.cfg.Logger)

@@ -113,7 +113,7 @@ func TestAnAddressInUseRefusesTheWholeChange(t *testing.T) {
   - {name: busy, address: %q, protocol: http, default: {forward: app}}
 target_groups:`, busy)))
 	err := r.publisher.Publish(t.Context())
-	if err == nil || !strings.Contains(err.Error(), busy+" is in use") {
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("countersign.yaml:5:27: listeners[2].address: found %s", busy+", where something listens already")) {
 		t.Errorf("the error is %v, want one that names %s", err, busy)
 	}
 	if r.node.Current() != before || len(r.node.Addresses()) != 1 {

@@ -48,20 +48,22 @@ type Socket struct {
 // probes find out which clients are gone without a word.
 var probes = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 15 * time.Second, Count: 9}
 
-// Open listens on address ("host:port", ":port", port 0 for any). The error
-// says what to do about the two causes people meet: a taken address and a
-// privileged port.
-func Open(ctx context.Context, address string) (*Socket, error) {
+// Open listens on address ("host:port", ":port", port 0 for any), even if one of
+// leaving, which are about to be closed, is in the way: the listener at
+// 192.0.2.1:8443 that was at :8443. Its error is the net package's.
+func Open(ctx context.Context, address string, leaving ...*Socket) (*Socket, error) {
 	ln, err := socket.Listen(ctx, address, probes)
-	switch {
-	case err == nil:
-		return &Socket{ln: ln, address: address}, nil
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s is in use by another program; stop it or choose another address", address)
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("%s needs a privilege (ports below 1024); grant CAP_NET_BIND_SERVICE or choose a higher port", address)
+	if errors.Is(err, syscall.EADDRINUSE) && len(leaving) > 0 {
+		listeners := make([]*socket.Listener, len(leaving))
+		for i, s := range leaving {
+			listeners[i] = s.ln
+		}
+		ln, err = socket.ListenBeside(ctx, address, probes, listeners)
 	}
-	return nil, fmt.Errorf("listen on %s: %w", address, err)
+	if err != nil {
+		return nil, err
+	}
+	return &Socket{ln: ln, address: address}, nil
 }
 
 // Address is the address as it was asked for.

@@ -8,6 +8,8 @@ import (
 	"os"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Listener is a listening socket. One goroutine accepts.
@@ -30,12 +32,51 @@ func Listen(ctx context.Context, at string, k net.KeepAliveConfig) (*Listener, e
 	if err != nil {
 		return nil, err
 	}
-	defer ln.Close() // l has the socket by another descriptor
+	return newListener(ln, k)
+}
+
+// ListenBeside is Listen where one of others may be in the way, such as :8443 of
+// 192.0.2.1:8443. They share the port from then on, until all but one are closed;
+// no other program can join them that does not ask for that, as the same user
+// (SO_REUSEPORT, socket(7)).
+func ListenBeside(ctx context.Context, at string, k net.KeepAliveConfig, others []*Listener) (*Listener, error) {
+	for _, l := range others {
+		if err := share(l.raw, 1); err != nil {
+			return nil, err
+		}
+		defer share(l.raw, 0)
+	}
+	shared := func(_, _ string, raw syscall.RawConn) error { return share(raw, 1) }
+	ln, err := listen(ctx, net.ListenConfig{KeepAlive: -1, Control: shared}, at)
+	if err != nil {
+		return nil, err
+	}
+	l, err := newListener(ln, k)
+	if err != nil {
+		return nil, err
+	}
+	if err := share(l.raw, 0); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// share lets sockets of which that is true too be bound to what raw is bound to.
+func share(raw syscall.RawConn, on int) error {
+	return control(raw, "setsockopt", func(fd uintptr) syscall.Errno {
+		return setInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, on)
+	})
+}
+
+func newListener(ln net.Listener, k net.KeepAliveConfig) (*Listener, error) {
+	defer ln.Close() // the Listener has the socket by another descriptor
 	l := &Listener{addr: ln.Addr()}
 	if a := l.addr.(*net.TCPAddr); !a.IP.IsUnspecified() && !a.IP.IsLinkLocalUnicast() {
 		l.at = a
 	}
 	l.call = l.accept
+	var err error
 	if l.file, err = ln.(*net.TCPListener).File(); err != nil {
 		return nil, err
 	}

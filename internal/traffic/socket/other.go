@@ -20,6 +20,11 @@ func Listen(ctx context.Context, at string, k net.KeepAliveConfig) (*Listener, e
 	return &Listener{ln}, nil
 }
 
+// ListenBeside is Listen: here nobody shares a port.
+func ListenBeside(ctx context.Context, at string, k net.KeepAliveConfig, _ []*Listener) (*Listener, error) {
+	return Listen(ctx, at, k)
+}
+
 // Addr is the address that is listened on.
 func (l *Listener) Addr() net.Addr { return l.ln.Addr() }
 
