@@ -27,48 +27,57 @@ type template struct {
 // A part is literal text, or a placeholder when append is set.
 type part struct {
 	literal string
-	append  func(dst []byte, o *output) []byte
+	placeholder
 }
 
 type placeholder struct {
-	name       string
-	identifies bool // it says who the client is, by its certificate
-	append     func(dst []byte, o *output) []byte
+	name   string
+	about  about
+	append func(dst []byte, o *output) []byte
 }
+
+// about is what a placeholder says something of.
+type about int
+
+const (
+	connection about = iota
+	client           // who it is, by its certificate
+	request          // what it has shown
+)
 
 // placeholders is the list of all there are. Those that name the client are
 // rendered for one alone that is verified, or vouched for: they find an Identity,
 // of which somebody who vouches may have told a part.
 func placeholders() []placeholder {
 	return []placeholder{
-		{"subject", true, func(b []byte, o *output) []byte { return appendName(b, o.client.Identity().Subject) }},
-		{"issuer", true, func(b []byte, o *output) []byte { return appendName(b, o.client.Identity().Issuer) }},
-		{"serial", true, func(b []byte, o *output) []byte { return append(b, o.client.Identity().Serial...) }},
-		{"fingerprint", true, func(b []byte, o *output) []byte {
+		{"subject", client, func(b []byte, o *output) []byte { return appendName(b, o.client.Identity().Subject) }},
+		{"issuer", client, func(b []byte, o *output) []byte { return appendName(b, o.client.Identity().Issuer) }},
+		{"serial", client, func(b []byte, o *output) []byte { return append(b, o.client.Identity().Serial...) }},
+		{"fingerprint", client, func(b []byte, o *output) []byte {
 			if sum := o.client.Identity().Fingerprint; sum != ([32]byte{}) {
 				b = hex.AppendEncode(b, sum[:])
 			}
 			return b
 		}},
-		{"cn", true, func(b []byte, o *output) []byte { return appendList(b, o.client.Identity().CommonNames) }},
-		{"ou", true, func(b []byte, o *output) []byte { return appendList(b, o.client.Identity().OrganizationalUnits) }},
-		{"san_dns", true, func(b []byte, o *output) []byte { return appendList(b, o.client.Identity().DNSNames) }},
-		{"san_uri", true, func(b []byte, o *output) []byte { return appendList(b, o.client.Identity().URIs) }},
-		{"not_before", true, func(b []byte, o *output) []byte { return appendTime(b, o.client.Identity().NotBefore) }},
-		{"not_after", true, func(b []byte, o *output) []byte { return appendTime(b, o.client.Identity().NotAfter) }},
-		{"vouched_by", true, func(b []byte, o *output) []byte {
+		{"cn", client, func(b []byte, o *output) []byte { return appendList(b, o.client.Identity().CommonNames) }},
+		{"ou", client, func(b []byte, o *output) []byte { return appendList(b, o.client.Identity().OrganizationalUnits) }},
+		{"san_dns", client, func(b []byte, o *output) []byte { return appendList(b, o.client.Identity().DNSNames) }},
+		{"san_uri", client, func(b []byte, o *output) []byte { return appendList(b, o.client.Identity().URIs) }},
+		{"not_before", client, func(b []byte, o *output) []byte { return appendTime(b, o.client.Identity().NotBefore) }},
+		{"not_after", client, func(b []byte, o *output) []byte { return appendTime(b, o.client.Identity().NotAfter) }},
+		{"vouched_by", client, func(b []byte, o *output) []byte {
 			if by := o.client.VouchedBy(); by.IsValid() {
 				b = by.AppendTo(b)
 			}
 			return b
 		}},
-		{"verify", false, func(b []byte, o *output) []byte { return append(b, o.verifyResult()...) }},
-		{"server_name", false, func(b []byte, o *output) []byte { return appendText(b, o.conn.ServerName) }},
-		{"tls_version", false, func(b []byte, o *output) []byte { return appendText(b, o.conn.TLSVersion) }},
-		{"tls_cipher", false, func(b []byte, o *output) []byte { return appendText(b, o.conn.TLSCipher) }},
-		{"auth_subject", false, func(b []byte, o *output) []byte { return appendText(b, o.shown.Subject) }},
-		{"auth_type", false, func(b []byte, o *output) []byte { return appendText(b, o.shown.Type) }},
-		{"auth_credential", false, func(b []byte, o *output) []byte { return appendText(b, o.shown.Name) }},
+		{"verify", connection, func(b []byte, o *output) []byte { return append(b, o.verifyResult()...) }},
+		{"server_name", connection, func(b []byte, o *output) []byte { return appendText(b, o.conn.ServerName) }},
+		{"tls_version", connection, func(b []byte, o *output) []byte { return appendText(b, o.conn.TLSVersion) }},
+		{"tls_cipher", connection, func(b []byte, o *output) []byte { return appendText(b, o.conn.TLSCipher) }},
+		{"auth_subject", request, func(b []byte, o *output) []byte { return appendText(b, o.shown.Subject) }},
+		{"auth_type", request, func(b []byte, o *output) []byte { return appendText(b, o.shown.Type) }},
+		{"auth_credential", request, func(b []byte, o *output) []byte { return appendText(b, o.shown.Name) }},
 	}
 }
 
@@ -125,49 +134,46 @@ func compileOwn(h Header) (own, error) {
 }
 
 // compileTemplate returns what is wrong with s in the order in which it stands there.
-// request says that it is rendered for a request, and not for a connection alone.
-func compileTemplate(s string, request bool) (t template, faults []error) {
+// requested says that it is rendered for a request, and not for a connection alone.
+func compileTemplate(s string, requested bool) (t template, faults []error) {
 	for s != "" {
-		p, identifies, rest, err := nextPart(s, request)
+		p, rest, err := nextPart(s, requested)
 		if err != nil {
 			faults = append(faults, err)
 		}
 		t.parts = append(t.parts, p)
-		t.identifies = t.identifies || identifies
-		t.authenticates = t.authenticates || strings.HasPrefix(s, "{"+ofRequests)
+		t.identifies = t.identifies || p.about == client
+		t.authenticates = t.authenticates || p.about == request
 		s = rest
 	}
 	return t, faults
 }
 
-// ofRequests is how the placeholders begin that are about a request.
-const ofRequests = "auth_"
-
 // nextPart cuts the first part off a template. After a fault it goes on behind
 // what was wrong.
-func nextPart(s string, request bool) (p part, identifies bool, rest string, err error) {
+func nextPart(s string, requested bool) (p part, rest string, err error) {
 	switch {
 	case strings.HasPrefix(s, "{{") || strings.HasPrefix(s, "}}"):
-		return part{literal: s[:1]}, false, s[2:], nil
+		return part{literal: s[:1]}, s[2:], nil
 	case s[0] == '}':
-		return p, false, s[1:], errors.New(`a "}" without "{": write "}}" for a brace`)
+		return p, s[1:], errors.New(`a "}" without "{": write "}}" for a brace`)
 	case s[0] == '{':
 		name, after, closed := strings.Cut(s[1:], "}")
 		if !closed {
-			return p, false, "", errors.New(`a "{" without "}": write "{{" for a brace`)
+			return p, "", errors.New(`a "{" without "}": write "{{" for a brace`)
 		}
 		known := placeholders()
 		i := slices.IndexFunc(known, func(p placeholder) bool { return p.name == name })
 		if i < 0 {
 			var all []string
 			for _, k := range known {
-				if request || !strings.HasPrefix(k.name, ofRequests) {
+				if requested || k.about != request {
 					all = append(all, "{"+k.name+"}")
 				}
 			}
-			return p, false, after, fmt.Errorf("unknown placeholder {%s}: want one of %s", name, strings.Join(all, " "))
+			return p, after, fmt.Errorf("unknown placeholder {%s}: want one of %s", name, strings.Join(all, " "))
 		}
-		return part{append: known[i].append}, known[i].identifies, after, nil
+		return part{placeholder: known[i]}, after, nil
 	}
 	end := strings.IndexAny(s, "{}")
 	if end < 0 {
@@ -176,7 +182,7 @@ func nextPart(s string, request bool) (p part, identifies bool, rest string, err
 	if i := strings.IndexFunc(s[:end], func(r rune) bool { return r < 0x20 || r >= 0x7f }); i >= 0 {
 		err = fmt.Errorf("character %q at position %d of %q cannot stand in a header: want printable ASCII", []rune(s[i:end])[0], i+1, s[:end])
 	}
-	return part{literal: s[:end]}, false, s[end:], err
+	return part{literal: s[:end]}, s[end:], err
 }
 
 // nameFault says why a header cannot be set by that name, "" when it can.
