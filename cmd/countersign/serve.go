@@ -192,58 +192,59 @@ func (g *gateway) start(ctx context.Context) error {
 // prepare makes ready what a snapshot does not hold.
 func (g *gateway) prepare(draft *publish.Draft) (publish.Change, error) {
 	cfg := draft.Config
-	rules, err := g.management.prepare(draft)
-	if err != nil {
-		return rules, err
+	return inTurn(
+		func() (publish.Change, error) { return g.management.prepare(draft) },
+		func() (publish.Change, error) {
+			return g.admin.move(cfg, admin.Config{
+				Address: cfg.Node.Admin.Address, TLS: g.management.tls.Load, API: g.management.api, WellKnown: &g.issuers, TokenKeys: g.tokens.publication(),
+				Metrics: g.metrics.Handler(), Ready: g.notReady, Well: g.unwell, Draining: g.node.Draining, Logger: g.logger,
+			})
+		},
+		func() (publish.Change, error) { return g.seen.prepare(cfg.Node), nil },
+		func() (publish.Change, error) { return g.registry.prepare(context.Background(), draft) },
+		func() (publish.Change, error) { return g.issuers.prepare(cfg) },
+		func() (publish.Change, error) { return g.enrollment.prepare(cfg, &g.registry, &g.issuers) },
+		func() (publish.Change, error) { return g.tokens.prepare(cfg) },
+		func() (publish.Change, error) {
+			return publish.Change{Apply: func() { g.follow(cfg) }, Abandon: func() {}}, nil
+		},
+	)
+}
+
+// follow has what the program says and may open be as cfg has it.
+func (g *gateway) follow(cfg *config.Config) {
+	if format := cfg.Logs.Program.Format; format != g.format {
+		g.logger.Warn("logs.program.format takes effect when the program starts anew", "format", g.format, "configured", format)
 	}
-	move, err := g.admin.move(cfg, admin.Config{
-		Address: cfg.Node.Admin.Address, TLS: g.management.tls.Load, API: g.management.api, WellKnown: &g.issuers, TokenKeys: g.tokens.publication(),
-		Metrics: g.metrics.Handler(), Ready: g.notReady, Well: g.unwell, Draining: g.node.Draining, Logger: g.logger,
-	})
-	if err != nil {
-		rules.Abandon()
-		return move, err
+	if err := telemetry.SetLevel(g.logger, cfg.Logs.Program.Level.String()); err != nil {
+		g.logger.Error("the level of this log stays as it was", "error", err)
 	}
-	devices, err := g.registry.prepare(context.Background(), draft)
-	if err != nil {
-		rules.Abandon()
-		move.Abandon()
-		return devices, err
-	}
-	issuers, err := g.issuers.prepare(cfg)
-	if err != nil {
-		rules.Abandon()
-		move.Abandon()
-		devices.Abandon()
-		return issuers, err
-	}
-	enrolling, err := g.enrollment.prepare(cfg, &g.registry, &g.issuers)
-	if err != nil {
-		rules.Abandon()
-		move.Abandon()
-		devices.Abandon()
-		issuers.Abandon()
-		return enrolling, err
-	}
-	change := both(both(both(both(both(rules, move), g.seen.prepare(cfg.Node)), devices), issuers), enrolling)
-	signing, err := g.tokens.prepare(cfg)
-	if err != nil {
-		change.Abandon()
-		return signing, err
-	}
-	change = both(signing, change)
-	apply := change.Apply
-	change.Apply = func() {
-		apply()
-		if format := cfg.Logs.Program.Format; format != g.format {
-			g.logger.Warn("logs.program.format takes effect when the program starts anew", "format", g.format, "configured", format)
+	g.files.Want(cfg.Node.MaxConnections)
+}
+
+// inTurn makes things ready one after the other, which are applied in that order.
+// What was ready before one that fails is given up.
+func inTurn(steps ...func() (publish.Change, error)) (publish.Change, error) {
+	var ready []publish.Change
+	abandon := func() {
+		for _, change := range ready {
+			change.Abandon()
 		}
-		if err := telemetry.SetLevel(g.logger, cfg.Logs.Program.Level.String()); err != nil {
-			g.logger.Error("the level of this log stays as it was", "error", err)
-		}
-		g.files.Want(cfg.Node.MaxConnections)
 	}
-	return change, nil
+	for _, prepare := range steps {
+		change, err := prepare()
+		if err != nil {
+			abandon()
+			return publish.Change{}, err
+		}
+		ready = append(ready, change)
+	}
+	apply := func() {
+		for _, change := range ready {
+			change.Apply()
+		}
+	}
+	return publish.Change{Apply: apply, Abandon: abandon}, nil
 }
 
 // paths are those of a listener that the node answers itself.

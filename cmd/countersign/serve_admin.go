@@ -210,11 +210,3 @@ func begin(server interface {
 		return ended
 	}
 }
-
-// both makes two changes one.
-func both(first, second publish.Change) publish.Change {
-	return publish.Change{
-		Apply:   func() { first.Apply(); second.Apply() },
-		Abandon: func() { first.Abandon(); second.Abandon() },
-	}
-}
