@@ -363,15 +363,15 @@ func TestAFoundListThatIsNotAllowedAnyMoreIsLeftOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.config(with(string(text), "crls: 3,", "crls: 3, crl_entries: 1,"))
-	r.program.wait(t, `because="a file changed"`, 1)
+	r.program.wait(t, `because="a file changed: `, 1)
 	r.program.wait(t, "what a source has now is refused; nothing of it is in force", 1)
 	if revoked(t, r, one) {
 		t.Error("a list beyond the limit is in force")
 	}
 	r.config(with(string(text), "hosts: [127.0.0.1]", "hosts: [crl.example.com]"))
-	r.program.wait(t, `because="a file changed"`, 2)
+	r.program.wait(t, `because="a file changed: `, 2)
 	r.config(string(text))
-	r.program.wait(t, `because="a file changed"`, 3)
+	r.program.wait(t, `because="a file changed: `, 3)
 	if !revoked(t, r, one) {
 		t.Error("the list is allowed again, and is not in force")
 	}

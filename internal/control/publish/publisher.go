@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -330,8 +331,8 @@ func (p *Publisher) Run(ctx context.Context, again <-chan struct{}) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-p.watcher.Changed():
-			p.reload(ctx, "a file changed", false)
+		case names := <-p.watcher.Changed():
+			p.reload(ctx, changed(names), false)
 		case <-p.sources.Changed():
 			p.reload(ctx, "a source changed", true)
 		case <-hourly.C:
@@ -343,6 +344,18 @@ func (p *Publisher) Run(ctx context.Context, again <-chan struct{}) error {
 			p.sources.Hurry()
 		}
 	}
+}
+
+// changed says of which files a reload comes.
+func changed(names []string) string {
+	const most = 3
+	switch n := len(names); {
+	case n == 1:
+		return "a file changed: " + names[0]
+	case n > most:
+		return fmt.Sprintf("files changed: %s and %d more", strings.Join(names[:most], ", "), n-most)
+	}
+	return "files changed: " + strings.Join(names, ", ")
 }
 
 // reload is a publication whose outcome goes to the log.

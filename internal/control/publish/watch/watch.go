@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,7 +30,7 @@ type Config struct {
 type Watcher struct {
 	cfg     Config
 	notify  *fsnotify.Watcher
-	changed chan struct{}
+	changed chan []string
 
 	mu    sync.Mutex
 	files []string
@@ -49,12 +50,12 @@ func New(cfg Config) (*Watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch files: %w", err)
 	}
-	return &Watcher{cfg: cfg, notify: notify, changed: make(chan struct{}, 1), dirs: map[string]bool{}}, nil
+	return &Watcher{cfg: cfg, notify: notify, changed: make(chan []string, 1), dirs: map[string]bool{}}, nil
 }
 
-// Changed receives a value after files have changed; several changes in quick
-// succession are one value.
-func (w *Watcher) Changed() <-chan struct{} { return w.changed }
+// Changed receives the names of files after they have changed, sorted; several
+// changes in quick succession are one value.
+func (w *Watcher) Changed() <-chan []string { return w.changed }
 
 // Close ends the kernel's watches and Run.
 func (w *Watcher) Close() error { return w.notify.Close() }
@@ -220,11 +221,28 @@ func (w *Watcher) settled(last map[string]string) map[string]string {
 	case !maps.Equal(now, last):
 		return now
 	}
+	names := w.differing(now)
 	w.seen = now
 	w.rewatch() // what cannot be watched is swept
 	select {
-	case w.changed <- struct{}{}:
+	case untold := <-w.changed:
+		names = append(names, untold...)
+		slices.Sort(names)
+		names = slices.Compact(names)
 	default:
 	}
+	w.changed <- names // nobody else sends, so that there is room
 	return nil
+}
+
+// differing are the names behind which something else is now than before, sorted.
+func (w *Watcher) differing(now map[string]string) []string {
+	var names []string
+	for name, is := range now {
+		if w.seen[name] != is {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }

@@ -110,10 +110,14 @@ func TestChangesAreTold(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()
-			w := start(t, tc.lay(t, dir))
+			file := tc.lay(t, dir)
+			w := start(t, file)
 			tc.change(t, dir)
 			select {
-			case <-w.Changed():
+			case names := <-w.Changed():
+				if len(names) != 1 || names[0] != file {
+					t.Errorf("told of %q, want %q", names, file)
+				}
 			case <-time.After(10 * time.Second):
 				t.Fatal("the change was not told")
 			}
