@@ -123,6 +123,7 @@ func FuzzChunked(f *testing.F) {
 	for _, s := range []string{
 		LastChunk, "5\r\nhello\r\n0\r\n\r\n", "5;a=\"b\"\r\nhello\r\n0\r\nX: y\r\nContent-Length: 5\r\n\r\nGET /",
 		"0000a ; b\r\n0123456789\r\n000\r\n: y\r\n\r\n", "5\nhello\n0\n\n", "ffffffffffffffff\r\n", "1\r\nx\r\n1\r\ny\r\n0\r\n\r\n",
+		"A ;\r\n0000000000\r\n0\r\n\r\n",
 	} {
 		f.Add([]byte(s))
 	}
