@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -38,14 +37,6 @@ func (p *Publisher) Status() Status {
 
 // Sources are those of the configuration in force that are fetched.
 func (p *Publisher) Sources() []source.State { return p.sources.States() }
-
-// Reload is Publish on somebody's demand, with an entry in the log. It has every
-// source fetched, too, but does not wait for that.
-func (p *Publisher) Reload(ctx context.Context) error {
-	err := p.reload(ctx, "asked to", false)
-	p.sources.Hurry()
-	return err
-}
 
 // note keeps what came of an attempt. p.mu is held.
 func (p *Publisher) note(began time.Time, because string, err error) {
