@@ -41,9 +41,11 @@ var (
 	descRequestTime = desc("request_duration_seconds",
 		"From the arrival of a request to the end of its response.", "listener")
 	descReceived = desc("received_bytes_total",
-		"Bytes of requests from clients.", "listener", "target_group")
+		"Bytes from clients: of requests that are over, and of connections without requests as they move.", "listener", "target_group")
 	descSent = desc("sent_bytes_total",
-		"Bytes of responses to clients.", "listener", "target_group")
+		"Bytes to clients: of requests that are over, and of connections without requests as they move.", "listener", "target_group")
+	descStreams = desc("streams_total",
+		"Connections without requests that are over, by target group (empty: let into none) and how they ended, as the access log has it.", "listener", "target_group", "end")
 
 	descHealthy = desc("target_healthy",
 		"Whether the target is healthy (1) or not, or not yet (0).", "target_group", "target")
@@ -124,7 +126,7 @@ func buildInfo(c MetricsConfig) prometheus.Collector {
 func (*collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descAccepted, descOpen, descExpelled, descHandshakes, descHandshakeTime, descWaiting, descResumed, descDenials,
-		descRequests, descTaken, descRequestTime, descReceived, descSent, descHealthy, descConnectErrors,
+		descRequests, descTaken, descRequestTime, descReceived, descSent, descStreams, descHealthy, descConnectErrors,
 		descTargetShare, descTargetEjected, descTargetEjections, descTargetInFlight, descQueue, descNameGood, descNameTargets,
 		descReloads, descReloadOK, descReloadTime, descGeneration, descExpiry, descDropped,
 		descSourceGood, descSourceAge, descSourceFailures,
@@ -249,6 +251,9 @@ func (l *ListenerMetrics) collect(ch chan<- prometheus.Metric,
 	for group, g := range l.groups {
 		counter(descReceived, g.received.Load(), l.name, group)
 		counter(descSent, g.sent.Load(), l.name, group)
+		for end, n := range g.streams {
+			counter(descStreams, n, l.name, group, end)
+		}
 		for i := range g.requests {
 			if n := g.requests[i].Load(); n > 0 {
 				counter(descRequests, n, l.name, group, statusLabel(i+minStatus))

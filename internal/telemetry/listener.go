@@ -208,25 +208,40 @@ func (l *ListenerMetrics) Request(g *GroupMetrics, status int, d time.Duration, 
 	}
 }
 
-// Stream counts the bytes of a connection without requests, from and to the
-// client. g is nil when it reached no group.
-func (l *ListenerMetrics) Stream(g *GroupMetrics, in, out int64) {
+// Moved counts bytes of a connection without requests, from and to the client.
+func (l *ListenerMetrics) Moved(g *GroupMetrics, in, out int64) {
+	if l == nil || g == nil {
+		return
+	}
+	g.received.Add(uint64(in))
+	g.sent.Add(uint64(out))
+}
+
+// StreamEnded counts the end of a connection without requests, by the name that
+// the access log has for it. g is nil when it was let into no group.
+func (l *ListenerMetrics) StreamEnded(g *GroupMetrics, end string) {
 	if l == nil {
 		return
 	}
 	if g == nil {
 		g = l.own
 	}
-	g.received.Add(uint64(in))
-	g.sent.Add(uint64(out))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if g.streams == nil {
+		g.streams = map[string]uint64{}
+	}
+	g.streams[end]++
 }
 
 // Status codes have a counter each (RFC 9110 section 15: three digits, the
 // first from 1 to 5); everything else shares one.
 const minStatus, maxStatus, otherStatus = 100, 599, 600
 
-// GroupMetrics counts the requests of one listener that went to one target group.
+// GroupMetrics counts the requests of one listener that went to one target group,
+// and the connections.
 type GroupMetrics struct {
 	requests       [otherStatus - minStatus + 1]atomic.Uint64
 	received, sent atomic.Uint64
+	streams        map[string]uint64 // by their ends; guarded by the listener's mu
 }

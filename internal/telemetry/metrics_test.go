@@ -56,6 +56,13 @@ func busy() *Metrics {
 	l.Request(l.Group("api"), 503, 2*time.Minute, 1, 2)
 	l.Request(nil, 404, time.Millisecond, 5, 6)
 	l.Request(nil, 0, -time.Second, -1, -1)
+	l.Moved(l.Group("broker"), 30, 0)
+	l.Moved(l.Group("broker"), 4, 50)
+	l.Moved(nil, 1, 1)
+	l.StreamEnded(l.Group("broker"), "finished")
+	l.StreamEnded(l.Group("broker"), "client_reset")
+	l.StreamEnded(l.Group("broker"), "finished")
+	l.StreamEnded(nil, "refused")
 	return m
 }
 
@@ -90,23 +97,30 @@ countersign_expiry_seconds{kind="server_certificate",name="server.crt",owner="de
 # HELP countersign_log_events_dropped_total Events that were lost because a log could not keep up or be written.
 # TYPE countersign_log_events_dropped_total counter
 countersign_log_events_dropped_total{log="access"} 3
-# HELP countersign_received_bytes_total Bytes of requests from clients.
+# HELP countersign_received_bytes_total Bytes from clients: of requests that are over, and of connections without requests as they move.
 # TYPE countersign_received_bytes_total counter
 countersign_received_bytes_total{listener="devices",target_group=""} 5
 countersign_received_bytes_total{listener="devices",target_group="api"} 101
+countersign_received_bytes_total{listener="devices",target_group="broker"} 34
 # HELP countersign_requests_total Requests by target group (empty: answered by the listener itself) and status (other: none was sent).
 # TYPE countersign_requests_total counter
 countersign_requests_total{listener="devices",status="200",target_group="api"} 1
 countersign_requests_total{listener="devices",status="404",target_group=""} 1
 countersign_requests_total{listener="devices",status="503",target_group="api"} 1
 countersign_requests_total{listener="devices",status="other",target_group=""} 1
-# HELP countersign_sent_bytes_total Bytes of responses to clients.
+# HELP countersign_sent_bytes_total Bytes to clients: of requests that are over, and of connections without requests as they move.
 # TYPE countersign_sent_bytes_total counter
 countersign_sent_bytes_total{listener="devices",target_group=""} 6
 countersign_sent_bytes_total{listener="devices",target_group="api"} 1002
+countersign_sent_bytes_total{listener="devices",target_group="broker"} 50
 # HELP countersign_snapshot_generation Number of the snapshot in force; 0 before the first.
 # TYPE countersign_snapshot_generation gauge
 countersign_snapshot_generation 7
+# HELP countersign_streams_total Connections without requests that are over, by target group (empty: let into none) and how they ended, as the access log has it.
+# TYPE countersign_streams_total counter
+countersign_streams_total{end="client_reset",listener="devices",target_group="broker"} 1
+countersign_streams_total{end="finished",listener="devices",target_group="broker"} 2
+countersign_streams_total{end="refused",listener="devices",target_group=""} 1
 # HELP countersign_target_connection_errors_total Connections to the target that could not be made.
 # TYPE countersign_target_connection_errors_total counter
 countersign_target_connection_errors_total{target="127.0.0.1:9001",target_group="api"} 0
@@ -150,7 +164,7 @@ countersign_tls_resumptions_total{listener="devices"} 1
 		"countersign_config_reloads_total", "countersign_connections_accepted_total", "countersign_connections_expelled_total", "countersign_connections_open",
 		"countersign_denials_total", "countersign_expiry_seconds", "countersign_log_events_dropped_total",
 		"countersign_received_bytes_total", "countersign_requests_total", "countersign_sent_bytes_total",
-		"countersign_snapshot_generation", "countersign_target_connection_errors_total", "countersign_target_healthy",
+		"countersign_snapshot_generation", "countersign_streams_total", "countersign_target_connection_errors_total", "countersign_target_healthy",
 		"countersign_tls_handshake_duration_seconds", "countersign_tls_handshakes_total", "countersign_tls_resumptions_total",
 	); err != nil {
 		t.Error(err)

@@ -20,7 +20,7 @@ import (
 func (s *session) carry(conn http.Conn, rests live.Standing) {
 	p := stream.New(stream.Config{
 		Client: conn, Socket: s.raw, Settings: s.listener.Stream, Accepted: s.accepted, Grace: s.snap.ShutdownTimeout,
-		Silence: s.node.silence, Lot: s.node.lot, Guard: s.guard, Done: s.carried,
+		Silence: s.node.silence, Lot: s.node.lot, Guard: s.guard, Moved: s.moved, Done: s.carried,
 	})
 	s.front = p
 	if !s.node.enter(s) {
@@ -81,11 +81,16 @@ func (s *session) peek(p *stream.Pipe) (read []byte, denial *countersign.Denial)
 	return read, denial
 }
 
+// moved is told of bytes that were passed on.
+func (s *session) moved(r *stream.Result, received, sent int64) {
+	s.under().Metrics.Moved(r.Action.Metrics, received, sent)
+}
+
 // carried is told how the connection has ended.
 func (s *session) carried(r *stream.Result) {
 	m := s.under().Metrics
 	m.Denied(r.Denial)
-	m.Stream(r.Action.Metrics, r.Received, r.Sent)
+	m.StreamEnded(r.Action.Metrics, string(r.End))
 	s.logStream(r)
 	s.end()
 }

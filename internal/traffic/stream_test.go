@@ -8,8 +8,12 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http/httptest"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -772,4 +776,86 @@ func TestBytesAreEncryptedAgainForATargetOfProtocolTLS(t *testing.T) {
 		target.through()
 		client.hearsEnd()
 	})
+}
+
+// A session of MQTT lasts for weeks: what it moves is not told at its end alone.
+func TestBytesAreCountedWhileTheyPass(t *testing.T) {
+	eachProtocol(t, func(t *testing.T, config string) {
+		r, p := streamed(t, config)
+		client, target := r.both(p, r.root.Client("MacID-1"))
+		client.say("hello")
+		target.hear("hello")
+		target.say("welcome")
+		client.hear("welcome")
+		r.counts(`countersign_received_bytes_total{listener="broker",target_group="app"} 5`,
+			`countersign_sent_bytes_total{listener="broker",target_group="app"} 7`)
+
+		// Nor when it never falls silent.
+		over := make(chan struct{})
+		var talking sync.WaitGroup
+		talking.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+					client.say("more")
+					target.hear("more")
+				}
+			}
+		})
+		r.countsMore(`countersign_received_bytes_total{listener="broker",target_group="app"}`, 5)
+		close(over)
+		talking.Wait()
+		if n := strings.Count(r.scrape(), "countersign_streams_total{"); n != 0 {
+			t.Errorf("%d ends are counted before there is one", n)
+		}
+
+		client.through()
+		target.hearsEnd()
+		target.say("!")
+		target.through()
+		client.hear("!")
+		client.hearsEnd()
+		r.journal.wait(t, event{"event": "stream", "end": "finished"})
+		r.counts(`countersign_sent_bytes_total{listener="broker",target_group="app"} 8`,
+			`countersign_streams_total{end="finished",listener="broker",target_group="app"} 1`)
+	})
+}
+
+// scrape is what Prometheus reads.
+func (r *rig) scrape() string {
+	w := httptest.NewRecorder()
+	r.metrics.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	return w.Body.String()
+}
+
+// counts waits until the metrics have all these lines.
+func (r *rig) counts(lines ...string) {
+	r.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		shown := r.scrape()
+		missing := slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return strings.Contains(shown, l+"\n") })
+		if len(missing) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			r.t.Fatalf("%q are not among the metrics:\n%s", missing, shown)
+		}
+	}
+}
+
+// countsMore waits until a metric is more than that.
+func (r *rig) countsMore(metric string, than float64) {
+	r.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		_, rest, _ := strings.Cut(r.scrape(), metric+" ")
+		line, _, _ := strings.Cut(rest, "\n")
+		if n, err := strconv.ParseFloat(line, 64); err == nil && n > than {
+			return
+		}
+		if time.Now().After(end) {
+			r.t.Fatalf("%s is %q, want more than %v", metric, line, than)
+		}
+	}
 }

@@ -19,6 +19,8 @@ type half struct {
 	other    *half
 	preface  []byte // goes first
 	bytes    int64
+	told     int64             // of them
+	toldAt   int64             // UnixNano
 	buf      *[bufferSize]byte // borrowed
 	first    [1]byte           // what a TLS connection is waited on with
 	bulk     bool              // the last read has filled the buffer
@@ -55,6 +57,7 @@ func (h *half) start() {
 // run carries bytes until the direction ends, or falls silent and is parked.
 func (h *half) run() {
 	p, now := h.pipe, time.Now()
+	h.toldAt = now.UnixNano()
 	if len(h.preface) > 0 {
 		h.write(h.preface, now)
 		h.preface = nil
@@ -71,6 +74,7 @@ func (h *half) run() {
 		case err == io.EOF:
 			p.passOn(h)
 		case errors.Is(err, os.ErrDeadlineExceeded) && p.ending.Load() == nil:
+			h.tell()
 			if !p.over(now) && h.park(now) {
 				return
 			}
@@ -106,11 +110,34 @@ func (h *half) carry(now time.Time) (time.Time, error) {
 		}
 		return now, err
 	}
-	p.moved.Store(now.UnixNano())
 	h.bulk = n == bufferSize
+	h.moves(now)
 	h.write(h.buf[:n], now)
 	h.Return()
 	return now, nil
+}
+
+// moves notes that bytes move, and tells of those before once in a while.
+func (h *half) moves(now time.Time) {
+	p, at := h.pipe, now.UnixNano()
+	p.moved.Store(at)
+	if at-h.toldAt >= int64(p.cfg.Silence) {
+		h.toldAt = at
+		h.tell()
+	}
+}
+
+// tell tells of the bytes that were passed on since that was told last.
+func (h *half) tell() {
+	n := h.bytes - h.told
+	if h.told = h.bytes; n == 0 {
+		return
+	}
+	if p := h.pipe; h == &p.up {
+		p.cfg.Moved(&p.result, n, 0)
+	} else {
+		p.cfg.Moved(&p.result, 0, n)
+	}
 }
 
 // write waits until the other side takes b: that is all the back-pressure there is.
@@ -175,7 +202,7 @@ func (h *half) splice(now time.Time) (time.Time, error) {
 		now = time.Now()
 		h.bytes += int64(n)
 		h.bulk = true
-		p.moved.Store(now.UnixNano())
+		h.moves(now)
 		h.mayWrite(now) // or the next write says why not
 	})
 	now = time.Now()

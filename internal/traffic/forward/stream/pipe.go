@@ -26,6 +26,10 @@ type Config struct {
 	// Guard runs a part of the work and reports whether it went through without a
 	// fault in this program.
 	Guard func(part func()) bool
+	// Moved is told how many bytes came from the client and went to it since it was
+	// told last: every Silence while there are some, and before Done. What is in the
+	// Result by then is Action.
+	Moved func(r *Result, received, sent int64)
 	// Done is called once, when nothing is left of the connection.
 	Done func(*Result)
 }
@@ -239,6 +243,8 @@ func (p *Pipe) finish() {
 		}
 	}
 	r.Received, r.Sent = p.up.bytes, p.down.bytes
+	p.up.tell()
+	p.down.tell()
 	resets := e != nil && e.resets
 	if p.conn != nil {
 		if resets {
