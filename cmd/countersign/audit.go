@@ -87,7 +87,7 @@ written.`,
 					if e.Code != "" {
 						outcome = e.Code
 					}
-					row("%d\t%s\t%s\t%d\t%s\t%s\t%q\t%s", e.Sequence, e.Time.Format("2006-01-02T15:04:05.000Z"), e.Event, e.Request, e.Who, e.From, what, orNone(outcome))
+					row("%d\t%s\t%s\t%d\t%s\t%s\t%q\t%s", e.Sequence, e.Time.Format("2006-01-02T15:04:05.000Z"), e.Event, e.Request, e.Who, e.From, what, orDash(outcome))
 				}
 			}
 			if lines {

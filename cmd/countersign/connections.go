@@ -57,9 +57,9 @@ filters must all hold.` + nodeHelp,
 					for _, k := range all {
 						subject, serial := "-", "-"
 						if k.Certificate != nil {
-							subject, serial = orNone(k.Certificate.Subject), orNone(k.Certificate.Serial)
+							subject, serial = orDash(k.Certificate.Subject), orDash(k.Certificate.Serial)
 						}
-						row("%s\t%s\t%s\t%s\t%s\t%s\t%s", k.ID, k.Since.UTC().Format("2006-01-02T15:04:05Z"), k.Client, k.Listener, orNone(k.TrustStore), subject, serial)
+						row("%s\t%s\t%s\t%s\t%s\t%s\t%s", k.ID, second(k.Since), k.Client, k.Listener, orDash(k.TrustStore), subject, serial)
 					}
 				})
 			})
@@ -68,13 +68,6 @@ filters must all hold.` + nodeHelp,
 	node.add(cmd)
 	filterFlags(cmd, &filter)
 	return cmd
-}
-
-func orNone(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }
 
 func connectionsClose(std stdio) *cobra.Command {

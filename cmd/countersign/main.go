@@ -87,6 +87,7 @@ or failed, 2 when the command line was not understood or a node cannot be reache
 		newExplainCommand(std),
 		newStatusCommand(std),
 		newConnectionsCommand(std),
+		newTargetsCommand(std),
 		newDeviceCommand(std),
 		newTrustCommand(std),
 		newCredentialCommand(std),

@@ -94,3 +94,6 @@ func quote(s string) string {
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
+
+// second is a time as tables show it.
+func second(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }

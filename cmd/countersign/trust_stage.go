@@ -170,7 +170,7 @@ func printDiff(out io.Writer, d *client.Diff) error {
 		fmt.Fprintln(out, "\nrevocation lists")
 		err := table(out, "  CHANGE\tISSUER\tNUMBER\tBEFORE\tENTRIES\tADDED\tREMOVED\tOF\tUNTIL", func(row func(string, ...any)) {
 			for _, l := range d.Lists {
-				row("  %s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s", l.Change, l.Issuer, orNone(l.Number), orNone(l.Before), l.Entries, l.Added, l.Removed,
+				row("  %s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s", l.Change, l.Issuer, orDash(l.Number), orDash(l.Before), l.Entries, l.Added, l.Removed,
 					instant(l.ThisUpdate), until(l.NextUpdate))
 			}
 		})
