@@ -98,6 +98,7 @@ const (
 	ExpectationFailed            Code = "ExpectationFailed"            // an Expect other than 100-continue
 	NotImplemented               Code = "NotImplemented"               // a transfer coding we do not know
 	NoRoute                      Code = "NoRoute"                      // nothing in the listener takes this request
+	RefusedByRule                Code = "RefusedByRule"                // a rule, or the default, of a listener that passes bytes on says refuse
 	NoHealthyTarget              Code = "NoHealthyTarget"              // the group is empty, or all unhealthy and fail_open is false
 	TargetsBusy                  Code = "TargetsBusy"                  // target_groups[].max_connections: no target has become free in time, or too many requests wait
 	TargetConnectFailed          Code = "TargetConnectFailed"          // no target could be reached

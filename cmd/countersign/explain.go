@@ -37,7 +37,8 @@ client holds the private key is taken for granted. At a listener with devices th
 registry is asked as well.
 
 With --request it goes on to a request of that client: which rule takes it, why
-those before do not, whether what it requires holds, and where it goes.
+those before do not, whether what it requires holds, and where it goes. At a
+listener that passes bytes on (protocol tls or tcp) it says so without one.
 
 The exit status is 0 when the client would be admitted and its request served,
 else 1.`,
@@ -63,7 +64,10 @@ else 1.`,
 			if err != nil {
 				return err
 			}
-			return explain(c.Context(), std.out, draft.Config, l, presented, sni)
+			if err := explain(c.Context(), std.out, draft.Config, l, presented, sni); err != nil || l.Stream == nil {
+				return err
+			}
+			return explainStream(c.Context(), std.out, draft, l, presented, sni, asks.source)
 		},
 	}
 	configFlag(cmd, &file)
@@ -73,7 +77,7 @@ else 1.`,
 	cmd.Flags().StringVar(&cert, "client-cert", "", "the same as --cert")
 	cmd.Flags().StringVar(&asks.line, "request", "", "a request, as in `\"METHOD URL\"`")
 	cmd.Flags().StringArrayVar(&asks.headers, "header", nil, "with --request: a header field, `\"NAME: VALUE\"`; again for another one")
-	cmd.Flags().StringVar(&asks.source, "source", "127.0.0.1", "with --request: the `ADDRESS` it comes from")
+	cmd.Flags().StringVar(&asks.source, "source", "127.0.0.1", "the `ADDRESS` that the request, or the connection at a listener that passes bytes on, comes from")
 	cmd.Flags().BoolVar(&asks.json, "json", false, "with --request: print what becomes of it as JSON")
 	return cmd
 }

@@ -58,12 +58,33 @@ func explainDevice(ctx context.Context, w io.Writer, cfg *config.Config, l *snap
 		fmt.Fprintf(w, "  targets are told so; enforce would refuse it: %s\n", denial.Code)
 		return nil
 	}
-	fmt.Fprintf(w, "refused: %s\n  %s\n  every request is answered %d", denial.Code, denial.Reason, http.Status(denial.Code))
+	fmt.Fprintf(w, "refused: %s\n  %s\n", denial.Code, denial.Reason)
+	if l.Stream != nil {
+		fmt.Fprintln(w, "  the connection is closed")
+		return exitCode(1)
+	}
+	fmt.Fprintf(w, "  every request is answered %d", http.Status(denial.Code))
 	if !lapsed && standing.Refusal(true) == nil {
 		fmt.Fprint(w, ", but for those by which it gets its certificate")
 	}
 	fmt.Fprintln(w)
 	return exitCode(1)
+}
+
+// standingOf is what the client may have as a device, by what the registry says now,
+// until leave is called.
+func standingOf(ctx context.Context, cfg *config.Config, l *snapshot.Listener, client identify.Client) (standing devices.Standing, leave func()) {
+	if l.Devices == nil {
+		return standing, func() {}
+	}
+	r := &register{ctx: ctx, cfg: cfg}
+	var m devices.Membership
+	m.Enter(r, l.Devices, client)
+	standing, _ = m.Standing()
+	return standing, func() {
+		m.Leave()
+		r.close()
+	}
 }
 
 // A register is the registry, asked once.

@@ -227,16 +227,8 @@ func (a *asking) answer(ctx context.Context, draft *publish.Draft, l *snapshot.L
 		return out
 	}
 	policy := l.Policies.For(string(condition.HostOf(q.Host)))
-	var standing devices.Standing
-	if l.Devices != nil {
-		r := &register{ctx: ctx, cfg: draft.Config}
-		defer r.close()
-		var m devices.Membership
-		m.Enter(r, l.Devices, client)
-		defer m.Leave()
-		standing, _ = m.Standing()
-	}
-	table := draft.Routes(l.Name)
+	standing, leave := standingOf(ctx, draft.Config, l, client)
+	defer leave()
 	question := &condition.Question{Request: q, Source: a.from, Client: client, Device: standing}
 	if action, found := a.own(draft.Config, l, question); found {
 		out.Rule, out.Action, out.Node = "node", "node", answers(action.Respond)
@@ -245,18 +237,9 @@ func (a *asking) answer(ctx context.Context, draft *publish.Draft, l *snapshot.L
 		}
 		return out
 	}
-	findings, denial := table.Rules.Explain(question)
+	action, becomes, denial := out.route(draft, l, question)
 	if denial != nil {
 		return deny(denial)
-	}
-	action, cfg := table.Default, listenerConfig(draft.Config, l.Name)
-	becomes := &cfg.Default
-	out.Rule = "default"
-	for _, f := range findings {
-		out.Rules = append(out.Rules, ruleExplained{f.Rule.Priority, f.Rule.Name, f.Takes, f.Condition, f.Found, f.Wanted})
-		if f.Takes {
-			out.Rule, action, becomes = f.Rule.String(), f.Rule.Action, cfg.Rules[f.Rule.Priority-1].Action()
-		}
 	}
 	proof, denial := a.authorize(ctx, l, policy, client, refused, standing, action)
 	if denial != nil {
@@ -267,6 +250,32 @@ func (a *asking) answer(ctx context.Context, draft *publish.Draft, l *snapshot.L
 	}
 	a.becomes(out, l, action, becomes)
 	return out
+}
+
+// route says what each rule finds, and returns what the first that takes it does.
+func (out *requestExplained) route(draft *publish.Draft, l *snapshot.Listener, q *condition.Question) (route.Action, *config.Action, *countersign.Denial) {
+	table, cfg := draft.Routes(l.Name), listenerConfig(draft.Config, l.Name)
+	findings, denial := table.Rules.Explain(q)
+	if denial != nil {
+		return route.Action{}, nil, denial
+	}
+	action, becomes := table.Default, &cfg.Default
+	out.Rule = "default"
+	for _, f := range findings {
+		out.Rules = append(out.Rules, ruleExplained{f.Rule.Priority, f.Rule.Name, f.Takes, f.Condition, f.Found, f.Wanted})
+		if f.Takes {
+			out.Rule, action, becomes = f.Rule.String(), f.Rule.Action, cfg.Rules[f.Rule.Priority-1].Action()
+		}
+	}
+	return action, becomes, nil
+}
+
+// forward says which target groups share it.
+func (out *requestExplained) forward(shares []config.Share) {
+	out.Action = "forward"
+	for _, s := range shares {
+		out.Groups = append(out.Groups, groupExplained{s.TargetGroup, s.Weight})
+	}
 }
 
 // authorize asks what live traffic asks, and again for as long as something has to
@@ -299,10 +308,7 @@ func (a *asking) becomes(out *requestExplained, l *snapshot.Listener, action rou
 	case action.Reply != nil:
 		out.Action, out.Status = "respond", action.Reply.Status
 	default:
-		out.Action = "forward"
-		for _, s := range cfg.Forward {
-			out.Groups = append(out.Groups, groupExplained{s.TargetGroup, s.Weight})
-		}
+		out.forward(cfg.Forward)
 		out.Host, out.Target = string(a.request.Host), string(a.request.Target)
 		if w := action.Rewrite; w != nil {
 			if w.Host != nil {
@@ -325,6 +331,26 @@ func (out *requestExplained) print(w io.Writer) {
 	if out.Path != "" && !strings.Contains(out.Request, out.Path) {
 		fmt.Fprintf(w, "  rules see the path %s\n", out.Path)
 	}
+	out.printRules(w)
+	switch {
+	case out.Denial != nil:
+		fmt.Fprintf(w, "refused: %s\n  %s\n  the request is answered %d\n", out.Denial.Code, out.Denial.Reason, out.Denial.Status)
+	case out.Action == "node":
+		fmt.Fprintln(w, "answered by the node itself")
+	case out.Action == "redirect":
+		fmt.Fprintf(w, "answered %d: to %s\n", out.Status, out.Location)
+	case out.Action == "respond":
+		fmt.Fprintf(w, "answered %d\n", out.Status)
+	default:
+		out.printGroups(w, fmt.Sprintf(" as %s, host %s", out.Target, out.Host))
+	}
+	if out.Subject != "" {
+		fmt.Fprintf(w, "  shown by %s\n", out.Subject)
+	}
+}
+
+// printRules says what each rule finds.
+func (out *requestExplained) printRules(w io.Writer) {
 	for _, r := range out.Rules {
 		name := fmt.Sprintf("rule %d", r.Priority)
 		if r.Name != "" {
@@ -342,30 +368,20 @@ func (out *requestExplained) print(w io.Writer) {
 	case "node":
 		fmt.Fprintf(w, "  takes  the node, before all rules: %s\n", out.Node)
 	}
-	switch {
-	case out.Denial != nil:
-		fmt.Fprintf(w, "refused: %s\n  %s\n  the request is answered %d\n", out.Denial.Code, out.Denial.Reason, out.Denial.Status)
-	case out.Action == "node":
-		fmt.Fprintln(w, "answered by the node itself")
-	case out.Action == "redirect":
-		fmt.Fprintf(w, "answered %d: to %s\n", out.Status, out.Location)
-	case out.Action == "respond":
-		fmt.Fprintf(w, "answered %d\n", out.Status)
-	default:
-		total := 0
-		for _, g := range out.Groups {
-			total += g.Weight
-		}
-		for _, g := range out.Groups {
-			share := ""
-			if len(out.Groups) > 1 {
-				share = fmt.Sprintf(" (%d of %d)", g.Weight, total)
-			}
-			fmt.Fprintf(w, "forwarded to target group %s%s as %s, host %s\n", g.Name, share, out.Target, out.Host)
-		}
+}
+
+// printGroups says which target groups it is forwarded to.
+func (out *requestExplained) printGroups(w io.Writer, as string) {
+	total := 0
+	for _, g := range out.Groups {
+		total += g.Weight
 	}
-	if out.Subject != "" {
-		fmt.Fprintf(w, "  shown by %s\n", out.Subject)
+	for _, g := range out.Groups {
+		share := ""
+		if len(out.Groups) > 1 {
+			share = fmt.Sprintf(" (%d of %d)", g.Weight, total)
+		}
+		fmt.Fprintf(w, "forwarded to target group %s%s%s\n", g.Name, share, as)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"countersign.dev"
@@ -43,6 +44,10 @@ type Rule struct {
 
 	// Respond answers in the place of a target.
 	Respond *Respond `yaml:"respond"`
+
+	// Refuse ends the connection, with protocol tls or tcp. What is written is why, for
+	// the logs.
+	Refuse string `yaml:"refuse" want:"the reason, in words"`
 }
 
 // An Action says what becomes of the requests that no rule takes.
@@ -62,11 +67,15 @@ type Action struct {
 
 	// Respond answers in the place of a target.
 	Respond *Respond `yaml:"respond"`
+
+	// Refuse ends the connection, with protocol tls or tcp. What is written is why, for
+	// the logs.
+	Refuse string `yaml:"refuse" want:"the reason, in words"`
 }
 
 // Action is what r does with a request.
 func (r *Rule) Action() *Action {
-	return &Action{Forward: r.Forward, Stickiness: r.Stickiness, Rewrite: r.Rewrite, Redirect: r.Redirect, Respond: r.Respond}
+	return &Action{Forward: r.Forward, Stickiness: r.Stickiness, Rewrite: r.Rewrite, Redirect: r.Redirect, Respond: r.Respond, Refuse: r.Refuse}
 }
 
 // Groups are the names of the target groups that requests go to.
@@ -238,6 +247,9 @@ func (l *Listener) checkRoutes(c *checker, path string) {
 		if c.doc.Has(at+".on_failure") && len(r.Require) == 0 {
 			c.fault(at+".on_failure", string(r.OnFailure)+" without require", "something that is required", "on_failure says how a client learns that it does not hold")
 		}
+		if r.Refuse != "" && len(r.Require) > 0 {
+			c.fault(at+".require", "require beside refuse", "one of them", "who is refused need not show anything")
+		}
 		r.Action().check(c, l, at)
 	}
 	if c.doc.Has(path + ".default") {
@@ -246,41 +258,65 @@ func (l *Listener) checkRoutes(c *checker, path string) {
 }
 
 func (a *Action) check(c *checker, l *Listener, path string) {
-	if c.doc.Refused(path) && len(a.Forward) == 0 && a.Redirect == nil && a.Respond == nil {
+	kinds := a.kinds()
+	if c.doc.Refused(path) && len(kinds) == 0 {
 		return
 	}
-	var kinds []string
-	for _, k := range []struct {
-		key string
-		is  bool
-	}{{"forward", len(a.Forward) > 0}, {"redirect", a.Redirect != nil}, {"respond", a.Respond != nil}} {
-		if k.is {
-			kinds = append(kinds, k.key)
-		}
+	ends, hint := "forward, redirect or respond", "say which target group gets the requests: {forward: GROUP}"
+	if l.Streams() {
+		ends, hint = "forward or refuse", "say which target group gets the bytes, {forward: GROUP}, or why nobody does, {refuse: WHY}"
 	}
 	switch {
-	case len(kinds) == 0 && !c.doc.Refused(path):
-		c.fault(path, "no forward, redirect or respond", "one of them", "say which target group gets the requests: {forward: GROUP}")
+	case len(kinds) == 0:
+		c.fault(path, "no "+ends, "one of them", hint)
 	case len(kinds) > 1:
-		c.fault(path+"."+kinds[1], kinds[1]+" beside "+kinds[0], "one of forward, redirect and respond", "a request has one end")
+		c.fault(path+"."+kinds[1], kinds[1]+" beside "+kinds[0], "one of "+strings.ReplaceAll(ends, " or ", " and "), "there is one end")
 	}
 	c.forwards(l, path+".forward", a.Forward)
 	if a.Stickiness != nil && len(a.Forward) < 2 {
 		c.fault(path+".stickiness", "stickiness without several target groups", "forward: [{target_group: A, weight: 1}, {target_group: B, weight: 1}]", "a target group has a stickiness of its own, which keeps clients at a target")
 	}
 	if l.Streams() {
-		for key, is := range map[string]bool{"stickiness": a.Stickiness != nil, "rewrite": a.Rewrite != nil, "redirect": a.Redirect != nil, "respond": a.Respond != nil} {
-			if is {
-				c.fault(path+"."+key, key+" with protocol "+l.Protocol, "forward alone", "bytes are passed on as they are: there is no request to answer or to change")
-			}
-		}
+		a.checkOfBytes(c, l, path)
 		return
+	}
+	if a.Refuse != "" {
+		c.fault(path+".refuse", "refuse with protocol "+l.Protocol, "protocol tls or tcp", "respond: {status: 403} tells the client of a request")
 	}
 	a.Rewrite.check(c, path, len(a.Forward) > 0)
 	if r := a.Redirect; r != nil && !slices.Contains([]int{301, 302, 303, 307, 308}, r.Status) && !c.doc.Refused(path+".redirect.status") {
 		c.fault(path+".redirect.status", sentence(r.Status, ""), "301, 302, 303, 307 or 308", "the others do not send anybody elsewhere")
 	}
 	a.Respond.check(c, path+".respond")
+}
+
+// kinds are the keys of a that say where something ends.
+func (a *Action) kinds() []string {
+	var kinds []string
+	for _, k := range []struct {
+		key string
+		is  bool
+	}{{"forward", len(a.Forward) > 0}, {"redirect", a.Redirect != nil}, {"respond", a.Respond != nil}, {"refuse", a.Refuse != ""}} {
+		if k.is {
+			kinds = append(kinds, k.key)
+		}
+	}
+	return kinds
+}
+
+// mostReason bounds the reason of a refusal, in bytes.
+const mostReason = 200
+
+// checkOfBytes holds a against what can be done with bytes.
+func (a *Action) checkOfBytes(c *checker, l *Listener, path string) {
+	for key, is := range map[string]bool{"stickiness": a.Stickiness != nil, "rewrite": a.Rewrite != nil, "redirect": a.Redirect != nil, "respond": a.Respond != nil} {
+		if is {
+			c.fault(path+"."+key, key+" with protocol "+l.Protocol, "forward or refuse", "bytes are passed on as they are: there is no request to answer or to change")
+		}
+	}
+	if at := path + ".refuse"; len(a.Refuse) > mostReason {
+		c.fault(at, sentence(len(a.Refuse), "byte"), sentence(mostReason, "byte")+" at most", "it is part of a line of the log")
+	}
 }
 
 // forwards checks how target groups share requests.

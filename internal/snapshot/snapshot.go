@@ -80,7 +80,9 @@ func (l *Listener) Like(other *Listener) bool {
 
 // Rejudges reports whether a client that the policies accept may be refused all the
 // same, or sent elsewhere.
-func (l *Listener) Rejudges() bool { return l.Require != nil || l.Routes.Rules != nil }
+func (l *Listener) Rejudges() bool {
+	return l.Require != nil || l.Routes.Rules != nil || l.Routes.Default.Refuse != nil
+}
 
 // Admits reports whether it is asked at the listener who a client is.
 func (l *Listener) Admits() bool { return l.TLS != nil || l.Vouching != nil }

@@ -37,7 +37,7 @@ var (
 	descRequests = desc("requests_total",
 		"Requests by target group (empty: answered by the listener itself) and status (other: none was sent).", "listener", "target_group", "status")
 	descTaken = desc("rule_requests_total",
-		"Requests that a rule of the listener has taken, whatever came of them.", "listener", "rule")
+		"Requests, or connections without requests, that a rule of the listener has taken, whatever came of them.", "listener", "rule")
 	descRequestTime = desc("request_duration_seconds",
 		"From the arrival of a request to the end of its response.", "listener")
 	descReceived = desc("received_bytes_total",

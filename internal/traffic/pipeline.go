@@ -65,6 +65,7 @@ type session struct {
 	still      func() *countersign.Denial                          // stillAccepted, bound once
 	restated   func(authorize.Grant) ([]byte, *countersign.Denial) // restate, bound once; nil: no token was sent
 	carries    *snapshot.Snapshot                                  // under which bytes were let through; nil: none were
+	took       *route.Rule                                         // of bytes, which were to pass; nil: none, or the default
 	host       hostMemo
 	entry      live.Entry // among the admitted
 }

@@ -43,6 +43,9 @@ func (s *session) carry(conn http.Conn, rests live.Standing) {
 	s.standing.Unlock()
 	var v verdict
 	s.decide(&v, nil, time.Now(), nil)
+	if s.took = v.rule; v.rule != nil {
+		v.rule.Metrics.Taken()
+	}
 	if v.denial != nil {
 		p.Refuse(v.denial, s.closesNow())
 		return
@@ -102,7 +105,7 @@ func (s *session) logStream(r *stream.Result) {
 	if log == nil || s.shook.Silent {
 		return
 	}
-	line := &accesslog.Stream{Connection: s.connection, Time: time.Now(), ConnectTime: -1, Alert: -1}
+	line := &accesslog.Stream{Connection: s.connection, Time: time.Now(), Rule: accesslog.RuleNone, ConnectTime: -1, Alert: -1}
 	if r == nil {
 		line.End, line.Denial, line.Alert = string(stream.Refused), s.denial, s.shook.Alert
 		log.Stream(line)
@@ -112,7 +115,12 @@ func (s *session) logStream(r *stream.Result) {
 	line.ReceivedBytes, line.SentBytes = r.Received, r.Sent
 	line.TargetALPN = r.TargetProtocol
 	if r.Action.Forward != nil {
-		line.TargetGroup = r.Action.Forward.Name()
+		line.TargetGroup, line.Rule = r.Action.Forward.Name(), 0
+	} else if r.Denial != nil && r.Denial.Code == countersign.RefusedByRule {
+		line.Rule = 0
+	}
+	if s.took != nil {
+		line.Rule, line.RuleName = s.took.Priority, s.took.Name
 	}
 	for _, t := range r.Tried {
 		line.Targets = append(line.Targets, t.Address())

@@ -859,3 +859,63 @@ func (r *rig) countsMore(metric string, than float64) {
 		}
 	}
 }
+
+// Nobody has to be let in because there is nothing else to be said of him.
+func TestARuleRefusesBytes(t *testing.T) {
+	config := with(streamConfig, "    default: {forward: app}", `    rules:
+      - {name: ours, when: {client: {subject_cn: "MacID-1"}}, forward: app}
+    default: {refuse: "no sensor of ours"}`)
+	r, p := streamed(t, config)
+	client, target := r.both(p, r.root.Client("MacID-1"))
+	newEnd(t, r.dial(r.root.Client("MacID-2")).conn).hearsEnd()
+	refused := r.journal.wait(t, event{"event": "stream", "end": "refused", "denial_code": "RefusedByRule", "denial_stage": "route", "matched_rule_priority": 0})
+	if reason := refused["denial_reason"]; reason != "no sensor of ours (refused by default of listener broker)" || refused["targets"] != nil {
+		t.Errorf("it is refused because %q, tried %v", reason, refused["targets"])
+	}
+	client.say("hello")
+	target.hear("hello")
+
+	// A rule that comes later holds for who is there already.
+	r.publish(with(config, "forward: app}\n    default", `refuse: "MacID-1 is at the workshop"}
+      - {when: {source_ip: 127.0.0.0/8}, forward: app}
+    default`))
+	client.hearsEnd()
+	target.hearsEnd()
+	r.journal.wait(t, event{"event": "stream", "end": "expelled", "denial_code": "RefusedByRule", "matched_rule_name": "ours"})
+	other, session := r.both(p, r.root.Client("MacID-2"))
+	other.through()
+	session.through()
+	r.journal.wait(t, event{"event": "stream", "end": "finished", "matched_rule_priority": 2})
+	newEnd(t, r.dial(r.root.Client("MacID-1")).conn).hearsEnd()
+	r.journal.wait(t, event{"event": "stream", "end": "refused", "matched_rule_name": "ours", "matched_rule_priority": 1})
+	r.counts(`countersign_rule_requests_total{listener="broker",rule="ours"} 2`, `countersign_rule_requests_total{listener="broker",rule="2"} 1`,
+		`countersign_streams_total{end="refused",listener="broker",target_group=""} 2`, `countersign_streams_total{end="expelled",listener="broker",target_group="app"} 1`)
+}
+
+// Nor does anybody stay when there are no rules at all.
+func TestADefaultThatRefusesEndsStreams(t *testing.T) {
+	r, p := streamed(t, streamConfig)
+	client, target := r.both(p, r.root.Client("MacID-1"))
+	r.publish(with(streamConfig, "{forward: app}", `{refuse: "closed for the night"}`))
+	client.hearsEnd()
+	target.hearsEnd()
+	r.journal.wait(t, event{"event": "stream", "end": "expelled", "denial_code": "RefusedByRule", "target_group": "app"})
+}
+
+// A server name that is nobody's goes to nobody.
+func TestBytesForAnUnknownNameAreRefused(t *testing.T) {
+	r, p := streamed(t, with(tcpConfig, "    default: {forward: app}", `    rules: [{when: {host: localhost}, forward: app}]
+    default: {refuse: "not for this name"}`))
+	for _, c := range []*end{newEnd(t, r.plain("127.0.0.1:0").conn), newEnd(t, r.plain("127.0.0.1:0").conn)} {
+		hello := tls.Client(c.conn, &tls.Config{ServerName: "elsewhere.example.com"})
+		if err := hello.Handshake(); err == nil {
+			t.Error("a handshake is made with nobody")
+		}
+		r.journal.wait(t, event{"event": "stream", "end": "refused", "denial_code": "RefusedByRule", "server_name": "elsewhere.example.com"})
+	}
+	select {
+	case <-p.came:
+		t.Error("a target was connected to")
+	default:
+	}
+}

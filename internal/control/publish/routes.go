@@ -75,6 +75,7 @@ func (c *compiler) routes(l *config.Listener, path string) *routes {
 		}
 		rule.Action = c.action(r.Action(), l, at)
 		rule.Action.Require = c.requirement(r.Require)
+		rule.Action.Refuse = refusal(r.Refuse, rule.String(), l)
 		rule.Action.Close = r.OnFailure == countersign.OnFailureClose
 		rule.Cookie = c.settling(r.Action(), l, r.Name)
 		c.captures(rule.When, &rule.Action, at)
@@ -82,9 +83,18 @@ func (c *compiler) routes(l *config.Listener, path string) *routes {
 		out.rules, out.forwards = append(out.rules, rule), append(out.forwards, r.Forward)
 	}
 	out.last = c.action(&l.Default, l, path+".default")
+	out.last.Refuse = refusal(l.Default.Refuse, "default", l)
 	c.captures(nil, &out.last, path+".default")
 	c.shadowed(out.rules, path)
 	return out
+}
+
+// refusal is what a rule that says refuse answers; nil: it says something else.
+func refusal(why, rule string, l *config.Listener) *countersign.Denial {
+	if why == "" {
+		return nil
+	}
+	return countersign.Deny(countersign.StageRoute, countersign.RefusedByRule, "%s (refused by %s of listener %s)", why, rule, l.Name)
 }
 
 // table completes the routes with target groups; nil ones to look at the rules alone.

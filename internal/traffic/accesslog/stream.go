@@ -20,6 +20,9 @@ type Stream struct {
 	End    string
 	Denial *countersign.Denial
 
+	Rule     int    // priority of the rule that took it, 0: the default's, or RuleNone
+	RuleName string // its name; "" if it has none
+
 	TargetGroup string
 	Targets     []string // that were tried, "10.0.0.1:1883"
 	TargetALPN  string   // what the last one has chosen
@@ -156,6 +159,10 @@ func appendStreamJSON(dst []byte, s *Stream, clock *clock) []byte {
 	o.list("alpn_offered", c.Offered)
 	o.number("received_bytes", s.ReceivedBytes)
 	o.number("sent_bytes", s.SentBytes)
+	if s.Rule != RuleNone {
+		o.number("matched_rule_priority", int64(s.Rule))
+		o.text("matched_rule_name", s.RuleName)
+	}
 	o.text("target_group", s.TargetGroup)
 	o.list("targets", s.Targets)
 	if s.ConnectTime >= 0 {

@@ -92,6 +92,9 @@ func Decide(q Question) (Grant, *countersign.Denial) {
 			return Grant{}, denial
 		}
 	}
+	if q.Action.Refuse != nil {
+		return Grant{}, q.Action.Refuse
+	}
 	g := Grant{action: q.Action, client: q.Client, require: q.Require, given: true}
 	if q.Action.Public || q.Require == nil && q.Action.Require == nil {
 		return g, nil

@@ -99,3 +99,18 @@ func TestWhatIsPublicIsForEverybodyWhomThePolicyLetsIn(t *testing.T) {
 		t.Errorf("with a certificate that has expired: %v", denial)
 	}
 }
+
+// A rule that refuses refuses everybody, whatever else would do.
+func TestARuleThatRefusesGrantsNothing(t *testing.T) {
+	why := countersign.Deny(countersign.StageRoute, countersign.RefusedByRule, "not for this name")
+	for _, mode := range []countersign.ClientAuthMode{countersign.ClientAuthOff, countersign.ClientAuthPassthrough, countersign.ClientAuthOptional} {
+		for _, public := range []bool{false, true} {
+			grant, denial := authorize.Decide(authorize.Question{
+				Policy: policy(mode), Client: identify.Anonymous(), Action: route.Action{Refuse: why, Public: public},
+			})
+			if denial != why || grant.Given() {
+				t.Errorf("%s, public %v: %v, want %v", mode, public, denial, why)
+			}
+		}
+	}
+}

@@ -29,6 +29,8 @@ type Action struct {
 	Require *credential.Requirement
 	// Reply answers the request in the place of a target; nil: it does not.
 	Reply *Reply
+	// Refuse is why nobody gets anything; nil: somebody may.
+	Refuse *countersign.Denial
 	// Rewrite changes what the target is asked for; nil: nothing.
 	Rewrite *Rewrite
 	// Settle is what the client gets in Rule.Cookie, to come to the same target group
@@ -68,7 +70,7 @@ func (t *Table) Match(q *condition.Question) (Action, *countersign.Denial) {
 			return rule.action(q), nil
 		}
 	}
-	if t.Default.Forward == nil && t.Default.Reply == nil {
+	if t.Default.Forward == nil && t.Default.Reply == nil && t.Default.Refuse == nil {
 		return Action{}, countersign.Deny(countersign.StageRoute, countersign.NoRoute,
 			"no rule takes this and the listener has no default; give it default: {forward: GROUP}")
 	}

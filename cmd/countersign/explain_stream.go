@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"countersign.dev/internal/control/publish"
+	"countersign.dev/internal/snapshot"
+	"countersign.dev/internal/traffic/authorize"
+	"countersign.dev/internal/traffic/handshake"
+	"countersign.dev/internal/traffic/route/condition"
+)
+
+// explainStream says which rule of a listener that passes bytes on takes the
+// connection of a client that is admitted, and where it goes.
+func explainStream(ctx context.Context, w io.Writer, draft *publish.Draft, l *snapshot.Listener, presented []*x509.Certificate, sni, source string) error {
+	from, err := netip.ParseAddr(source)
+	if err != nil {
+		return fmt.Errorf("--source %q: want an IP address", source)
+	}
+	name, err := handshake.NormalizeName(sni)
+	if err != nil {
+		return err
+	}
+	policy := l.Policies.For(name)
+	client, _, denial, err := admits(ctx, l, policy, presented, nil)
+	if err != nil {
+		return err
+	}
+	standing, leave := standingOf(ctx, draft.Config, l, client)
+	defer leave()
+	out := &requestExplained{Listener: l.Name}
+	action, becomes, _ := out.route(draft, l, &condition.Question{ServerName: name, Source: from, Client: client, Device: standing})
+	fmt.Fprintf(w, "\nbytes from %s\n", from)
+	out.printRules(w)
+	if _, denial = authorize.Decide(authorize.Question{
+		Policy: policy, Client: client, Denial: denial, Devices: l.Devices, Device: standing, Action: action, Require: l.Require,
+	}); denial != nil {
+		fmt.Fprintf(w, "refused: %s\n  %s\n  the connection is closed\n", denial.Code, denial.Reason)
+		return exitCode(1)
+	}
+	out.forward(becomes.Forward)
+	out.printGroups(w, "")
+	return nil
+}
