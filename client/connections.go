@@ -21,6 +21,8 @@ type Connection struct {
 	TLSCipher   string       `json:"tls_cipher"`
 	ALPN        string       `json:"alpn,omitempty"`
 	Resumed     bool         `json:"resumed" doc:"It continues an earlier session."`
+	TargetGroup string       `json:"target_group,omitempty" doc:"Of target."`
+	Target      string       `json:"target,omitempty" doc:"Where its bytes go, HOST:PORT. Absent: it carries requests, which may go to several."`
 	Certificate *Certificate `json:"certificate,omitempty" doc:"Absent: the client showed none."`
 }
 
@@ -45,13 +47,14 @@ type ConnectionFilter struct {
 	Serial      string // in hex
 	Subject     string // as in Certificate; * stands for any text
 	Client      string // an address without port, or a prefix such as 10.0.0.0/8
+	Target      string // HOST:PORT, of what passes bytes on
 }
 
 func (f ConnectionFilter) query() url.Values {
 	q := url.Values{}
 	for name, value := range map[string]string{
 		"id": f.ID, "listener": f.Listener, "trust_store": f.TrustStore, "fingerprint": f.Fingerprint,
-		"issuer": f.Issuer, "serial": f.Serial, "subject": f.Subject, "client": f.Client,
+		"issuer": f.Issuer, "serial": f.Serial, "subject": f.Subject, "client": f.Client, "target": f.Target,
 	} {
 		if value != "" {
 			q.Set(name, value)

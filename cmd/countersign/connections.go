@@ -28,6 +28,7 @@ func filterFlags(cmd *cobra.Command, f *client.ConnectionFilter) {
 	flags.StringVar(&f.Serial, "serial", "", "of certificates with this serial number, in `HEX`")
 	flags.StringVar(&f.Subject, "subject", "", "of certificates with this subject; * in the `PATTERN` is any text")
 	flags.StringVar(&f.Client, "client", "", "from this `ADDRESS`, or addresses such as 10.0.0.0/8")
+	flags.StringVar(&f.Target, "target", "", "whose bytes go to this target, `HOST:PORT`, at listeners with protocol tls or tcp")
 }
 
 func connectionsList(std stdio) *cobra.Command {
@@ -53,13 +54,13 @@ filters must all hold.` + nodeHelp,
 				if node.json {
 					return printJSON(std.out, all)
 				}
-				return table(std.out, "ID\tSINCE\tCLIENT\tLISTENER\tTRUST STORE\tSUBJECT\tSERIAL", func(row func(string, ...any)) {
+				return table(std.out, "ID\tSINCE\tCLIENT\tLISTENER\tTRUST STORE\tSUBJECT\tSERIAL\tTARGET", func(row func(string, ...any)) {
 					for _, k := range all {
 						subject, serial := "-", "-"
 						if k.Certificate != nil {
 							subject, serial = orDash(k.Certificate.Subject), orDash(k.Certificate.Serial)
 						}
-						row("%s\t%s\t%s\t%s\t%s\t%s\t%s", k.ID, second(k.Since), k.Client, k.Listener, orDash(k.TrustStore), subject, serial)
+						row("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", k.ID, second(k.Since), k.Client, k.Listener, orDash(k.TrustStore), subject, serial, orDash(k.Target))
 					}
 				})
 			})

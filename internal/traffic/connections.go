@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"countersign.dev"
+	"countersign.dev/internal/traffic/forward/stream"
 	"countersign.dev/internal/traffic/live"
 )
 
@@ -21,11 +22,16 @@ func (n *Node) End(q live.Query, why *countersign.Denial) int {
 	return len(all)
 }
 
-// Describe is live.Conn's. What it tells has not changed since the handshake.
+// Describe is live.Conn's. What it tells has not changed since the handshake, but for
+// where bytes go.
 func (s *session) Describe() live.Description {
 	c := s.connection
-	return live.Description{
+	d := live.Description{
 		ID: c.TraceID, Accepted: c.Time, Client: c.Client, Listener: c.Listener, ServerName: c.ServerName,
 		TLSVersion: c.TLSVersion, Cipher: c.Cipher, ALPN: c.ALPN, Resumed: c.Resumed, Identity: c.Certificate,
 	}
+	if p, passes := s.front.(*stream.Pipe); passes {
+		d.TargetGroup, d.Target = p.Target()
+	}
+	return d
 }

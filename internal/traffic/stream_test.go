@@ -20,8 +20,10 @@ import (
 
 	pires "github.com/pires/go-proxyproto"
 
+	"countersign.dev"
 	"countersign.dev/internal/testpki"
 	"countersign.dev/internal/traffic"
+	"countersign.dev/internal/traffic/live"
 	"countersign.dev/internal/traffic/socket"
 )
 
@@ -918,4 +920,35 @@ func TestBytesForAnUnknownNameAreRefused(t *testing.T) {
 		t.Error("a target was connected to")
 	default:
 	}
+}
+
+// Who takes a target out of service wants to know who is there.
+func TestOperatorsSeeWhereBytesGo(t *testing.T) {
+	one, two := newParty(t), newParty(t)
+	r := startBefore(t, one.address, with(streamConfig, `targets: ["BACKEND"]`, `targets: ["BACKEND", "`+two.address+`"]`))
+	first, second := newEnd(t, r.dial(r.root.Client("MacID-1")).conn), newEnd(t, r.dial(r.root.Client("MacID-2")).conn)
+	one.next(t)
+	there := two.next(t)
+	all, _ := r.node.List(live.Query{}, [16]byte{}, 10)
+	at := map[string]string{}
+	for _, d := range all {
+		at[d.TargetGroup+"/"+d.Target] = d.Identity.Subject
+	}
+	if len(all) != 2 || at["app/"+one.address] == "" || at["app/"+two.address] == "" || at["app/"+one.address] == at["app/"+two.address] {
+		t.Errorf("the clients are at %v, want one at %s, one at %s", at, one.address, two.address)
+	}
+	stays, goes := first, second
+	if at["app/"+two.address] == "CN=MacID-1" {
+		stays, goes = second, first
+	}
+	why := countersign.Deny(countersign.StageAccept, countersign.ClosedByOperator, "test")
+	if n := r.node.End(live.Query{Match: func(d *live.Description) bool { return d.Target == two.address }}, why); n != 1 {
+		t.Errorf("%d are sent away, want one", n)
+	}
+	goes.hearsEnd()
+	there.hearsEnd()
+	if all, _ := r.node.List(live.Query{}, [16]byte{}, 10); len(all) != 1 || all[0].Target != one.address {
+		t.Errorf("still there: %+v", all)
+	}
+	stays.through()
 }

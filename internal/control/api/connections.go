@@ -41,6 +41,7 @@ type Filter struct {
 	Serial      string `query:"serial" maxLength:"128" doc:"Of the client's certificate, in hex."`
 	Subject     string `query:"subject" maxLength:"4096" doc:"Of the client's certificate, as the logs write it; * stands for any text."`
 	Client      string `query:"client" doc:"The client's address, or a prefix of addresses."`
+	Target      string `query:"target" maxLength:"300" doc:"Where its bytes go, HOST:PORT; what carries requests goes to no target alone."`
 }
 
 func (s Connections) list(_ context.Context, in *struct {
@@ -149,6 +150,9 @@ func (f *Filter) query() (live.Query, error) {
 		}
 		all = append(all, func(d *live.Description) bool { return prefix.Contains(d.Client.Addr().Unmap()) })
 	}
+	if f.Target != "" {
+		all = append(all, func(d *live.Description) bool { return d.Target == f.Target })
+	}
 	if len(all) > 0 {
 		q.Match = func(d *live.Description) bool {
 			for _, match := range all {
@@ -187,6 +191,7 @@ func connection(d *live.Description) client.Connection {
 	c := client.Connection{
 		ID: idPrefix + hex.EncodeToString(d.ID[:]), Since: d.Accepted.UTC(), Client: d.Client.String(), Listener: d.Listener, TrustStore: d.TrustStore,
 		ServerName: d.ServerName, TLSVersion: tlsname.Version(d.TLSVersion), TLSCipher: tlsname.Cipher(d.Cipher), ALPN: d.ALPN, Resumed: d.Resumed,
+		TargetGroup: d.TargetGroup, Target: d.Target,
 	}
 	if id := d.Identity; id != nil {
 		c.Certificate = &client.Certificate{Subject: id.Subject, Issuer: id.Issuer, Serial: id.Serial, Fingerprint: config.Fingerprint(id.Fingerprint).String(),

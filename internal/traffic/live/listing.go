@@ -24,6 +24,8 @@ type Description struct {
 	ALPN       string
 	Resumed    bool
 	Identity   *countersign.Identity // nil: without a certificate. It must not be changed
+	// TargetGroup and Target are where bytes go that are no requests; "": nowhere.
+	TargetGroup, Target string
 }
 
 // A Query says which connections are meant. The zero Query means all.

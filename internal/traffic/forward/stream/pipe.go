@@ -263,6 +263,17 @@ func (p *Pipe) finish() {
 	p.cfg.Done(r)
 }
 
+// Target returns where the bytes go: the names of the target group and of the
+// target; "": nowhere yet.
+func (p *Pipe) Target() (group, address string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.attached {
+		return "", ""
+	}
+	return p.result.Action.Forward.Name(), p.to.Address()
+}
+
 // Interrupt leaves the connection a moment to come to its end by itself, Config.Grace.
 func (p *Pipe) Interrupt() {
 	if p.closing.Swap(true) {
