@@ -334,7 +334,7 @@ func FuzzParse(f *testing.F) {
 		}
 		// What the rest of the program takes for granted.
 		for _, l := range c.Listeners {
-			if len(l.Default.Groups()) == 0 && l.Default.Redirect == nil && l.Default.Respond == nil || l.Timeouts.Handshake <= 0 || l.Limits.Header <= 0 || l.Protocol == "https" && len(l.Certificates) == 0 {
+			if len(l.Default.kinds()) != 1 || l.Default.Refuse != "" && !l.Streams() || l.Timeouts.Handshake <= 0 || l.Limits.Header <= 0 || l.Protocol == "https" && len(l.Certificates) == 0 {
 				t.Errorf("a listener that cannot be: %+v", l)
 			}
 			if auth := l.ClientAuth; (auth.Mode == countersign.ClientAuthVerify || auth.Mode == countersign.ClientAuthOptional) && auth.TrustStore == "" {

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -793,22 +792,15 @@ func TestBytesAreCountedWhileTheyPass(t *testing.T) {
 			`countersign_sent_bytes_total{listener="broker",target_group="app"} 7`)
 
 		// Nor when it never falls silent.
-		over := make(chan struct{})
-		var talking sync.WaitGroup
-		talking.Go(func() {
-			for {
-				select {
-				case <-over:
-					return
-				default:
-					client.say("more")
-					target.hear("more")
-				}
+		for end := time.Now().Add(patience); r.count(`countersign_received_bytes_total{listener="broker",target_group="app"}`) <= 5; {
+			if time.Now().After(end) {
+				t.Fatal("nothing more is counted")
 			}
-		})
-		r.countsMore(`countersign_received_bytes_total{listener="broker",target_group="app"}`, 5)
-		close(over)
-		talking.Wait()
+			for range 100 {
+				client.say("more")
+				target.hear("more")
+			}
+		}
 		if n := strings.Count(r.scrape(), "countersign_streams_total{"); n != 0 {
 			t.Errorf("%d ends are counted before there is one", n)
 		}
@@ -847,19 +839,16 @@ func (r *rig) counts(lines ...string) {
 	}
 }
 
-// countsMore waits until a metric is more than that.
-func (r *rig) countsMore(metric string, than float64) {
+// count is what a metric is now.
+func (r *rig) count(metric string) float64 {
 	r.t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		_, rest, _ := strings.Cut(r.scrape(), metric+" ")
-		line, _, _ := strings.Cut(rest, "\n")
-		if n, err := strconv.ParseFloat(line, 64); err == nil && n > than {
-			return
-		}
-		if time.Now().After(end) {
-			r.t.Fatalf("%s is %q, want more than %v", metric, line, than)
-		}
+	_, rest, _ := strings.Cut(r.scrape(), metric+" ")
+	line, _, _ := strings.Cut(rest, "\n")
+	n, err := strconv.ParseFloat(line, 64)
+	if err != nil {
+		r.t.Fatalf("%s is %q", metric, line)
 	}
+	return n
 }
 
 // Nobody has to be let in because there is nothing else to be said of him.
