@@ -40,6 +40,24 @@ func admits(ctx context.Context, l *snapshot.Listener, policy *handshake.Policy,
 	return client, chain.GoodUntil(), denial, nil
 }
 
+// A comer is a client at a listener: under which policy, and whether it is admitted.
+type comer struct {
+	name   string // that it asks for
+	policy *handshake.Policy
+	client identify.Client
+	denial *countersign.Denial // nil: it is admitted
+}
+
+// comes has a client with these certificates come to l, asking for sni.
+func comes(ctx context.Context, l *snapshot.Listener, presented []*x509.Certificate, sni string) (c comer, err error) {
+	if c.name, err = handshake.NormalizeName(sni); err != nil {
+		return c, err
+	}
+	c.policy = l.Policies.For(c.name)
+	c.client, _, c.denial, err = admits(ctx, l, c.policy, presented, nil)
+	return c, err
+}
+
 // vouch has the first balancer that may say who a client is say it, by a header that
 // is read as one from the network.
 func vouch(v *proxied.Vouching, presented []*x509.Certificate, trace func(verify.Step)) (proxied.Voucher, *countersign.Denial, error) {

@@ -53,6 +53,9 @@ func explainRequest(ctx context.Context, w io.Writer, draft *publish.Draft, a *a
 	if err != nil {
 		return err
 	}
+	if l.Stream != nil {
+		return fmt.Errorf("listener %q passes bytes on, and no requests: leave --request out", l.Name)
+	}
 	if sni == "" {
 		sni = string(condition.HostOf(a.request.Host))
 	}
@@ -75,22 +78,17 @@ func explainRequest(ctx context.Context, w io.Writer, draft *publish.Draft, a *a
 			return err
 		}
 	}
-	name, err := handshake.NormalizeName(sni)
+	c, err := comes(ctx, l, presented, sni)
 	if err != nil {
 		return err
 	}
-	policy := l.Policies.For(name)
-	client, _, denial, err := admits(ctx, l, policy, presented, nil)
-	if err != nil {
-		return err
-	}
-	if denial != nil && policy.OnFailure != countersign.OnFailureRespond {
+	if c.denial != nil && c.policy.OnFailure != countersign.OnFailureRespond {
 		if a.json {
-			json.NewEncoder(w).Encode(&requestExplained{Listener: l.Name, Request: a.line, Denial: &denialExplained{denial.Code, denial.Reason, 0}})
+			json.NewEncoder(w).Encode(&requestExplained{Listener: l.Name, Request: a.line, Denial: &denialExplained{c.denial.Code, c.denial.Reason, 0}})
 		}
 		return exitCode(1) // it has been said, and no request is ever read
 	}
-	return a.explain(ctx, w, draft, l, client, denial)
+	return a.explain(ctx, w, draft, l, c.client, c.denial)
 }
 
 // read makes a request of what was written, by the parser of live traffic.

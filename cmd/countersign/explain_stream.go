@@ -10,7 +10,6 @@ import (
 	"countersign.dev/internal/control/publish"
 	"countersign.dev/internal/snapshot"
 	"countersign.dev/internal/traffic/authorize"
-	"countersign.dev/internal/traffic/handshake"
 	"countersign.dev/internal/traffic/route/condition"
 )
 
@@ -21,23 +20,18 @@ func explainStream(ctx context.Context, w io.Writer, draft *publish.Draft, l *sn
 	if err != nil {
 		return fmt.Errorf("--source %q: want an IP address", source)
 	}
-	name, err := handshake.NormalizeName(sni)
+	c, err := comes(ctx, l, presented, sni)
 	if err != nil {
 		return err
 	}
-	policy := l.Policies.For(name)
-	client, _, denial, err := admits(ctx, l, policy, presented, nil)
-	if err != nil {
-		return err
-	}
-	standing, leave := standingOf(ctx, draft.Config, l, client)
+	standing, leave := standingOf(ctx, draft.Config, l, c.client)
 	defer leave()
 	out := &requestExplained{Listener: l.Name}
-	action, becomes, _ := out.route(draft, l, &condition.Question{ServerName: name, Source: from, Client: client, Device: standing})
+	action, becomes, _ := out.route(draft, l, &condition.Question{ServerName: c.name, Source: from, Client: c.client, Device: standing})
 	fmt.Fprintf(w, "\nbytes from %s\n", from)
 	out.printRules(w)
-	if _, denial = authorize.Decide(authorize.Question{
-		Policy: policy, Client: client, Denial: denial, Devices: l.Devices, Device: standing, Action: action, Require: l.Require,
+	if _, denial := authorize.Decide(authorize.Question{
+		Policy: c.policy, Client: c.client, Denial: c.denial, Devices: l.Devices, Device: standing, Action: action, Require: l.Require,
 	}); denial != nil {
 		fmt.Fprintf(w, "refused: %s\n  %s\n  the connection is closed\n", denial.Code, denial.Reason)
 		return exitCode(1)
