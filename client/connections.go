@@ -17,7 +17,7 @@ type Connection struct {
 	Listener    string       `json:"listener"`
 	TrustStore  string       `json:"trust_store,omitempty" doc:"Absent: no trust store verified the client."`
 	ServerName  string       `json:"server_name,omitempty" doc:"What the client asked for."`
-	TLSVersion  string       `json:"tls_version"`
+	TLSVersion  string       `json:"tls_version" doc:"Empty: TLS does not end here."`
 	TLSCipher   string       `json:"tls_cipher"`
 	ALPN        string       `json:"alpn,omitempty"`
 	Resumed     bool         `json:"resumed" doc:"It continues an earlier session."`

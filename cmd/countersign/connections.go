@@ -38,8 +38,8 @@ func connectionsList(std stdio) *cobra.Command {
 		Use:   "list",
 		Short: "List the connections of admitted clients",
 		Long: `List prints the connections of clients that were admitted and are connected: those
-over TLS, and those for whose clients a balancer in front has vouched. Several
-filters must all hold.` + nodeHelp,
+over TLS, those for whose clients a balancer in front has vouched, and those of
+listeners that pass bytes on. Several filters must all hold.` + nodeHelp,
 		Example: `  countersign connections list --listener devices --client 10.0.0.0/8 -c countersign.yaml`,
 		Args:    positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -87,6 +87,12 @@ func (l *Listener) Rejudges() bool {
 // Admits reports whether it is asked at the listener who a client is.
 func (l *Listener) Admits() bool { return l.TLS != nil || l.Vouching != nil }
 
+// Registers reports whether its connections are among the registered ones, which
+// operators see and close, and which end when they are not accepted any more: those
+// of clients who are asked who they are, and those that carry bytes. What carries
+// requests of nobody in particular asks before each.
+func (l *Listener) Registers() bool { return l.Admits() || l.Stream != nil }
+
 // Listener returns the listener called name, or nil.
 func (s *Snapshot) Listener(name string) *Listener {
 	for _, l := range s.Listeners {

@@ -7,7 +7,7 @@ import (
 )
 
 // List returns the first of the admitted connections behind the identifier after,
-// as live.Registry.List. A connection without TLS was not admitted.
+// as live.Registry.List. One that carries requests without TLS is not among them.
 func (n *Node) List(q live.Query, after [16]byte, limit int) (some []live.Description, more bool) {
 	return n.admitted.List(q, after, limit)
 }

@@ -29,9 +29,9 @@ func (s *session) restsOn() live.Standing {
 }
 
 // enter enters the client among the admitted, or moves it to where it is found
-// now. Where nobody is known nothing was admitted, and a client that is refused was not.
+// now. A client that is refused was not admitted.
 func (s *session) enter(rests live.Standing) {
-	if s.listener.Admits() && s.denial == nil {
+	if s.listener.Registers() && s.denial == nil {
 		s.node.admitted.Put(&s.entry, s, rests)
 	}
 }
@@ -100,7 +100,7 @@ func (s *session) closesNow() bool {
 func (n *Node) suspects(before, snap *snapshot.Snapshot) (all []*live.Entry) {
 	for _, l := range snap.Listeners {
 		was := before.Listener(l.Name)
-		if was == nil || !l.Admits() || !was.Admits() {
+		if was == nil || !l.Registers() || !was.Registers() {
 			continue
 		}
 		if !l.Devices.Same(was.Devices) || !l.Vouching.Same(was.Vouching) {

@@ -941,3 +941,24 @@ func TestOperatorsSeeWhereBytesGo(t *testing.T) {
 	}
 	stays.through()
 }
+
+// Who is kept out by his address is not kept on because he was there before.
+func TestARuleEndsBytesThatPassAsTheyAre(t *testing.T) {
+	r, p := streamed(t, tcpConfig)
+	client, target := r.both(p, nil)
+	if all, _ := r.node.List(live.Query{}, [16]byte{}, 10); len(all) != 1 || all[0].Target != p.address || all[0].Identity != nil {
+		t.Errorf("operators see %+v", all)
+	}
+	r.publish(with(tcpConfig, "    default:", `    rules: [{when: {source_ip: 192.0.2.0/24}, refuse: "the lab has a broker of its own"}]
+    default:`))
+	client.say("still here")
+	target.hear("still here")
+	r.publish(with(tcpConfig, "    default:", `    rules: [{when: {source_ip: 127.0.0.0/8}, refuse: "nobody from here"}]
+    default:`))
+	client.hearsEnd()
+	target.hearsEnd()
+	r.journal.wait(t, event{"event": "stream", "end": "expelled", "denial_code": "RefusedByRule"})
+	if all, _ := r.node.List(live.Query{}, [16]byte{}, 10); len(all) != 0 {
+		t.Errorf("operators see %+v", all)
+	}
+}

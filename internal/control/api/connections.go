@@ -21,8 +21,8 @@ type Admitted interface {
 	End(q live.Query, why *countersign.Denial) int
 }
 
-// Connections are those whose clients were admitted: over TLS, or on the word of a
-// balancer in front (client_auth mode proxied).
+// Connections are those whose clients were admitted: over TLS, on the word of a
+// balancer in front (client_auth mode proxied), or where bytes are passed on.
 type Connections struct{ Admitted Admitted }
 
 func (s Connections) register(a *API) {
