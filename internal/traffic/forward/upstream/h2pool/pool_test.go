@@ -382,14 +382,16 @@ func TestAtMostAHundredStreamsBeforeTheTargetHasSpoken(t *testing.T) {
 	s := pooltest.NewServer(t)
 	p := newPool(t, s.Address, h2pool.Settings{})
 	var streams []*h2pool.Stream
-	for range 101 {
+	for range 100 {
 		streams = append(streams, stream(t, p))
 	}
+	peer := s.Accept(t) // now: of two, either could be accepted first
+	streams = append(streams, stream(t, p))
 	first, last := streams[99], streams[100]
 	if streams[0].Conn() != first.Conn() || last.Conn() == first.Conn() {
 		t.Error("not one connection for a hundred streams and another one for the next")
 	}
-	h2pooltest.Framed(t, s, xhttp2.Setting{ID: xhttp2.SettingMaxConcurrentStreams, Val: 200}, xhttp2.Setting{ID: xhttp2.SettingEnableConnectProtocol, Val: 1})
+	h2pooltest.Speak(t, peer, xhttp2.Setting{ID: xhttp2.SettingMaxConcurrentStreams, Val: 200}, xhttp2.Setting{ID: xhttp2.SettingEnableConnectProtocol, Val: 1})
 	if !first.Connect() {
 		t.Error("the target takes extended CONNECT")
 	}

@@ -152,6 +152,12 @@ func Hello(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello "+
 func Framed(t *testing.T, s *pooltest.Server, settings ...xhttp2.Setting) (*xhttp2.Framer, net.Conn) {
 	t.Helper()
 	c := s.Accept(t)
+	return Speak(t, c, settings...), c
+}
+
+// Speak begins as a target on c. The test writes and reads the frames.
+func Speak(t *testing.T, c net.Conn, settings ...xhttp2.Setting) *xhttp2.Framer {
+	t.Helper()
 	c.SetDeadline(time.Now().Add(patience))
 	if _, err := io.ReadFull(c, make([]byte, len(xhttp2.ClientPreface))); err != nil {
 		t.Fatal(err)
@@ -160,5 +166,5 @@ func Framed(t *testing.T, s *pooltest.Server, settings ...xhttp2.Setting) (*xhtt
 	if err := f.WriteSettings(settings...); err != nil {
 		t.Fatal(err)
 	}
-	return f, c
+	return f
 }
