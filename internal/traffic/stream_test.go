@@ -916,8 +916,11 @@ func TestOperatorsSeeWhereBytesGo(t *testing.T) {
 	one, two := newParty(t), newParty(t)
 	r := startBefore(t, one.address, with(streamConfig, `targets: ["BACKEND"]`, `targets: ["BACKEND", "`+two.address+`"]`))
 	first, second := newEnd(t, r.dial(r.root.Client("MacID-1")).conn), newEnd(t, r.dial(r.root.Client("MacID-2")).conn)
-	one.next(t)
-	there := two.next(t)
+	here, there := one.next(t), two.next(t)
+	first.say("hello") // once bytes pass, it is known where
+	second.say("hello")
+	here.hear("hello")
+	there.hear("hello")
 	all, _ := r.node.List(live.Query{}, [16]byte{}, 10)
 	at := map[string]string{}
 	for _, d := range all {
@@ -946,6 +949,8 @@ func TestOperatorsSeeWhereBytesGo(t *testing.T) {
 func TestARuleEndsBytesThatPassAsTheyAre(t *testing.T) {
 	r, p := streamed(t, tcpConfig)
 	client, target := r.both(p, nil)
+	client.say("hello")
+	target.hear("hello")
 	if all, _ := r.node.List(live.Query{}, [16]byte{}, 10); len(all) != 1 || all[0].Target != p.address || all[0].Identity != nil {
 		t.Errorf("operators see %+v", all)
 	}
