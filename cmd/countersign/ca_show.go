@@ -95,12 +95,9 @@ func showAuthority(out io.Writer, secrets *caSecrets, dir string) error {
 	if err != nil {
 		return err
 	}
-	var all []ledger.Certificate
-	for c, err := range a.Certificates(context.Background()) {
-		if err != nil {
-			return err
-		}
-		all = append(all, c)
+	all, err := collected(a.Certificates(context.Background()))
+	if err != nil {
+		return err
 	}
 	lists, err := a.Lists()
 	if err != nil {

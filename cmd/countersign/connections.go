@@ -44,12 +44,9 @@ listeners that pass bytes on. Several filters must all hold.` + nodeHelp,
 		Args:    positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
-				all := []client.Connection{}
-				for connection, err := range c.Connections(ctx, filter) {
-					if err != nil {
-						return err
-					}
-					all = append(all, connection)
+				all, err := collected(c.Connections(ctx, filter))
+				if err != nil {
+					return err
 				}
 				if node.json {
 					return printJSON(std.out, all)

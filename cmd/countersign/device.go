@@ -191,12 +191,9 @@ func deviceList(std stdio) *cobra.Command {
 			}
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
 				if node.json {
-					all := []client.Device{}
-					for d, err := range c.Devices(ctx, filter) {
-						if err != nil {
-							return err
-						}
-						all = append(all, d)
+					all, err := collected(c.Devices(ctx, filter))
+					if err != nil {
+						return err
 					}
 					return printJSON(std.out, all)
 				}

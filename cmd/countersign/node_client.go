@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"net"
 	"net/netip"
 	"os"
@@ -155,6 +156,18 @@ func (f *nodeFlags) trust(file string) error {
 		f.ServerName = leaf.IPAddresses[0].String()
 	}
 	return nil
+}
+
+// collected are the values of a sequence, or its first error.
+func collected[T any](all iter.Seq2[T, error]) ([]T, error) {
+	values := []T{} // so that JSON has [] for none
+	for v, err := range all {
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, v)
+	}
+	return values, nil
 }
 
 // printJSON writes one document, indented for people.

@@ -32,18 +32,15 @@ part of its share it gets.` + nodeHelp,
 		Args:    positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
-				every := []client.Target{}
-				for target, err := range c.Targets(ctx, group) {
-					if err != nil {
-						return err
-					}
-					every = append(every, target)
+				all, err := collected(c.Targets(ctx, group))
+				if err != nil {
+					return err
 				}
 				if node.json {
-					return printJSON(std.out, every)
+					return printJSON(std.out, all)
 				}
 				return table(std.out, "TARGET GROUP\tTARGET\tSTATE\tSINCE\tIN FLIGHT\tWEIGHT\tSHARE\tREMARK", func(row func(string, ...any)) {
-					for _, t := range every {
+					for _, t := range all {
 						row("%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s", t.TargetGroup, t.Address, t.State, second(t.Since), t.InFlight, t.Weight, share(t), remark(t))
 					}
 				})

@@ -23,18 +23,12 @@ func trustInForce(ctx context.Context, std stdio, c *client.Client, asJSON bool)
 	if err != nil {
 		return err
 	}
-	all := inForce{TrustStores: []client.TrustStore{}, RevocationLists: []client.RevocationList{}, Sources: snapshot.Sources}
-	for store, err := range c.TrustStores(ctx) {
-		if err != nil {
-			return err
-		}
-		all.TrustStores = append(all.TrustStores, store)
+	all := inForce{Sources: snapshot.Sources}
+	if all.TrustStores, err = collected(c.TrustStores(ctx)); err != nil {
+		return err
 	}
-	for list, err := range c.RevocationLists(ctx, "") {
-		if err != nil {
-			return err
-		}
-		all.RevocationLists = append(all.RevocationLists, list)
+	if all.RevocationLists, err = collected(c.RevocationLists(ctx, "")); err != nil {
+		return err
 	}
 	s := trustScreen{out: std.out, now: time.Now()}
 	if asJSON {

@@ -74,12 +74,9 @@ func trustStaged(std stdio) *cobra.Command {
 		Args:    positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return node.run(cmd.Context(), std, func(ctx context.Context, c *client.Client) error {
-				all := []client.Candidate{}
-				for candidate, err := range c.Candidates(ctx) {
-					if err != nil {
-						return err
-					}
-					all = append(all, candidate)
+				all, err := collected(c.Candidates(ctx))
+				if err != nil {
+					return err
 				}
 				if node.json {
 					return printJSON(std.out, all)
