@@ -198,7 +198,7 @@ func explain(ctx context.Context, w io.Writer, cfg *config.Config, l *snapshot.L
 		fmt.Fprintf(w, "targets get a token too, which is signed when it is sent:\n  %s\n", shorten(string(claims), 600))
 	}
 	if !until.IsZero() {
-		fmt.Fprintf(w, "this holds until %s, unless the configuration or a revocation list changes\n", until.UTC().Format(time.RFC3339))
+		fmt.Fprintf(w, "this holds until %s, unless the configuration or a revocation list changes\n", second(until))
 	}
 	if l.Devices != nil {
 		return explainDevice(ctx, w, cfg, l, client)

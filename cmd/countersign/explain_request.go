@@ -121,10 +121,17 @@ func (a *asking) read() error {
 		return fmt.Errorf("--request %q: the gateway answers 400: %v", a.line, err)
 	}
 	var err error
-	if a.from, err = netip.ParseAddr(a.source); err != nil {
-		return fmt.Errorf("--source %q: want an IP address", a.source)
+	a.from, err = sourceAddress(a.source)
+	return err
+}
+
+// sourceAddress reads --source.
+func sourceAddress(source string) (netip.Addr, error) {
+	from, err := netip.ParseAddr(source)
+	if err != nil {
+		return from, fmt.Errorf("--source %q: want an IP address", source)
 	}
-	return nil
+	return from, nil
 }
 
 // listener is the one that the request would come to.

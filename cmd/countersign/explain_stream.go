@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
-	"net/netip"
 
 	"countersign.dev/internal/control/publish"
 	"countersign.dev/internal/snapshot"
@@ -16,9 +15,9 @@ import (
 // explainStream says which rule of a listener that passes bytes on takes the
 // connection of a client that is admitted, and where it goes.
 func explainStream(ctx context.Context, w io.Writer, draft *publish.Draft, l *snapshot.Listener, presented []*x509.Certificate, sni, source string) error {
-	from, err := netip.ParseAddr(source)
+	from, err := sourceAddress(source)
 	if err != nil {
-		return fmt.Errorf("--source %q: want an IP address", source)
+		return err
 	}
 	c, err := comes(ctx, l, presented, sni)
 	if err != nil {

@@ -95,5 +95,5 @@ func quote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// second is a time as tables show it.
-func second(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
+// second is a time to the second, as the logs and the API write it.
+func second(t time.Time) string { return t.UTC().Format(time.RFC3339) }

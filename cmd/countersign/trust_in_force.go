@@ -103,7 +103,7 @@ func (s *trustScreen) fetched(sources []client.Source, name string) {
 		s.row("fetched", "%s; known to be what the server has %s", s.at(*source.Fetched), s.at(*source.Checked))
 	}
 	if source.Due != nil {
-		s.row("next", "asked for by %s", source.Due.UTC().Format(time.RFC3339))
+		s.row("next", "asked for by %s", second(*source.Due))
 	}
 	if !source.Good {
 		s.fault("%s (%s since the node started)", source.Fault, count(int(source.Failures), "failure"))

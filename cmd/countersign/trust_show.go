@@ -153,7 +153,7 @@ func (s *trustScreen) source(kind string, src config.Source, refresh time.Durati
 	case state.Due.Before(s.now.Add(-time.Minute)):
 		s.fault("it should have been asked for %s: does the node run?", s.at(state.Due))
 	default:
-		s.row("next", "asked for by %s, every %v at least", state.Due.UTC().Format(time.RFC3339), refresh)
+		s.row("next", "asked for by %s, every %v at least", second(state.Due), refresh)
 	}
 	if state.Fault != "" {
 		s.fault("%s (%d failures since the node started)", state.Fault, state.Failures)
@@ -199,7 +199,7 @@ func (s *trustScreen) lists(name string, r io.Reader) error {
 
 // at is an instant, with how far it is away.
 func (s *trustScreen) at(t time.Time) string {
-	text := t.UTC().Format(time.RFC3339)
+	text := second(t)
 	switch away := t.Sub(s.now); {
 	case away.Abs() < time.Second:
 		return text + " (now)"
