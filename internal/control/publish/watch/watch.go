@@ -227,15 +227,14 @@ func (w *Watcher) settled(last map[string]string) map[string]string {
 	select {
 	case untold := <-w.changed:
 		names = append(names, untold...)
-		slices.Sort(names)
-		names = slices.Compact(names)
 	default:
 	}
-	w.changed <- names // nobody else sends, so that there is room
+	slices.Sort(names)
+	w.changed <- slices.Compact(names) // nobody else sends, so that there is room
 	return nil
 }
 
-// differing are the names behind which something else is now than before, sorted.
+// differing are the names behind which something else is now than before.
 func (w *Watcher) differing(now map[string]string) []string {
 	var names []string
 	for name, is := range now {
@@ -243,6 +242,5 @@ func (w *Watcher) differing(now map[string]string) []string {
 			names = append(names, name)
 		}
 	}
-	slices.Sort(names)
 	return names
 }
